@@ -1,0 +1,40 @@
+# Every verb a person or a pipeline needs. `make` alone lists them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help up down setup provision smoke test test-fast check lock bench clean
+
+help: ## what there is
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+up: ## set everything up and bring the stack `local` to a served prediction
+	@tools/up.sh
+
+down: ## destroy the stack `local` and end its local cloud
+	@tools/down.sh
+
+setup: ## tools only: Python packages, Pulumi engine, Docker
+	@tools/setup.sh
+
+provision: ## preview and update the stack STACK (default: local)
+	@tools/provision.sh "$${STACK:-local}"
+
+smoke: ## ask the API of the stack STACK for a prediction
+	@tools/smoke.sh "$${STACK:-local}"
+
+test: setup ## all tests: the pure ones in seconds, then the real stack end to end
+	@tools/test.sh
+
+test-fast: ## the pure tests alone: no Docker, no engine
+	@tools/venv.sh && tools/test-tools.sh && . tools/env.sh && pytest -q -m 'not e2e'
+
+check: ## lint, format, types, import rules, lock files
+	@tools/check.sh
+
+lock: ## write the three requirements.txt anew from their .in files
+	@tools/lock.sh
+
+bench: ## the repo's own measurements, as ratios of one run
+	@tools/venv.sh && . tools/env.sh && python -m benchmarks
+
+clean: down ## `make down`, then everything this checkout made for itself
+	rm -rf .venv .onebox Pulumi.local.yaml app/artifacts

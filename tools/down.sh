@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# The stack `local` is destroyed and its local cloud ended; images, engine and .venv stay for the next `make up`.
+set -euo pipefail
+. "$(dirname "$0")/steps.sh"
+cd "$onebox_root"
+stack=${ONEBOX_STACK:-local}
+state=".onebox/state/.pulumi/stacks/onebox/$stack.json"
+if [ ! -x .venv/bin/python ]; then
+  say "onebox: nothing to take down."
+  exit 0
+fi
+. tools/env.sh
+
+if [ -f "$state" ] && command -v pulumi >/dev/null 2>&1; then
+  if python -m infra.local status --name "$stack" >/dev/null 2>&1; then
+    pulumi destroy --stack "$stack" --yes --skip-preview --non-interactive --suppress-permalink true
+  fi
+fi
+if docker info >/dev/null 2>&1; then
+  python -m infra.local stop --name "$stack" --all
+  # Without its cloud the state would speak of things that are gone.
+  if [ -f "$state" ]; then
+    pulumi stack rm "$stack" --yes --force --preserve-config >/dev/null
+  fi
+fi
+say "onebox: down. Images, engine and .venv stay for the next make up; make clean removes the checkout's part of them."
