@@ -1,0 +1,34 @@
+"""The prediction API: two models behind one endpoint, split by weight.
+
+Importing this package loads nothing: Flask, numpy and onnxruntime come in with `create_app`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flask import Flask
+    from prometheus_client import CollectorRegistry
+
+    from app.settings import ApiSettings
+
+__all__ = ["create_app"]
+
+
+def create_app(
+    settings: ApiSettings,
+    *,
+    registry: CollectorRegistry | None = None,
+    draw: Callable[[], float] | None = None,
+) -> Flask:
+    """The WSGI application for these settings, with both models loaded or refused by name.
+
+    registry: where the counters live; a new one if not given, so that two apps never share a total.
+    draw: gives a number in [0, 1) for every request; random if not given.
+    """
+    from app.factory import build
+
+    return build(settings, registry=registry, draw=draw)

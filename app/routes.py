@@ -1,0 +1,67 @@
+"""The HTTP face: each view only adapts what the service or its state says."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from flask import Blueprint, Response, request
+
+from app.envelope import JSON, read_body
+from app.errors import InvalidRequestError
+from app.metrics import CONTENT_TYPE as METRICS_TEXT
+from app.metrics import Metrics
+
+if TYPE_CHECKING:
+    from app.predict import PredictService
+    from app.state import ServiceState
+
+ENDPOINTS = {
+    "POST /predict": "a prediction for one row of features",
+    "GET /health": "200 while the process lives",
+    "GET /ready": "200 while both models answer, else 503 and why",
+    "GET /config": "weights, models, features, ranges, classes",
+    "GET /metrics": "Prometheus text",
+}
+
+
+def api(service: PredictService, state: ServiceState, metrics: Metrics) -> Blueprint:
+    """All endpoints of the API."""
+    blueprint = Blueprint("api", __name__)
+
+    @blueprint.get("/")
+    def _index() -> Response:
+        return _json({"service": "flask-api", "endpoints": ENDPOINTS})
+
+    @blueprint.post("/predict")
+    def _predict() -> Response:
+        try:
+            answer = service.answer(read_body(request.environ))
+        except InvalidRequestError as error:
+            answer = service.refuse(error)
+        return Response(answer.body, answer.status, content_type=answer.content_type)
+
+    @blueprint.get("/health")
+    def _health() -> Response:
+        return _json({"status": "alive", "service_digest": state.service_digest})
+
+    @blueprint.get("/ready")
+    def _ready() -> Response:
+        view = state.readiness()
+        ready = view.status == "ready"
+        return _json(view, HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE)
+
+    @blueprint.get("/config")
+    def _config() -> Response:
+        return _json(state.config())
+
+    @blueprint.get("/metrics")
+    def _metrics() -> Response:
+        return Response(metrics.render(), content_type=METRICS_TEXT)
+
+    return blueprint
+
+
+def _json(content: Any, status: int = HTTPStatus.OK) -> Response:
+    return Response(msgspec.json.encode(content), status, content_type=JSON)

@@ -1,0 +1,114 @@
+"""ApiSettings: everything the service reads from its environment, checked once at the start."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from app.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+NAMES = (
+    "MODEL_V1_WEIGHT",
+    "MODEL_V2_WEIGHT",
+    "API_PORT",
+    "API_WORKERS",
+    "LOG_LEVEL",
+    "ONEBOX_MODELS_DIR",
+    "ONEBOX_STATE_DIR",
+    "ONEBOX_SERVICE_DIGEST",
+)
+OWN_PREFIXES = ("MODEL_", "API_")
+
+
+@dataclass(frozen=True)
+class ApiSettings:
+    """How one API service runs. Make it with `from_environ`; the defaults are those of an empty environment."""
+
+    weights: tuple[int, int] = (50, 50)
+    """Shares of v1 and v2, whole numbers 0..100 that are not both 0."""
+    models_dir: Path = Path(__file__).parent / "artifacts"
+    state_dir: Path = Path("/tmp/onebox")  # noqa: S108 - the container's tmpfs; made 0700 before use
+    """Metric files and drift window; emptied at every start."""
+    service_digest: str = "dev"
+    port: int = 5000
+    workers: int = 2
+    log_level: str = "INFO"
+    warnings: tuple[str, ...] = ()
+    """One sentence for each variable that looks like ours and is not."""
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> Self:
+        """Settings from environment variables (see NAMES); raises SettingsError naming the first that is wrong."""
+        weights = (
+            _whole(environ, "MODEL_V1_WEIGHT", 50, low=0, high=100),
+            _whole(environ, "MODEL_V2_WEIGHT", 50, low=0, high=100),
+        )
+        if sum(weights) == 0:
+            raise SettingsError(
+                "MODEL_V1_WEIGHT", "MODEL_V1_WEIGHT and MODEL_V2_WEIGHT are both 0, so no model would answer."
+            )
+        return cls(
+            weights=weights,
+            models_dir=_directory(environ, "ONEBOX_MODELS_DIR", cls.models_dir),
+            state_dir=_directory(environ, "ONEBOX_STATE_DIR", cls.state_dir),
+            service_digest=_text(environ, "ONEBOX_SERVICE_DIGEST", cls.service_digest),
+            port=_whole(environ, "API_PORT", cls.port, low=1, high=65535),
+            workers=_whole(environ, "API_WORKERS", cls.workers, low=1, high=64),
+            log_level=_one_of(environ, "LOG_LEVEL", LOG_LEVELS, cls.log_level),
+            warnings=tuple(_unknown(environ)),
+        )
+
+
+def metrics_dir(state_dir: Path) -> Path:
+    """Where the counters of all workers are."""
+    return state_dir / "metrics"
+
+
+def window_dir(state_dir: Path) -> Path:
+    """Where the rings of the drift window are."""
+    return state_dir / "window"
+
+
+def _whole(environ: Mapping[str, str], name: str, default: int, *, low: int, high: int) -> int:
+    text = environ.get(name)
+    if text is None:
+        return default
+    # int() alone also takes "1_0", " 1" and digits of other scripts.
+    if not re.fullmatch(r"[0-9]{1,5}", text) or not low <= int(text) <= high:
+        raise SettingsError(name, f"{name} must be a whole number from {low} to {high}, not {text[:40]!r}.")
+    return int(text)
+
+
+def _text(environ: Mapping[str, str], name: str, default: str) -> str:
+    text = environ.get(name, default)
+    if not text.strip():
+        raise SettingsError(name, f"{name} is empty.")
+    return text
+
+
+def _directory(environ: Mapping[str, str], name: str, default: Path) -> Path:
+    return Path(_text(environ, name, str(default)))
+
+
+def _one_of(environ: Mapping[str, str], name: str, allowed: tuple[str, ...], default: str) -> str:
+    text = environ.get(name, default)
+    if text.upper() not in allowed:
+        raise SettingsError(name, f"{name} must be one of {', '.join(allowed)}, not {text[:40]!r}.")
+    return text.upper()
+
+
+def _unknown(environ: Mapping[str, str]) -> list[str]:
+    strangers = sorted(name for name in environ if name.startswith(OWN_PREFIXES) and name not in NAMES)
+    warnings = []
+    for name in strangers:
+        near = difflib.get_close_matches(name, NAMES, n=1)
+        meant = f"; did you mean {near[0]}?" if near else "."
+        warnings.append(f"{name} is not a setting of this service{meant}")
+    return warnings

@@ -1,0 +1,115 @@
+"""What the service knows about itself: configuration, readiness, and the gauges worked out at the scrape."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from prometheus_client.core import GaugeMetricFamily
+
+from app import drift
+from app.manifest import VERSIONS
+from app.schemas import ConfigView, DriftView, FeatureView, ModelView, ReadyView
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from prometheus_client import Metric
+
+    from app.models import ModelSet
+    from app.routing import Split
+
+
+@dataclass(frozen=True)
+class ServiceState:
+    """One worker's view of what it serves."""
+
+    models: ModelSet
+    split: Split
+    service_digest: str
+    window: Callable[[], drift.Matrix]
+    """Recent rows of all workers, shape (rows, features)."""
+
+    def config(self) -> ConfigView:
+        """Answer of GET /config."""
+        return ConfigView(
+            weights=dict(self.split.weights),
+            split=dict(self.split.configured),
+            serving_split=dict(self.split.serving),
+            models={version: self._model(version) for version in VERSIONS},
+            features=self._features(),
+            classes=list(self.models.catalogue.manifest.classes) if self.models.catalogue else [],
+            service_digest=self.service_digest,
+            drift=DriftView(threshold=drift.THRESHOLD, window=drift.WINDOW, minimum=drift.MINIMUM),
+            reason=self.models.reason,
+        )
+
+    def readiness(self) -> ReadyView:
+        """Answer of GET /ready; ready only while every arm is up and scores its canary row."""
+        off = self.models.off()
+        if not off:
+            status = "ready"
+        elif any(share > 0 and version not in off for version, share in self.split.serving.items()):
+            status = "degraded"
+        else:
+            status = "unavailable"
+        return ReadyView(status=status, models={version: off.get(version, "up") for version in VERSIONS})
+
+    def gauges(self) -> Iterator[Metric]:
+        """Drift, arms and release as Prometheus families. The score is left out until the window is long enough."""
+        rows = self.window()
+        score = GaugeMetricFamily(
+            "model_drift_score", f"Drift of recent inputs, 0 to 1; shown from {drift.MINIMUM} rows on."
+        )
+        value = self._score(rows)
+        if value is not None:
+            score.add_metric([], value)
+        yield score
+        yield GaugeMetricFamily("model_drift_window_rows", "Rows in the drift window.", value=len(rows))
+        up = GaugeMetricFamily("model_arm_up", "1 while the model version is loaded.", labels=["version"])
+        for version in VERSIONS:
+            up.add_metric([version], float(version in self.models.arms))
+        yield up
+        labels = {"service_digest": self.service_digest}
+        labels |= {f"model_{version}": (self.models.sha256(version) or "off")[:12] for version in VERSIONS}
+        release = GaugeMetricFamily("release_info", "What is serving; always 1.", labels=list(labels))
+        release.add_metric(list(labels.values()), 1.0)
+        yield release
+
+    def _score(self, rows: drift.Matrix) -> float | None:
+        if self.models.catalogue is None:
+            return None
+        features = self.models.catalogue.reference.features
+        return drift.drift_score(rows, [item.mean for item in features], [item.std for item in features])
+
+    def _model(self, version: str) -> ModelView:
+        entry = self.models.catalogue.manifest.models[version] if self.models.catalogue else None
+        metrics: dict[str, Any] = msgspec.to_builtins(entry.metrics) if entry else {}
+        return ModelView(
+            up=version in self.models.arms,
+            sha256=entry.sha256 if entry else None,
+            algorithm=entry.algorithm if entry else None,
+            params=entry.params if entry else {},
+            metrics=metrics,
+            reason=self.models.refusals.get(version),
+        )
+
+    def _features(self) -> list[FeatureView]:
+        if self.models.catalogue is None:
+            return []
+        pairs = zip(
+            self.models.catalogue.manifest.features, self.models.catalogue.reference.features, strict=True
+        )
+        return [
+            FeatureView(
+                name=spec.name,
+                min=spec.min,
+                max=spec.max,
+                mean=reference.mean,
+                std=reference.std,
+                accept_min=spec.accept_min,
+                accept_max=spec.accept_max,
+            )
+            for spec, reference in pairs
+        ]

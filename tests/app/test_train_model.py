@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import stat
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from app import train_model
+from app.decision import most_likely
+from app.evaluation import mean_interval, wilson_interval
+from app.train_model import TrainingError, iris, is_current, require_agreement, train, write
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FILES = {"manifest.json", "reference.json", "model_v1.onnx", "model_v2.onnx"}
+
+
+def test_the_script_makes_the_same_bytes_again(root: Path, trained: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, str(root / "app" / "train_model.py"), "--out", str(tmp_path / "again")],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert {path.name for path in (tmp_path / "again").iterdir()} == FILES
+    for name in FILES:
+        assert (tmp_path / "again" / name).read_bytes() == (trained / name).read_bytes(), name
+    assert "n_estimators=50, max_depth=5" in done.stdout
+    assert "n_estimators=100, max_depth=7" in done.stdout
+
+
+def test_the_manifest_names_every_file_by_its_content(trained: Path) -> None:
+    manifest = json.loads((trained / "manifest.json").read_bytes())
+    for entry in [*manifest["models"].values(), manifest["reference"]]:
+        assert hashlib.sha256((trained / entry["file"]).read_bytes()).hexdigest() == entry["sha256"]
+    assert (
+        manifest["data"]["training_rows"] + manifest["data"]["held_out_rows"]
+        == manifest["data"]["rows"]
+        == 150
+    )
+    assert set(manifest["libraries"]) == {"numpy", "onnx", "scikit-learn", "skl2onnx", "python"}
+
+
+def test_the_accepted_range_is_the_training_range_widened_ten_times(trained: Path) -> None:
+    for feature in json.loads((trained / "manifest.json").read_bytes())["features"]:
+        span = feature["max"] - feature["min"]
+        assert feature["accept_min"] == pytest.approx(feature["min"] - 10 * span)
+        assert feature["accept_max"] == pytest.approx(feature["max"] + 10 * span)
+
+
+def test_the_reference_is_that_of_the_training_rows(trained: Path) -> None:
+    data = iris()
+    rows = data.rows[data.training].astype(np.float64)
+    reference = json.loads((trained / "reference.json").read_bytes())
+    assert [f["mean"] for f in reference["features"]] == pytest.approx(rows.mean(axis=0).tolist(), rel=1e-6)
+    assert [f["std"] for f in reference["features"]] == pytest.approx(rows.std(axis=0).tolist(), rel=1e-6)
+    assert [f["quantiles"]["0.5"] for f in reference["features"]] == pytest.approx(
+        np.median(rows, axis=0).tolist(), rel=1e-6
+    )
+    assert reference["class_prior"] == pytest.approx(dict.fromkeys(data.classes, 1 / 3), rel=1e-6)
+
+
+def test_others_may_read_the_artifacts(trained: Path) -> None:
+    assert {stat.S_IMODE(path.stat().st_mode) for path in trained.iterdir()} == {0o644}
+
+
+def test_a_model_that_answers_otherwise_than_its_forest_is_not_let_through(trained: Path) -> None:
+    from sklearn.ensemble import RandomForestClassifier
+
+    data = iris()
+    forest = RandomForestClassifier(n_estimators=2, max_depth=1, random_state=0).fit(data.rows, data.labels)
+    with pytest.raises(TrainingError, match=r"another class than the forest on [0-9]+ of 150 rows"):
+        require_agreement("v1", forest, (trained / "model_v1.onnx").read_bytes(), data.rows)
+
+
+def test_nothing_is_written_when_a_model_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise TrainingError("no")
+
+    monkeypatch.setattr(train_model, "require_agreement", refuse)
+    assert train_model.main(["--out", str(tmp_path / "out")]) == 1
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(TrainingError):
+        train(iris())
+
+
+def test_a_write_that_fails_leaves_no_part_and_no_manifest(tmp_path: Path) -> None:
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "in the way").touch()
+    with pytest.raises(OSError, match="directory"):
+        write({"manifest.json": b"m", "a": b"a", "b": b"b"}, tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"a", "b"}
+
+
+@pytest.mark.parametrize(
+    ("chances", "index"),
+    [([0.04, 0.47999993, 0.47999996], 1), ([0.1, 0.2, 0.7], 2), ([0.5, 0.5], 0), ([0.4, 0.4001, 0.1999], 1)],
+)
+def test_a_tie_goes_to_the_first_class(chances: list[float], index: int) -> None:
+    assert most_likely(chances) == index
+
+
+def test_intervals_hold_their_figure_and_stay_in_bounds() -> None:
+    low, high = wilson_interval(8, 10)
+    assert (low, high) == (pytest.approx(0.4902, abs=1e-4), pytest.approx(0.9433, abs=1e-4))
+    assert wilson_interval(30, 30)[1] == 1.0
+    assert wilson_interval(0, 30)[0] == 0.0
+    low, high = mean_interval(np.arange(100.0), seed=1)
+    assert low < 49.5 < high
+    assert high - low == pytest.approx(4 * 28.9 / 10, rel=0.1)
+
+
+def test_whole_artifacts_of_these_forests_are_current(trained: Path) -> None:
+    assert is_current(trained)
+
+
+def test_artifacts_are_stale_when_missing_damaged_or_of_other_forests(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not is_current(tmp_path)
+    for path in trained.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "model_v2.onnx").write_bytes(b"cut")
+    assert not is_current(tmp_path)
+    monkeypatch.setitem(train_model.FORESTS, "v1", {"n_estimators": 51, "max_depth": 5, "random_state": 1})
+    assert not is_current(trained)
