@@ -1,0 +1,43 @@
+"""The host's keys as resources: the one it is born with, and the one it makes for itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pulumi
+from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, ResourceProvider
+
+from infra.keys import new_host_key
+
+
+class HostKeyProvider(ResourceProvider):
+    """Makes a pair once and keeps it in the state; nothing outside the state exists."""
+
+    def create(self, props: dict[str, Any]) -> CreateResult:
+        pair = new_host_key()
+        return CreateResult(
+            id_="ed25519", outs={**props, "private_key": pair.private, "public_key": pair.public}
+        )
+
+    def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
+        return DiffResult(changes=False)
+
+    def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
+        return ReadResult(id_, props)
+
+
+class HostKey(Resource):
+    """An ed25519 host key pair; the private half is a secret of the state."""
+
+    private_key: pulumi.Output[str]
+    public_key: pulumi.Output[str]
+
+    def __init__(self, name: str, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__(
+            HostKeyProvider(),
+            name,
+            {"private_key": None, "public_key": None},
+            pulumi.ResourceOptions.merge(
+                opts, pulumi.ResourceOptions(additional_secret_outputs=["private_key"])
+            ),
+        )

@@ -1,0 +1,82 @@
+"""SSH keys as files and as text: what the configuration may point at, and the host key a stack is born with."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from pathlib import Path
+from typing import NamedTuple
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+PUBLIC_KEY_TYPES = (
+    "ssh-ed25519",
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+    "ssh-rsa",
+)
+
+
+class KeyFileError(ValueError):
+    """A key file that cannot be used; `setting` is the config key that points at it."""
+
+    def __init__(self, setting: str, sentence: str) -> None:
+        self.setting = setting
+        super().__init__(sentence)
+
+
+class HostKeyPair(NamedTuple):
+    """An ed25519 pair for sshd: the private half as OpenSSH PEM, the public half as `ssh-ed25519 AAAA…`."""
+
+    private: str
+    public: str
+
+
+def new_host_key() -> HostKeyPair:
+    """A fresh pair from the operating system's randomness."""
+    key = Ed25519PrivateKey.generate()
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
+    )
+    public = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+    return HostKeyPair(private.decode(), public.decode())
+
+
+def fingerprint(public_key: str) -> str:
+    """`SHA256:…` of a public key line, as ssh-keygen -lf prints it."""
+    digest = hashlib.sha256(base64.b64decode(public_key.split()[1])).digest()
+    return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
+
+
+def read_public_key(path: Path) -> str:
+    """The key of an OpenSSH public key file as `type base64`, without its comment. Raises KeyFileError."""
+    setting = "sshPublicKeyFile"
+    if not path.is_file():
+        raise KeyFileError(setting, f"there is no file {path}; make a pair with: ssh-keygen -t ed25519")
+    text = path.read_text(errors="replace").strip()
+    if "PRIVATE KEY" in text:
+        raise KeyFileError(
+            setting, f"{path} is a private key; the public half is wanted, most likely {path.name}.pub"
+        )
+    words = text.split()
+    if len(words) < 2 or words[0] not in PUBLIC_KEY_TYPES:
+        raise KeyFileError(setting, f"{path} is not an OpenSSH public key (one line: ssh-ed25519 AAAA…)")
+    try:
+        serialization.load_ssh_public_key(f"{words[0]} {words[1]}".encode())
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise KeyFileError(setting, f"{path} is not an OpenSSH public key ({error})") from error
+    return f"{words[0]} {words[1]}"
+
+
+def check_private_key_file(path: Path) -> None:
+    """Passes when the file can serve as the key that logs in. Raises KeyFileError; never shows its content."""
+    setting = "sshPrivateKeyFile"
+    if not path.is_file():
+        raise KeyFileError(setting, f"there is no file {path}; make a pair with: ssh-keygen -t ed25519")
+    if path.stat().st_mode & 0o077:
+        raise KeyFileError(setting, f"{path} can be read by others; run: chmod 600 {path}")
+    if "PRIVATE KEY" not in path.read_text(errors="replace"):
+        raise KeyFileError(setting, f"{path} is not a private key in OpenSSH or PEM form")

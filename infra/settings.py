@@ -1,0 +1,229 @@
+"""The stack's configuration: read once, checked whole, refused before the engine is asked for anything."""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.alias_generators import to_camel
+
+from infra.keys import KeyFileError, check_private_key_file, read_public_key
+
+NAMESPACE = "onebox"
+
+PORTS = {"ssh": 22, "api": 5000, "ui": 8501, "prometheus": 9090}
+"""The card's four ports under the names that the configuration uses."""
+
+OperatingSystem = Literal["debian-13", "amazon-linux-2023"]
+
+
+class ConfigError(ValueError):
+    """A value of the stack's configuration that cannot be used; `problems` has one sentence for each."""
+
+    hint = "Set it with `pulumi config set`, or edit the stack's Pulumi.<stack>.yaml."
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(self.problems))
+
+
+def _nearest(word: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _known_instance_type(value: str) -> str:
+    from pulumi_aws.ec2 import InstanceType
+
+    known = {member.value for member in InstanceType}
+    if value not in known:
+        raise ValueError(f"{value!r} is not an instance type of EC2{_nearest(value, known)}")
+    return value
+
+
+def _network(text: str) -> str:
+    try:
+        if "/" in text:
+            return str(ipaddress.ip_network(text))
+    except ValueError:
+        pass
+    try:
+        with_host = ipaddress.ip_interface(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a CIDR such as 203.0.113.7/32") from None
+    if "/" in text:
+        raise ValueError(f"{text!r} has host bits set; did you mean {with_host.network}?")
+    raise ValueError(f"{text!r} is an address, not a CIDR; did you mean {with_host.network}?")
+
+
+def _networks(values: tuple[str, ...]) -> tuple[str, ...]:
+    if len(values) > 50:
+        raise ValueError(f"{len(values)} CIDRs are more than a security group takes for a port (50)")
+    networks = tuple(_network(value) for value in values)
+    twice = {network for network in networks if networks.count(network) > 1}
+    if twice:
+        raise ValueError(f"{', '.join(sorted(twice))} stands there twice")
+    return networks
+
+
+def _tags(tags: dict[str, str]) -> dict[str, str]:
+    if len(tags) > 40:
+        raise ValueError(f"{len(tags)} tags; AWS takes 50 and onebox sets some itself, so 40 at most")
+    for key in tags:
+        if key.lower().startswith("aws:"):
+            raise ValueError(f"tag {key!r}: names that begin with aws: belong to AWS")
+        if not (key + tags[key]).isascii():
+            raise ValueError(f"tag {key!r}: only ASCII characters, please")
+    return tags
+
+
+Networks = Annotated[tuple[str, ...], AfterValidator(_networks)]
+Weight = Annotated[int, Field(ge=0, le=100)]
+
+
+class StackSettings(BaseModel):
+    """Everything the program may be told, typed. Field names are the config keys in snake case."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
+
+    project_root: Path = Field(exclude=True)
+
+    instance_type: Annotated[str, AfterValidator(_known_instance_type)] = "t3.medium"
+    os: OperatingSystem = "debian-13"
+    ami_id: Annotated[str, Field(pattern=r"^ami-[0-9a-f]{8,17}$")] | None = None
+    volume_size_gb: Annotated[int, Field(ge=12, le=16384)] = 20
+    ssh_cidrs: Networks
+    api_cidrs: Networks = ()
+    ui_cidrs: Networks = ()
+    prometheus_cidrs: Networks = ()
+    open_to_the_world: tuple[Literal["ssh", "api", "ui", "prometheus"], ...] = ()
+    ssh_public_key_file: Path
+    ssh_private_key_file: Path
+    model_v1_weight: Weight = 50
+    model_v2_weight: Weight = 50
+    tags: Annotated[dict[str, str], AfterValidator(_tags)] = {}
+    registry_mirror: Annotated[str, Field(pattern=r"^https?://[^\s/]+$")] | None = None
+    extra_ca_files: tuple[Path, ...] = ()
+    aws_plugin_version: str | None = None
+
+    @model_validator(mode="after")
+    def _world_is_named(self) -> Self:
+        for name, networks in self.cidrs.items():
+            wide = [network for network in networks if ipaddress.ip_network(network).prefixlen < 8]
+            if wide and name not in self.open_to_the_world:
+                raise ValueError(
+                    f"{name}Cidrs: {wide[0]} opens port {PORTS[name]} to the world; if that is what you want, "
+                    f"add {name} to openToTheWorld"
+                )
+        if not self.ssh_cidrs:
+            raise ValueError(
+                "sshCidrs: empty, so the release could never be pushed; name the address you work from"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _somebody_serves(self) -> Self:
+        if self.model_v1_weight + self.model_v2_weight == 0:
+            raise ValueError("modelV1Weight and modelV2Weight: both are 0, so no model would answer")
+        return self
+
+    @model_validator(mode="after")
+    def _files_are_there(self) -> Self:
+        try:
+            read_public_key(self.absolute(self.ssh_public_key_file))
+            check_private_key_file(self.absolute(self.ssh_private_key_file))
+        except KeyFileError as error:
+            raise ValueError(f"{error.setting}: {error}") from error
+        for path in self.extra_ca_files:
+            if not self.absolute(path).is_file():
+                raise ValueError(f"extraCaFiles: there is no file {path}")
+        return self
+
+    @property
+    def cidrs(self) -> dict[str, tuple[str, ...]]:
+        """Who may reach each of the four ports, by the port's name."""
+        return {
+            "ssh": self.ssh_cidrs,
+            "api": self.api_cidrs,
+            "ui": self.ui_cidrs,
+            "prometheus": self.prometheus_cidrs,
+        }
+
+    @property
+    def open_ports(self) -> frozenset[int]:
+        """The ports that at least one address may reach."""
+        return frozenset(PORTS[name] for name, networks in self.cidrs.items() if networks)
+
+    @property
+    def ssh_user(self) -> str:
+        """The user that the image's cloud-init makes."""
+        return "admin" if self.os == "debian-13" else "ec2-user"
+
+    @property
+    def service_environment(self) -> dict[str, str]:
+        """Plain values for the services, under the names of the compose file."""
+        return {"MODEL_V1_WEIGHT": str(self.model_v1_weight), "MODEL_V2_WEIGHT": str(self.model_v2_weight)}
+
+    def absolute(self, path: Path) -> Path:
+        """A configured path; relative ones start at the project's root, `~` is the user's home."""
+        return self.project_root / path.expanduser()
+
+    def public_key(self) -> str:
+        """The public half of the key that may log in, `type base64`."""
+        return read_public_key(self.absolute(self.ssh_public_key_file))
+
+    def ca_certificates(self) -> list[str]:
+        """PEM texts of the extra certificate authorities the host shall trust."""
+        return [self.absolute(path).read_text().strip() + "\n" for path in self.extra_ca_files]
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, str], project_root: Path) -> Self:
+        """The settings from the engine's flat config, `onebox:key` -> text (JSON for lists and maps).
+
+        Raises ConfigError with one sentence for every value that cannot be used. Other namespaces are left alone.
+        """
+        values: dict[str, Any] = {"projectRoot": project_root}
+        known = {str(field.alias) for field in cls.model_fields.values()} - {"projectRoot"}
+        problems = []
+        for key, text in config.items():
+            namespace, _, name = key.partition(":")
+            if namespace != NAMESPACE:
+                continue
+            if name not in known:
+                problems.append(f"{key}: there is no such setting{_nearest(name, known)}")
+                continue
+            # An optional setting that Pulumi.yaml declares without a value arrives as an empty text.
+            if text != "":
+                values[name] = _parse(text)
+        if problems:
+            raise ConfigError(problems)
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise ConfigError(_sentence(problem) for problem in error.errors()) from error
+
+
+def _parse(text: str) -> Any:
+    if text[:1] in "[{":
+        try:
+            return json.loads(text)
+        except json.JSONDecodeError:
+            return text
+    return text
+
+
+def _sentence(problem: Any) -> str:
+    message = problem["msg"].removeprefix("Value error, ")
+    where = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "missing":
+        return f"{NAMESPACE}:{where}: needed and not set"
+    if not where:
+        return f"{NAMESPACE}:{message}"
+    if problem["type"] != "value_error":
+        message = message[:1].lower() + message[1:]
+    return f"{NAMESPACE}:{where}: {message}"

@@ -1,0 +1,182 @@
+"""The release as a resource: when it pushes, what the state remembers, and that destroy never wedges."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.release import HostTrustProvider, ReleaseProvider
+from provisioning.errors import Unreachable, UnhealthyRelease
+from provisioning.settings import PushSettings, Target
+
+OWN, BIRTH = "ssh-ed25519 " + "A" * 68, "ssh-ed25519 " + "B" * 68
+
+
+@dataclass
+class Host:
+    """Stands for everything behind the provisioning library; keeps what was asked of it."""
+
+    calls: list[tuple[str, Any]] = field(default_factory=list)
+    found: str = "new"
+    drift: tuple[str, ...] = ()
+    broken: Exception | None = None
+
+    def make_host_key(self, target: Target) -> str:
+        self.calls.append(("make_host_key", target.host_keys))
+        return OWN
+
+    def seal_host_key(self, target: Target, own: str) -> None:
+        self.calls.append(("seal", (target.host_keys, own)))
+
+    def push_release(self, settings: PushSettings, report: Any) -> Any:
+        self.calls.append(("push", settings.target.host_keys))
+        if self.broken:
+            raise self.broken
+        return type("Result", (), {"release": "new", "warnings": ()})()
+
+    def read_status(self, settings: PushSettings) -> Any:
+        if self.broken:
+            raise self.broken
+        return type("Status", (), {"release": self.found, "drift": self.drift})()
+
+    def retire(self, settings: PushSettings, deadline_seconds: float) -> tuple[str, ...]:
+        self.calls.append(("retire", deadline_seconds))
+        return ("the host is gone; nothing to take down",)
+
+
+@pytest.fixture
+def host(monkeypatch: pytest.MonkeyPatch) -> Host:
+    fake = Host()
+    for module, names in {
+        "trust": ("make_host_key", "seal_host_key"),
+        "push": ("push_release", "retire"),
+        "status": ("read_status",),
+    }.items():
+        for name in names:
+            monkeypatch.setattr(f"provisioning.{module}.{name}", getattr(fake, name))
+    return fake
+
+
+@pytest.fixture
+def props(key_files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    private, _ = key_files
+    return {
+        "digest": "new",
+        "services": {"flask-api": "f1"},
+        "environment": {"MODEL_V1_WEIGHT": "50"},
+        "open_ports": [22, 5000],
+        "host": "192.0.2.10",
+        "user": "admin",
+        "private_key_file": str(private),
+        "birth_public_key": BIRTH,
+        "host_public_key": OWN,
+        "instance_id": "i-1",
+    }
+
+
+@pytest.fixture(autouse=True)
+def any_key_is_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("provisioning.settings._host_key", lambda key: key)
+
+
+def test_the_host_makes_its_own_key_over_a_connection_that_the_birth_key_vouches_for(
+    host: Host, props: dict[str, Any]
+) -> None:
+    made = HostTrustProvider().create(props)
+    assert host.calls == [("make_host_key", (BIRTH,))]
+    assert made.outs is not None
+    assert made.outs["host_public_key"] == OWN
+
+
+def test_another_instance_is_another_trust(props: dict[str, Any]) -> None:
+    same = HostTrustProvider().diff("i-1", props, dict(props))
+    other = HostTrustProvider().diff("i-1", props, {**props, "instance_id": "i-2"})
+    assert same.changes is False
+    assert other.replaces == ["instance_id"]
+
+
+def test_the_first_push_puts_the_own_key_in_force_and_then_trusts_nothing_else(
+    host: Host, props: dict[str, Any]
+) -> None:
+    made = ReleaseProvider().create(props)
+    assert host.calls == [("seal", ((OWN, BIRTH), OWN)), ("push", (OWN,))]
+    assert made.outs is not None
+    assert made.outs["deployed"] == "new"
+
+
+def test_a_later_push_trusts_the_own_key_alone(host: Host, props: dict[str, Any]) -> None:
+    ReleaseProvider().update("i-1", {**props, "digest": "old"}, props)
+    assert host.calls == [("push", (OWN,))]
+
+
+def test_a_replaced_instance_goes_through_its_first_push(host: Host, props: dict[str, Any]) -> None:
+    ReleaseProvider().update("i-1", props, {**props, "instance_id": "i-2"})
+    assert [name for name, _ in host.calls] == ["seal", "push"]
+
+
+@pytest.mark.parametrize(
+    ("deployed", "more", "changes"),
+    [
+        ("new", {}, False),
+        ("new", {"private_key_file": "elsewhere"}, False),
+        ("new", {"open_ports": [22]}, False),
+        ("old", {}, True),
+        ("drifted", {}, True),
+        ("unknown", {}, True),
+        ("new", {"instance_id": "i-2"}, True),
+        ("new", {"host": "192.0.2.11"}, True),
+    ],
+)
+def test_only_what_the_host_must_notice_is_a_change(
+    props: dict[str, Any], deployed: str, more: dict[str, Any], changes: bool
+) -> None:
+    answer = ReleaseProvider().diff("i-1", {**props, "deployed": deployed}, {**props, **more})
+    assert answer.changes is changes
+
+
+def test_refresh_remembers_what_it_found(host: Host, props: dict[str, Any]) -> None:
+    assert ReleaseProvider().read("i-1", props).outs == {**props, "deployed": "new"}
+
+
+def test_refresh_of_a_tampered_host_names_the_drift_and_makes_the_next_up_push(
+    host: Host, props: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    host.drift = ("app/routes.py differs",)
+    outs = ReleaseProvider().read("i-1", props).outs
+    assert outs is not None
+    assert outs["deployed"] == "drifted"
+    assert "app/routes.py differs" in capsys.readouterr().err
+    assert ReleaseProvider().diff("i-1", outs, props).changes is True
+
+
+def test_refresh_of_a_host_that_does_not_answer_is_unknown_and_no_error(
+    host: Host, props: dict[str, Any]
+) -> None:
+    host.broken = Unreachable("192.0.2.10:22", "refused")
+    outs = ReleaseProvider().read("i-1", props).outs
+    assert outs is not None
+    assert outs["deployed"] == "unknown"
+
+
+def test_destroy_goes_on_when_the_host_is_gone(
+    host: Host, props: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    ReleaseProvider().delete("i-1", props)
+    assert host.calls == [("retire", 20)]
+    assert "the host is gone" in capsys.readouterr().err
+
+
+def test_a_failed_push_tells_what_happened_what_to_do_and_shows_the_log(
+    host: Host, props: dict[str, Any]
+) -> None:
+    host.broken = UnhealthyRelease(
+        "flask-api", "it exits", log_tail=("ImportError: flask",), restored="old", outcome="old serves again"
+    )
+    with pytest.raises(RuntimeError) as failed:
+        ReleaseProvider().update("i-1", props, props)
+    assert "flask-api of the new release is not healthy" in str(failed.value)
+    assert "onebox logs flask-api" in str(failed.value)
+    assert "ImportError: flask" in str(failed.value)
