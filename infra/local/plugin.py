@@ -1,0 +1,29 @@
+"""The rehearsal's AWS provider as a plugin of the engine: `python -m infra.local.plugin PULUMI_HOME`.
+
+It carries a version of its own, so that a stack asks for it by name (`onebox:awsPluginVersion`) and the vendor's
+plugin of the SDK's version can lie beside it.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Final
+
+PLUGIN_VERSION: Final = "7.51.1-rehearsal.1"
+_EXECUTABLE: Final = "pulumi-resource-aws"
+
+
+def install(pulumi_home: Path) -> Path:
+    """The plugin's directory inside the engine's home, holding a link to this checkout's provider."""
+    directory = pulumi_home / "plugins" / f"resource-aws-v{PLUGIN_VERSION}"
+    directory.mkdir(parents=True, exist_ok=True)
+    link, target = directory / _EXECUTABLE, Path(__file__).resolve().parent / "provider" / _EXECUTABLE
+    if not link.is_symlink() or link.resolve() != target:
+        link.unlink(missing_ok=True)
+        link.symlink_to(target)
+    return directory
+
+
+if __name__ == "__main__":
+    install(Path(sys.argv[1]))
