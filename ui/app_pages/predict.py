@@ -1,0 +1,99 @@
+"""Sliders for one row, and the answer to it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from ui import inputs
+from ui.charts import bars
+from ui.errors import ApiError, UiError
+from ui.notices import show_error, show_models_off, show_no_models, show_outage
+from ui.session import api_client, history, remember
+from ui.wording import plain, reason_sentence, share, split_sentence
+
+if TYPE_CHECKING:
+    from ui.answers import Config, Feature
+    from ui.client import ApiClient
+    from ui.session import Record
+
+
+def page() -> None:
+    st.title("Predict")
+    try:
+        api = api_client()
+        config = api.config()
+    except UiError as error:
+        show_outage(error)
+        return
+    if not config.features:
+        show_no_models(config)
+        return
+    show_models_off(config)
+    st.caption(f"Traffic: {plain(split_sentence(config))}. Slider ranges are those of the training data.")
+    latest = history()[-1] if history() else None
+    row = feature_form(config.features, latest)
+    if row is not None:
+        latest = ask(api, row)
+    if latest is not None:
+        show_answer(latest, config)
+
+
+def feature_form(features: tuple[Feature, ...], latest: Record | None) -> dict[str, float] | None:
+    """One slider per feature; the row by feature name once the button is pressed, None before."""
+    last = latest.features if latest else {}
+    width = inputs.columns(len(features))
+    row: dict[str, float] = {}
+    with st.form("features"):
+        for start in range(0, len(features), width):
+            for column, feature in zip(st.columns(width, gap="medium"), features[start:], strict=False):
+                row[feature.name] = feature_slider(column, feature, last.get(feature.name))
+        pressed = st.form_submit_button("Get Prediction", type="primary", key="get-prediction")
+    return row if pressed else None
+
+
+def feature_slider(place: st.delta_generator.DeltaGenerator, feature: Feature, last: float | None) -> float:
+    """The slider of one feature, set to its last value or to the mean of the training data."""
+    spec = inputs.slider(feature, last)
+    value: float = place.slider(
+        plain(feature.name),
+        min_value=spec.low,
+        max_value=spec.high,
+        value=spec.start,
+        step=spec.step,
+        format=spec.format,
+        key=f"feature:{feature.name}",
+    )
+    return value
+
+
+def ask(api: ApiClient, row: dict[str, float]) -> Record | None:
+    """The API's answer, remembered; None where it gave none, after showing why."""
+    try:
+        return remember(row, api.predict(row))
+    except ApiError as error:
+        show_error(error)
+        return None
+
+
+def show_answer(record: Record, config: Config) -> None:
+    """Class, model and probabilities of one prediction."""
+    prediction = record.prediction
+    left, right = st.columns([2, 3], gap="medium")
+    with left.container(border=True, height="stretch"):
+        first, second = st.columns(2)
+        first.metric("Prediction", plain(prediction.class_name))
+        probability = prediction.probabilities.get(prediction.class_name)
+        second.metric("Probability", "–" if probability is None else share(probability))
+        st.markdown(f"Answered by model **{plain(prediction.model_version)}**.")
+        st.caption(plain(reason_sentence(prediction, config)))
+        st.caption(f"Prediction id {plain(prediction.prediction_id)}, {record.at:%H:%M:%S} UTC.")
+    with right.container(border=True, height="stretch"):
+        st.markdown("**Probability by class**")
+        st.vega_lite_chart(
+            bars(prediction.probabilities, highlight=prediction.class_name, percent=True), key="probabilities"
+        )
+
+
+page()

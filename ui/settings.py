@@ -1,0 +1,46 @@
+"""The UI's settings, read once from the environment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+from urllib.parse import urlsplit
+
+from ui.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DEFAULT_API_URL = "http://localhost:5000"
+
+
+@dataclass(frozen=True)
+class UiSettings:
+    """Where the API is, and how long to wait for it (seconds)."""
+
+    api_url: str = DEFAULT_API_URL
+    connect_timeout: float = 2.0
+    answer_timeout: float = 10.0
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> Self:
+        """The settings of this process; API_URL left out or empty means the default.
+
+        Raises SettingsError for an API_URL that is no plain http(s) address.
+        """
+        return cls(api_url=_api_url(environ.get("API_URL", "").strip() or DEFAULT_API_URL))
+
+
+def _api_url(text: str) -> str:
+    try:
+        url = urlsplit(text)
+        # urlsplit checks the port only when it is asked for it.
+        usable = url.scheme in {"http", "https"} and bool(url.hostname) and url.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        # The value may hold a password, so it is not repeated.
+        raise SettingsError("API_URL", "API_URL is not an address such as http://flask-api:5000.")
+    if url.username is not None or url.password is not None or url.query or url.fragment:
+        raise SettingsError("API_URL", "API_URL must not hold a user, a password, a query or a fragment.")
+    return text.rstrip("/")
