@@ -24,8 +24,8 @@ smoke: ## ask the API of the stack STACK for a prediction
 test: setup ## all tests: the pure ones in seconds, then the real stack end to end
 	@tools/test.sh
 
-test-fast: ## the pure tests alone: no Docker, no engine
-	@tools/venv.sh && tools/test-tools.sh && . tools/env.sh && pytest -q -m 'not e2e'
+test-fast: ## the pure tests alone: no Docker, no engine, no other program
+	@tools/venv.sh && tools/test-tools.sh && . tools/env.sh && pytest -q -n 2 -m 'not e2e and not process'
 
 check: ## lint, format, types, import rules, lock files
 	@tools/check.sh

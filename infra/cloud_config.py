@@ -16,7 +16,7 @@ USER_DATA_LIMIT_BYTES = 16_384
 REMOTE_ROOT = "/opt/onebox"
 
 
-class UserDataTooLongError(ValueError):
+class UserDataTooLong(ValueError):
     """The cloud-config is larger than EC2 takes."""
 
     hint = "Shorten onebox:extraCaFiles: certificates are the only long part of it."
@@ -38,12 +38,12 @@ class BootSettings:
 
 
 def render(boot: BootSettings) -> str:
-    """The cloud-config text. Raises UserDataTooLongError beyond EC2's limit."""
+    """The cloud-config text. Raises UserDataTooLong beyond EC2's limit."""
     config = _common(boot) | (_debian(boot) if boot.os == "debian-13" else _amazon_linux(boot))
     text = "#cloud-config\n" + yaml.safe_dump(config, sort_keys=True, width=4096)
     size = len(text.encode())
     if size > USER_DATA_LIMIT_BYTES:
-        raise UserDataTooLongError(size)
+        raise UserDataTooLong(size)
     return text
 
 
@@ -90,6 +90,8 @@ def _ready_commands(boot: BootSettings) -> list[list[str]]:
 
 def _debian(boot: BootSettings) -> dict[str, Any]:
     return {
+        # What Docker merely recommends (perl, git, criu …) would take longer than Docker itself.
+        "apt": {"conf": 'APT::Install-Recommends "false";\n'},
         "packages": ["docker.io", "docker-cli", "docker-compose", "docker-buildx"],
         "runcmd": _ready_commands(boot),
     }

@@ -26,7 +26,7 @@ class HostKeyProvider(ResourceProvider):
         return ReadResult(id_, props)
 
 
-class HostKey(Resource):
+class HostKey(Resource, module="onebox", name="HostKey"):
     """An ed25519 host key pair; the private half is a secret of the state."""
 
     private_key: pulumi.Output[str]

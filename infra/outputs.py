@@ -34,6 +34,8 @@ class StackOutputs:
     ssh_private_key_file: str
     """Path as configured; relative paths start at the project's root."""
     instance_id: str
+    open_ports: list[int]
+    """The ports that at least one address may reach."""
     service_environment: dict[str, str]
     """Plain values for the services' environment, as configured in the stack."""
 

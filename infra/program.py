@@ -77,6 +77,7 @@ def _export(settings: StackSettings, host: StackHost, trust: HostTrust, release:
         "ssh_user": settings.ssh_user,
         "ssh_private_key_file": str(key_file),
         "instance_id": host.instance_id,
+        "open_ports": sorted(settings.open_ports),
         "service_environment": settings.service_environment,
     }
     assert outputs.keys() == StackOutputs.__dataclass_fields__.keys()  # noqa: S101 - holds program and readers together

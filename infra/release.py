@@ -88,7 +88,7 @@ class HostTrustProvider(ResourceProvider):
         return ReadResult(id_, props)
 
 
-class HostTrust(Resource):
+class HostTrust(Resource, module="onebox", name="HostTrust"):
     """The key that the host made for itself: the one that every later connection expects."""
 
     host_public_key: pulumi.Output[str]
@@ -134,9 +134,8 @@ class ReleaseProvider(ResourceProvider):
         return DiffResult(changes=told or olds.get("deployed") != news["digest"])
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
-        from provisioning.status import read_status
-
         from provisioning.errors import ProvisioningError
+        from provisioning.status import read_status
 
         try:
             status = read_status(_settings(props, (props["host_public_key"],)))
@@ -149,9 +148,15 @@ class ReleaseProvider(ResourceProvider):
         return ReadResult(id_, {**props, "deployed": deployed})
 
     def delete(self, _id: str, props: dict[str, Any]) -> None:
+        from provisioning.errors import ProvisioningError
         from provisioning.push import retire
 
-        for warning in retire(_settings(props, (props["host_public_key"],)), deadline_seconds=20):
+        try:
+            warnings = retire(_settings(props, (props["host_public_key"],)), deadline_seconds=20)
+        except ProvisioningError as error:
+            # A key file that is gone must not keep a host alive.
+            warnings = (f"the services were not ended cleanly: {error}",)
+        for warning in warnings:
             _say(warning)
 
     def _first_push(self, props: dict[str, Any]) -> dict[str, Any]:
@@ -171,7 +176,7 @@ class ReleaseProvider(ResourceProvider):
         return {**props, "deployed": result.release}
 
 
-class Release(Resource):
+class Release(Resource, module="onebox", name="Release"):
     """The tree beside this program, serving on the host; `deployed` is the digest the host was left with."""
 
     deployed: pulumi.Output[str]

@@ -13,7 +13,7 @@ fi
 
 if [ -f "$state" ] && command -v pulumi >/dev/null 2>&1; then
   if python -m infra.local status --name "$stack" >/dev/null 2>&1; then
-    pulumi destroy --stack "$stack" --yes --skip-preview --non-interactive --suppress-permalink true
+    pulumi destroy --stack "$stack" --yes --skip-preview --non-interactive --suppress-permalink=true
   fi
 fi
 if docker info >/dev/null 2>&1; then

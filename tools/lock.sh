@@ -16,9 +16,13 @@ all() {
   # Debian 13's Python, in the images.
   compile app/requirements.in "app/requirements.txt$suffix" --python-version 3.13 --python-platform linux
   compile ui/requirements.in "ui/requirements.txt$suffix" --python-version 3.13 --python-platform linux
+  # What installs them there: each image's context has to hold its own copy.
+  for image in app ui; do
+    compile tools/image-installer.in "$image/installer.txt$suffix" --python-version 3.13 --python-platform linux
+  done
 }
 
-locks=(requirements.txt app/requirements.txt ui/requirements.txt)
+locks=(requirements.txt app/requirements.txt ui/requirements.txt app/installer.txt ui/installer.txt)
 case ${1:-} in
   "") all "" ;;
   --check)

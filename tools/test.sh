@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The pure tests (seconds, no Docker), then one real stack end to end. Arguments go to the second run of pytest.
+# The pure tests (seconds, no Docker), those that start programs here, then one real stack end to end.
+# Arguments go to the last of the three.
 set -euo pipefail
 . "$(dirname "$0")/steps.sh"
 cd "$onebox_root"
@@ -8,6 +9,8 @@ tools/test-tools.sh
 mkdir -p "$onebox_state/reports"
 
 say "onebox: pure tests"
-pytest -q -m 'not e2e' --junit-xml="$onebox_state/reports/pure.xml"
+pytest -q -n 2 -m 'not e2e and not process' --junit-xml="$onebox_state/reports/pure.xml"
+say "onebox: tests that start programs on this machine"
+pytest -q -n 2 -m process --junit-xml="$onebox_state/reports/process.xml"
 say "onebox: the real thing (engine, cloud-init, sshd, Docker, Prometheus, browser)"
 pytest -v -m e2e --junit-xml="$onebox_state/reports/e2e.xml" "$@"

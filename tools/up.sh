@@ -21,7 +21,7 @@ python -m infra.local start --name "$stack" "${cloud_options[@]}"
 tools/stack.sh "$stack"
 
 say "onebox: pulumi up -s $stack"
-pulumi up --stack "$stack" --yes --skip-preview --non-interactive --suppress-permalink true
+pulumi up --stack "$stack" --yes --skip-preview --non-interactive --suppress-permalink=true
 say ""
 say "onebox: serving after $((SECONDS - began))s."
 pulumi stack output --stack "$stack" --json | python -c '

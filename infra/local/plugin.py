@@ -10,13 +10,14 @@ import sys
 from pathlib import Path
 from typing import Final
 
-PLUGIN_VERSION: Final = "7.51.1-rehearsal.1"
+from infra.local.provider import VERSION
+
 _EXECUTABLE: Final = "pulumi-resource-aws"
 
 
 def install(pulumi_home: Path) -> Path:
     """The plugin's directory inside the engine's home, holding a link to this checkout's provider."""
-    directory = pulumi_home / "plugins" / f"resource-aws-v{PLUGIN_VERSION}"
+    directory = pulumi_home / "plugins" / f"resource-aws-v{VERSION}"
     directory.mkdir(parents=True, exist_ok=True)
     link, target = directory / _EXECUTABLE, Path(__file__).resolve().parent / "provider" / _EXECUTABLE
     if not link.is_symlink() or link.resolve() != target:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import yaml
 
-from infra.local.plugin import PLUGIN_VERSION
+from infra.local.provider import VERSION
 
 KEY_FILE: Final = ".onebox/id_ed25519"
 HEADER: Final = """\
@@ -38,7 +38,7 @@ def defaults(cloud: dict[str, Any]) -> dict[str, Any]:
         "aws:skipCredentialsValidation": True,
         "aws:skipMetadataApiCheck": True,
         "aws:skipRequestingAccountId": True,
-        "onebox:awsPluginVersion": PLUGIN_VERSION,
+        "onebox:awsPluginVersion": VERSION,
         "onebox:sshPublicKeyFile": f"{KEY_FILE}.pub",
         "onebox:sshPrivateKeyFile": KEY_FILE,
         "onebox:extraCaFiles": cloud["ca_files"],

@@ -21,6 +21,8 @@ from prometheus_client.parser import text_string_to_metric_families
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.process
+
 CONNECTIONS = 8
 EACH = 50
 START_SECONDS = 60

@@ -18,6 +18,8 @@ from app.train_model import TrainingError, iris, is_current, require_agreement, 
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.process
+
 FILES = {"manifest.json", "reference.json", "model_v1.onnx", "model_v2.onnx"}
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.e2e
 
 ROOT = Path(__file__).resolve().parents[2]
-VERSION = "7.51.1-rehearsal.1"
+VERSION = "7.51.2-rehearsal.1"
 REGION = "eu-central-1"
 PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEgmUOQlbw9UztnnHrDH8/fqMVCpJcBYrmf5ewxBL0bF rehearsal"
 USER_DATA = "#cloud-config\n# a word that stays secret: xyzzy\n"

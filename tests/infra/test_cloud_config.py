@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from infra.cloud_config import USER_DATA_LIMIT_BYTES, BootSettings, UserDataTooLongError, render
+from infra.cloud_config import USER_DATA_LIMIT_BYTES, BootSettings, UserDataTooLong, render
 
 BOOT = BootSettings(
     os="debian-13",
@@ -79,5 +79,5 @@ def test_extra_certificate_authorities_are_trusted() -> None:
 
 
 def test_user_data_beyond_the_limit_of_ec2_is_refused() -> None:
-    with pytest.raises(UserDataTooLongError, match=str(USER_DATA_LIMIT_BYTES)):
+    with pytest.raises(UserDataTooLong, match=str(USER_DATA_LIMIT_BYTES)):
         render(replace(BOOT, ca_certificates=("x" * USER_DATA_LIMIT_BYTES,)))

@@ -35,7 +35,11 @@ class Recorder(Mocks):
         self.resources.append(args)
         computed = {"allocationId": "eipalloc-1", "publicIp": "192.0.2.10", "keyName": "onebox-login"}
         keys = {"private_key": "PRIVATE", "public_key": "ssh-ed25519 AAAA"}
-        return f"{args.name}-id", {**computed, **keys, **{k: v for k, v in args.inputs.items() if v is not None}}
+        return f"{args.name}-id", {
+            **computed,
+            **keys,
+            **{k: v for k, v in args.inputs.items() if v is not None},
+        }
 
     def call(self, args: MockCallArgs) -> tuple[dict[Any, Any], list[tuple[str, str]]]:
         self.calls.append(args)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from infra.release import HostTrustProvider, ReleaseProvider
-from provisioning.errors import Unreachable, UnhealthyRelease
+from provisioning.errors import UnhealthyRelease, Unreachable
 from provisioning.settings import PushSettings, Target
 
 OWN, BIRTH = "ssh-ed25519 " + "A" * 68, "ssh-ed25519 " + "B" * 68
@@ -167,6 +167,14 @@ def test_destroy_goes_on_when_the_host_is_gone(
     ReleaseProvider().delete("i-1", props)
     assert host.calls == [("retire", 20)]
     assert "the host is gone" in capsys.readouterr().err
+
+
+def test_destroy_goes_on_when_the_key_file_is_gone(
+    host: Host, props: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    ReleaseProvider().delete("i-1", {**props, "private_key_file": "/nowhere/id_ed25519"})
+    assert host.calls == []
+    assert "the services were not ended cleanly" in capsys.readouterr().err
 
 
 def test_a_failed_push_tells_what_happened_what_to_do_and_shows_the_log(

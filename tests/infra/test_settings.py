@@ -72,7 +72,11 @@ def test_weights_reach_the_services_under_their_names(configure: Configure) -> N
         ("sshPrivateKeyFile", "nowhere", "sshPrivateKeyFile: there is no file"),
         ("extraCaFiles", ["nowhere.crt"], "extraCaFiles: there is no file nowhere.crt"),
         ("registryMirror", "mirror:5000", "registryMirror: string should match pattern"),
-        ("instanceTyp", "t3.medium", "onebox:instanceTyp: there is no such setting; did you mean instanceType?"),
+        (
+            "instanceTyp",
+            "t3.medium",
+            "onebox:instanceTyp: there is no such setting; did you mean instanceType?",
+        ),
     ],
 )
 def test_a_bad_value_is_refused_in_one_sentence(

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from tests.ui.fake_api import FakeApi
 
+pytestmark = pytest.mark.process
+
 APP = Path(ui.__file__).parent / "streamlit_app.py"
 PAGES = ["predict", "history", "status"]
 

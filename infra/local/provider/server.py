@@ -14,7 +14,7 @@ import grpc
 from google.protobuf import empty_pb2, struct_pb2
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2
 
-from infra.local.provider import wire
+from infra.local.provider import VERSION, wire
 from infra.local.provider.check import check_properties, check_resource
 from infra.local.provider.cloud import Cloud
 from infra.local.provider.config import ProviderConfig
@@ -36,7 +36,6 @@ from infra.local.provider.state import planned, planned_update, refreshed_inputs
 if TYPE_CHECKING:
     from infra.local.provider.family import Family
 
-VERSION: Final = "7.51.1-rehearsal.1"
 _DEFAULT_SECONDS: Final = 300.0
 
 Answer = TypeVar("Answer")

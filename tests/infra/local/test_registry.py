@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.process
+
 CONFIG = b'{"architecture": "amd64"}'
 LAYER = b"plain tar bytes"
 PACKED = b"\x1f\x8bpacked bytes"

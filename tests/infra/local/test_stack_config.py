@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from infra.local.plugin import PLUGIN_VERSION, install
+from infra.local.plugin import install
+from infra.local.provider import VERSION
 from infra.local.stack_config import merge
 
 CLOUD: dict[str, Any] = {
@@ -24,7 +25,7 @@ def test_a_new_file_opens_all_four_ports_to_this_machine_alone() -> None:
 
 
 def test_a_new_file_asks_for_the_rehearsals_own_provider() -> None:
-    assert merge({}, CLOUD)["config"]["onebox:awsPluginVersion"] == PLUGIN_VERSION
+    assert merge({}, CLOUD)["config"]["onebox:awsPluginVersion"] == VERSION
 
 
 def test_what_the_user_changed_stays() -> None:
@@ -54,5 +55,5 @@ def test_a_file_that_is_up_to_date_is_not_touched() -> None:
 def test_the_plugin_is_a_link_to_this_checkouts_provider(tmp_path: Path) -> None:
     for _ in range(2):
         directory = install(tmp_path)
-    assert directory.name == f"resource-aws-v{PLUGIN_VERSION}"
+    assert directory.name == f"resource-aws-v{VERSION}"
     assert (directory / "pulumi-resource-aws").resolve().is_file()

@@ -18,7 +18,7 @@ REGION = "eu-central-1"
 TOKENS = {token.rsplit(":", 1)[-1]: token for token in RESOURCE_TYPES}
 
 
-class Aborted(Exception):  # noqa: N818
+class Aborted(Exception):
     """The call ended with a gRPC status."""
 
     def __init__(self, code: Any, details: str) -> None:

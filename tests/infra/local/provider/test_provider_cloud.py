@@ -19,6 +19,8 @@ from tests.infra.local.provider.driver import REGION, Aborted, Context, Engine, 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.process
+
 CONFIG = ProviderConfig(REGION, "http://127.0.0.1:9")
 
 

@@ -27,7 +27,7 @@ def test_the_engine_s_form_of_the_settings_is_understood() -> None:
             "skipRequestingAccountId": True,
             "skipRegionValidation": "false",
             "defaultTags": '{"tags": {"project": "onebox"}}',
-            "version": "7.51.1-rehearsal.1",
+            "version": "7.51.2-rehearsal.1",
         }
     )
     assert config == ProviderConfig("eu-central-1", "http://127.0.0.1:4577", "a", "b", {"project": "onebox"})
@@ -132,4 +132,4 @@ def test_other_settings_never_replace_the_provider() -> None:
 
 
 def test_the_plugin_says_its_version() -> None:
-    assert Provider().GetPluginInfo(None, None).version == VERSION == "7.51.1-rehearsal.1"
+    assert Provider().GetPluginInfo(None, None).version == VERSION == "7.51.2-rehearsal.1"

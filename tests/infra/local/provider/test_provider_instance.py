@@ -15,6 +15,8 @@ from tests.infra.local.provider.driver import Aborted, Context, Engine, Resource
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+pytestmark = pytest.mark.process
+
 DISK = {
     "volumeType": "gp3",
     "volumeSize": 20,

@@ -20,6 +20,8 @@ from infra.local.provider.server import VERSION
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.process
+
 SHIM = Path(__file__).resolve().parents[4] / "infra" / "local" / "provider" / "pulumi-resource-aws"
 START_SECONDS = 5.0
 """Far above the usual half second, since other tests may use the machine."""

@@ -1,0 +1,1 @@
+"""Everything that happens over SSH: trusting the host, waiting for it, and pushing a release onto it."""

@@ -1,0 +1,5 @@
+"""`python -m provisioning` is `onebox`."""
+
+from provisioning.cli import main
+
+main()

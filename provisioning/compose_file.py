@@ -1,0 +1,206 @@
+"""Pure: what the push needs to know from docker-compose.yml, whatever its services are called."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from typing import Any
+
+import yaml
+
+from provisioning.errors import ReleaseError
+
+DIGEST_LABEL = "io.onebox.service-digest"
+_SHARED_KEYS = ("networks", "volumes", "secrets", "configs")
+_USE = re.compile(r"\$(?:\$|\{(?P<braced>[A-Za-z_]\w*)(?P<operator>:?[-?+])?|(?P<plain>[A-Za-z_]\w*))")
+_BIND_BY_VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_]\w*):?-(?P<default>\.{0,2}[^}:]*)\}")
+
+
+@dataclass(frozen=True)
+class Service:
+    """One service of the compose file."""
+
+    name: str
+    context: str | None
+    """Build context relative to the project's root; None for a service that only pulls an image."""
+    dockerfile: str
+    image: str
+    data: Mapping[str, str]
+    """Variable -> default directory (relative to the root) of each bind mount of project data."""
+    depends_on: tuple[str, ...]
+    section: str
+    """The whole section as canonical JSON: equal text means equal meaning."""
+    variables: frozenset[str]
+
+    @property
+    def digest_variable(self) -> str:
+        """Name of the variable that carries this service's digest."""
+        return f"ONEBOX_{self.name.upper().replace('-', '_')}_DIGEST"
+
+
+@dataclass(frozen=True)
+class ComposeFile:
+    """The compose file: services in dependency order, and the sections that all of them share."""
+
+    services: tuple[Service, ...]
+    shared: str
+    variables: frozenset[str]
+    """Every variable used anywhere in the file."""
+    required: frozenset[str]
+    """Variables used without a default."""
+
+    @property
+    def own_variables(self) -> frozenset[str]:
+        """Variables that the push sets itself."""
+        return frozenset(
+            name for service in self.services for name in (service.digest_variable, *service.data)
+        )
+
+
+def parse_compose_file(text: str) -> ComposeFile:
+    """The compose file's content. Raises ReleaseError in one sentence for what cannot be pushed."""
+    try:
+        document = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ReleaseError(f"docker-compose.yml is not valid YAML: {_first_line(error)}") from error
+    if not isinstance(document, dict) or not isinstance(document.get("services"), dict):
+        raise ReleaseError("docker-compose.yml has no services")
+    sections = {name: section or {} for name, section in document["services"].items()}
+    services = {name: _service(str(name), section) for name, section in sections.items()}
+    shared = {key: document[key] for key in _SHARED_KEYS if key in document}
+    _refuse_unshipped_files(shared)
+    return ComposeFile(
+        services=tuple(services[name] for name in _dependency_order(services)),
+        shared=_canonical(shared),
+        variables=_variables(document),
+        required=frozenset(_required(_canonical(document))),
+    )
+
+
+def substitute(text: str, values: Mapping[str, str]) -> str:
+    """`text` with `${NAME}` and `${NAME:-default}` replaced, as compose would do it."""
+
+    def value(match: re.Match[str]) -> str:
+        return values.get(match["name"], match["default"] or "")
+
+    return re.sub(r"\$\{(?P<name>[A-Za-z_]\w*)(?::?-(?P<default>[^}]*))?\}", value, text)
+
+
+def _service(name: str, section: Any) -> Service:
+    if not isinstance(section, dict):
+        raise ReleaseError(f"service {name} in docker-compose.yml is not a mapping")
+    if "env_file" in section:
+        raise ReleaseError(
+            f"service {name} uses env_file, which a release does not carry",
+            hint="Name the variables under `environment` and give their values in the stack's config.",
+        )
+    build = section.get("build")
+    if isinstance(build, str):
+        build = {"context": build}
+    service = Service(
+        name=name,
+        context=None if build is None else _relative(name, str(build.get("context", "."))),
+        dockerfile=str((build or {}).get("dockerfile", "Dockerfile")),
+        image=str(section.get("image", "")),
+        data=_data(name, section.get("volumes") or []),
+        depends_on=tuple(section.get("depends_on") or ()),
+        section=_canonical(section),
+        variables=_variables(section),
+    )
+    label = _pairs(section.get("labels") or {}).get(DIGEST_LABEL) or ""
+    if service.digest_variable not in label or (build and service.digest_variable not in service.image):
+        raise ReleaseError(
+            f"service {name} does not carry its digest in its image tag and label",
+            hint=f"Set `image: onebox/{name}:${{{service.digest_variable}:-dev}}` and "
+            f"`labels: {{{DIGEST_LABEL}: ${{{service.digest_variable}:-dev}}}}`.",
+        )
+    return service
+
+
+def _data(service: str, volumes: Iterable[Any]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for volume in volumes:
+        source = str(volume.get("source", "")) if isinstance(volume, dict) else str(volume)
+        match = _BIND_BY_VARIABLE.match(source)
+        if match and match["default"].startswith("."):
+            found[match["name"]] = _relative(service, match["default"])
+        elif source.startswith((".", "~")):
+            # The release directory moves with every release: a literal path would recreate this
+            # service each time, or leave it reading a directory that has been pruned.
+            raise ReleaseError(
+                f"service {service} mounts {source.split(':')[0]} by a literal path",
+                hint="Write it as ${ONEBOX_SOME_DIR:-./path}: the push sets the variable.",
+            )
+    return found
+
+
+def _relative(service: str, path: str) -> str:
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    if path.startswith(("/", "~")) or ".." in parts or "$" in path:
+        raise ReleaseError(f"service {service} uses {path}, which is not a directory inside the project")
+    return "/".join(parts) or "."
+
+
+def _refuse_unshipped_files(shared: Mapping[str, Any]) -> None:
+    for kind in ("secrets", "configs"):
+        for name, entry in (shared.get(kind) or {}).items():
+            path = substitute(str((entry or {}).get("file", "/")), {})
+            if not path.startswith("/"):
+                raise ReleaseError(f"the file {path} of {kind}.{name} is not part of a release")
+
+
+def _dependency_order(services: Mapping[str, Service]) -> list[str]:
+    for service in services.values():
+        for name in service.depends_on:
+            if name not in services:
+                raise ReleaseError(f"service {service.name} depends on {name}, which does not exist")
+    graph = TopologicalSorter({name: sorted(services[name].depends_on) for name in sorted(services)})
+    try:
+        return list(graph.static_order())
+    except CycleError as error:
+        raise ReleaseError(
+            f"services depend on each other in a circle: {' -> '.join(error.args[1])}"
+        ) from error
+
+
+def _pairs(value: Any) -> dict[str, str | None]:
+    """A compose list of `NAME=value` or mapping, as a mapping; None where only a name stands."""
+    if isinstance(value, dict):
+        return {str(name): None if item is None else str(item) for name, item in value.items()}
+    pairs = (str(item).partition("=") for item in value)
+    return {name: item if equals else None for name, equals, item in pairs}
+
+
+def _variables(node: Any) -> frozenset[str]:
+    names = {match["braced"] or match["plain"] for match in _USE.finditer(_canonical(node))}
+    return frozenset(name for name in names if name) | _passed_through(node)
+
+
+def _passed_through(node: Any) -> frozenset[str]:
+    """Names under `environment` without a value: compose takes theirs from its own environment."""
+    if not isinstance(node, dict):
+        return frozenset()
+    sections = node["services"].values() if isinstance(node.get("services"), dict) else [node]
+    return frozenset(
+        name
+        for section in sections
+        for name, value in _pairs((section or {}).get("environment") or {}).items()
+        if value is None
+    )
+
+
+def _required(text: str) -> Iterable[str]:
+    for match in _USE.finditer(text):
+        if match["plain"] or (match["braced"] and match["operator"] not in (":-", "-", ":+", "+")):
+            yield match["plain"] or match["braced"]
+
+
+def _canonical(node: Any) -> str:
+    return json.dumps(node, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
+
+
+def _first_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

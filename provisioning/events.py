@@ -1,0 +1,99 @@
+"""What a push tells while it runs, so that a terminal, the engine and Jenkins can each show it their way."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class StepStarted:
+    """A step begins."""
+
+    step: str
+
+    def __str__(self) -> str:
+        return f"{self.step} …"
+
+
+@dataclass(frozen=True)
+class StepProgress:
+    """A line of what a step does, for example of an image build."""
+
+    step: str
+    line: str
+
+    def __str__(self) -> str:
+        return f"{self.step}: {self.line}"
+
+
+@dataclass(frozen=True)
+class StepFinished:
+    """A step ended well."""
+
+    step: str
+    seconds: float
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{self.step}: {self.detail or 'done'} ({self.seconds:.1f} s)"
+
+
+@dataclass(frozen=True)
+class StepFailed:
+    """A step ended with an error."""
+
+    step: str
+    seconds: float
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{self.step} failed after {self.seconds:.1f} s: {self.detail}"
+
+
+@dataclass(frozen=True)
+class WarningGiven:
+    """Something that does not stop the push, but that somebody should know."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return f"warning: {self.text}"
+
+
+Event = StepStarted | StepProgress | StepFinished | StepFailed | WarningGiven
+Report = Callable[[Event], None]
+
+
+def silent(_event: Event) -> None:
+    """A report that tells nobody."""
+
+
+class Step:
+    """A running step; what is put into `detail` is shown when it ends."""
+
+    def __init__(self, name: str, report: Report) -> None:
+        self.name = name
+        self.detail = ""
+        self._report = report
+
+    def line(self, text: str) -> None:
+        """Report one line of progress; empty ones are left out."""
+        if text.strip():
+            self._report(StepProgress(self.name, text))
+
+
+@contextmanager
+def step(name: str, report: Report) -> Iterator[Step]:
+    """Report the start and the end of what runs inside; errors pass through."""
+    running = Step(name, report)
+    started = time.monotonic()
+    report(StepStarted(name))
+    try:
+        yield running
+    except BaseException as error:
+        report(StepFailed(name, time.monotonic() - started, str(error) or type(error).__name__))
+        raise
+    report(StepFinished(name, time.monotonic() - started, running.detail))

@@ -1,0 +1,125 @@
+"""The gate: services are brought up one after another, and each must be healthy before the next is touched."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+from provisioning.compose import Project, remove_containers_argv, tag_argv
+from provisioning.deadline import Deadline
+from provisioning.errors import CommandFailed, ProvisioningError, ServiceFailure
+from provisioning.events import Report, step
+from provisioning.host import Store
+from provisioning.plan import ContainerWork, HostState, ImageWork, ServiceAction
+from provisioning.release import ServiceRelease
+
+LOG_LINES = 50
+_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
+
+
+def make_images(
+    store: Store,
+    project: Project,
+    actions: Iterable[ServiceAction],
+    parts: Mapping[str, ServiceRelease],
+    deadline: Deadline,
+    report: Report,
+) -> None:
+    """Have an image on the host for each service that is about to be touched. Raises CommandFailed."""
+    for action in actions:
+        if action.image is ImageWork.TAG:
+            argv = tag_argv(action.tag_from, parts[action.service].image)
+            done = store.run_step(argv, f"tag {action.service}", deadline)
+            if done.status != 0:
+                raise CommandFailed(f"tagging the image of {action.service}", done.status, done.stdout)
+    built = [action.service for action in actions if action.image is ImageWork.BUILD]
+    if not built:
+        return
+    log = f"{store.root}/logs/build-{project.release[:12]}.log"
+    with step("build", report) as running:
+        done = store.run_step(
+            project.build(built), "the image build", deadline, on_line=running.line, log=log
+        )
+        if done.status != 0:
+            raise CommandFailed(
+                f"building {', '.join(built)}",
+                done.status,
+                done.stdout,
+                hint=f"The whole log is {log} on the host.",
+            )
+        running.detail = ", ".join(built)
+
+
+def bring_up(
+    store: Store,
+    project: Project,
+    actions: Iterable[ServiceAction],
+    deadline: Deadline,
+    wait_seconds: int,
+    report: Report,
+) -> None:
+    """Carry out what the plan says about containers, in its order.
+
+    Raises ServiceFailure for the first service that does not become healthy.
+    """
+    for action in actions:
+        with step(f"{action.container} {action.service}", report) as running:
+            running.detail = action.reason
+            _carry_out(store, project, action, deadline, wait_seconds)
+
+
+def _carry_out(
+    store: Store, project: Project, action: ServiceAction, deadline: Deadline, wait_seconds: int
+) -> None:
+    name = action.service
+    if action.container is ContainerWork.REMOVE:
+        # The release does not know the service any more, so compose cannot be asked by name.
+        ids = [item.id for item in store.read_state(None, deadline).containers if item.service == name]
+        argv = remove_containers_argv(ids)
+    elif action.container is ContainerWork.START:
+        argv = project.start(name, wait_seconds)
+    else:
+        argv = project.recreate(name, wait_seconds)
+    done = store.run_step(argv, str(action), deadline, finish=True)
+    if done.status != 0:
+        raise ServiceFailure(name, failure_reason(store.read_state(None, deadline), name, done.stdout))
+
+
+def failure_reason(state: HostState, service: str, said: str) -> str:
+    """Pure: why a service is not up, in a few words."""
+    container = state.container(service)
+    last = (said.strip().splitlines() or ["compose said nothing"])[-1].strip()
+    if container is None:
+        return f"no container was made: {last}"
+    if container.state != "running":
+        return f"its container is {container.state} ({container.said})"
+    if container.health and container.health != "healthy":
+        tail = f": {container.said.splitlines()[-1]}" if container.said else ""
+        return f"its health check says {container.health}{tail}"
+    return last
+
+
+def check_services(parts: Mapping[str, ServiceRelease], state: HostState) -> None:
+    """Compare what runs with what was wanted. Raises ServiceFailure for the first that differs."""
+    for name, part in parts.items():
+        container = state.container(name)
+        if container is None or container.state != "running":
+            raise ServiceFailure(name, failure_reason(state, name, "it is gone"))
+        if container.digest != part.digest:
+            found = container.digest[:12] or "nothing"
+            raise ServiceFailure(name, f"it runs {found} instead of {part.digest[:12]}")
+
+
+def log_tail(store: Store, project: Project, service: str) -> tuple[str, ...]:
+    """The last lines of a service's log; empty when they cannot be read."""
+    try:
+        argv = project.logs([service], tail=LOG_LINES, prefix=False)
+        done = store.run_step(argv, f"log of {service}", Deadline(20))
+    except ProvisioningError:
+        return ()
+    return tuple(map(_plain, done.stdout.strip().splitlines()[-LOG_LINES:]))
+
+
+def _plain(line: str) -> str:
+    """A line without what would move the cursor or the colours of the terminal that shows it."""
+    return "".join(character for character in _ESCAPES.sub("", line) if character.isprintable())

@@ -1,0 +1,76 @@
+"""Point `current` to a release, write a journal entry, prune. Input: {"root", "project", "switch_to", "entry", "keep"}.
+
+Pruning keeps the newest releases, and always the current one and the one before it. Prints what was removed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from typing import Any
+
+request = json.load(sys.stdin)
+root, switch_to = request["root"], request["switch_to"]
+releases, data = os.path.join(root, "releases"), os.path.join(root, "data")
+link = os.path.join(root, "current")
+removed: list[str] = []
+
+
+def now() -> str | None:
+    try:
+        return os.path.basename(os.readlink(link))
+    except OSError:
+        return None
+
+
+previous = now()
+if switch_to and previous != switch_to:
+    os.utime(os.path.join(releases, switch_to))
+    if os.path.lexists(link + ".new"):
+        os.unlink(link + ".new")
+    os.symlink(os.path.join("releases", switch_to), link + ".new")
+    os.replace(link + ".new", link)
+with open(
+    os.open(os.path.join(root, "journal.jsonl"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a"
+) as file:
+    file.write(json.dumps(request["entry"], sort_keys=True) + "\n")
+    file.flush()
+    os.fsync(file.fileno())
+
+if request["keep"]:
+    known: dict[str, Any] = {}
+    for name in os.listdir(releases):
+        try:
+            with open(os.path.join(releases, name, "manifest.json"), encoding="utf-8") as file:
+                known[name] = json.load(file)
+        except (OSError, ValueError):
+            pass
+    newest = sorted(known, key=lambda name: os.stat(os.path.join(releases, name)).st_mtime, reverse=True)
+    pair = {now(), request["entry"].get("previous") or previous}
+    kept = pair | set(newest[: request["keep"]])
+    for name in os.listdir(releases):
+        if name not in kept:
+            shutil.rmtree(os.path.join(releases, name), ignore_errors=True)
+            removed.append("release " + name[:12])
+    used = {entry["digest"] for name in known if name in kept for entry in known[name]["data"].values()}
+    for name in os.listdir(data) if os.path.isdir(data) else []:
+        if name not in used:
+            shutil.rmtree(os.path.join(data, name), ignore_errors=True)
+            removed.append("data " + name[:12])
+    parts = [part for manifest in known.values() for part in manifest["services"].values() if part["build"]]
+    repositories = {part["image"].rpartition(":")[0] for part in parts}
+    wanted = {part["image"] for name in known if name in pair for part in known[name]["services"].values()}
+    rows = subprocess.run(
+        ["docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}"], capture_output=True, text=True
+    )
+    for image in rows.stdout.split():
+        repository, _, tag = image.rpartition(":")
+        if repository in repositories and image not in wanted and re.fullmatch("[0-9a-f]{64}", tag):
+            # Refused for an image that a container still uses, and that is right.
+            if subprocess.run(["docker", "image", "rm", image], capture_output=True).returncode == 0:
+                removed.append("image " + image[: len(repository) + 13])
+print(json.dumps({"removed": removed}))

@@ -1,0 +1,135 @@
+"""Make or repair a release's directory and its data directories. Input: {"root", "manifest", "archive"}.
+
+Content comes from the archive (members named by SHA-256) or from what other releases have; each file is
+checked before it takes its place, and a directory has its final name only when it is whole. Status 28:
+the disk is full.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import sys
+import tarfile
+from collections.abc import Iterable
+from typing import Any
+
+Entry = dict[str, Any]
+request = json.load(sys.stdin)
+root, manifest, archive = request["root"], request["manifest"], request["archive"]
+releases, incoming = os.path.join(root, "releases"), os.path.join(root, "incoming")
+blobs = os.path.join(incoming, "blobs-" + manifest["release"])
+
+
+def sha256(path: str) -> str | None:
+    digest = hashlib.sha256()
+    try:
+        if os.path.islink(path):
+            return None
+        with open(path, "rb") as file:
+            while chunk := file.read(1 << 20):
+                digest.update(chunk)
+    except OSError:
+        return None
+    return digest.hexdigest()
+
+
+def unpack() -> None:
+    wanted = {entry["sha256"] for entry in manifest["files"]}
+    with tarfile.open(archive) as packed:
+        for member in packed:
+            if member.isfile() and member.name in wanted:
+                content = packed.extractfile(member)
+                assert content is not None
+                with open(os.path.join(blobs, member.name), "wb") as out:
+                    shutil.copyfileobj(content, out)
+
+
+def places() -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name in sorted(os.listdir(releases)):
+        try:
+            with open(os.path.join(releases, name, "manifest.json"), encoding="utf-8") as file:
+                entries = json.load(file)["files"]
+        except (OSError, ValueError, KeyError):
+            continue
+        for entry in entries:
+            found.setdefault(entry["sha256"], []).append(os.path.join(releases, name, entry["path"]))
+    return found
+
+
+def fill(
+    directory: str, entries: list[Entry], sources: dict[str, list[str]], own: Iterable[str] = ()
+) -> None:
+    """Bring a directory to exactly these entries; what is right already is not touched."""
+    os.makedirs(directory, exist_ok=True)
+    wanted = {entry["path"] for entry in entries}
+    for folder, _, names in os.walk(directory):
+        for name in names:
+            path = os.path.relpath(os.path.join(folder, name), directory)
+            if path not in wanted and path not in own:
+                os.unlink(os.path.join(directory, path))
+    for entry in entries:
+        path = os.path.join(directory, entry["path"])
+        if sha256(path) != entry["sha256"]:
+            source = next(
+                (
+                    place
+                    for place in [os.path.join(blobs, entry["sha256"]), *sources.get(entry["sha256"], [])]
+                    if sha256(place) == entry["sha256"]
+                ),
+                None,
+            )
+            if source is None:
+                sys.exit("no content for " + entry["path"])
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            # Containers read it as another user, whatever the umask is.
+            folder = os.path.dirname(path)
+            while len(folder) >= len(directory):
+                os.chmod(folder, 0o755)
+                folder = os.path.dirname(folder)
+            with open(source, "rb") as given, open(path + ".new", "wb") as out:
+                shutil.copyfileobj(given, out)
+            os.chmod(path + ".new", entry["mode"])
+            os.replace(path + ".new", path)
+        elif os.stat(path).st_mode & 0o777 != entry["mode"]:
+            os.chmod(path, entry["mode"])
+
+
+def settle(final: str, entries: list[Entry], sources: dict[str, list[str]], extra: Any = None) -> None:
+    """Fill `final` in place when it is there, else beside it, and rename."""
+    there = os.path.isdir(final) and (extra is None or os.path.exists(os.path.join(final, "manifest.json")))
+    directory = final if there else final + ".partial"
+    if not there and os.path.isdir(final):
+        shutil.rmtree(final)
+    fill(directory, entries, sources, {"manifest.json"} if extra else frozenset())
+    if extra:
+        with open(os.path.join(directory, "manifest.json.new"), "w", encoding="utf-8") as out:
+            json.dump(extra, out)
+        os.chmod(out.name, 0o600)
+        os.replace(out.name, os.path.join(directory, "manifest.json"))
+    if not there:
+        os.sync()
+        os.replace(directory, final)
+
+
+try:
+    os.makedirs(releases, exist_ok=True)
+    os.makedirs(blobs, exist_ok=True)
+    if archive:
+        unpack()
+    settle(os.path.join(releases, manifest["release"]), manifest["files"], places(), manifest)
+    sources = places()
+    for entry in manifest["data"].values():
+        settle(os.path.join(root, "data", entry["digest"]), entry["files"], sources)
+except OSError as error:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        sys.exit(28)
+    raise
+finally:
+    # The lock is held: nobody else has anything in there.
+    shutil.rmtree(incoming, ignore_errors=True)
+print(json.dumps({}))

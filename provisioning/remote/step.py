@@ -1,0 +1,91 @@
+"""Run one command that changes the host. Argument: {"root", "argv", "seconds", "finish", "log"} as JSON.
+
+Holds the steps' lock while it runs. Ends the command after its time (status 124), or when our input
+ends because the client is gone, unless it is one that must come to its end. Output of both kinds goes
+to ours and, if asked for, to a log.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from typing import Any
+
+spec = json.loads(sys.argv[1])
+lock = os.open(os.path.join(spec["root"], "steps.lock"), os.O_RDWR | os.O_CREAT, 0o600)
+fcntl.flock(lock, fcntl.LOCK_SH)
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+log = None
+if spec["log"]:
+    os.makedirs(os.path.dirname(spec["log"]), exist_ok=True)
+    log = open(spec["log"], "ab")
+# Nothing of the caller's environment may give a compose variable another value than the env file.
+kept = {
+    name: os.environ[name]
+    for name in ("PATH", "HOME", "LANG", "USER", "DOCKER_HOST", "XDG_RUNTIME_DIR")
+    if name in os.environ
+}
+environment = {**kept, "BUILDKIT_PROGRESS": "plain", "COMPOSE_ANSI": "never", "DOCKER_CLI_HINTS": "false"}
+process = subprocess.Popen(
+    spec["argv"],
+    stdin=subprocess.DEVNULL,
+    stdout=subprocess.PIPE,
+    stderr=subprocess.STDOUT,
+    start_new_session=True,
+    env=environment,
+)
+ends = time.monotonic() + spec["seconds"]
+output = process.stdout
+assert output is not None
+watched: list[Any] = [output, 0]
+echo = True
+status: int | None = None
+
+
+def end_command() -> None:
+    for sign, patience in ((signal.SIGTERM, 10), (signal.SIGKILL, 5)):
+        try:
+            os.killpg(process.pid, sign)
+            process.wait(patience)
+            return
+        except ProcessLookupError:
+            return
+        except subprocess.TimeoutExpired:
+            continue
+
+
+while True:
+    left = ends - time.monotonic()
+    if left <= 0:
+        end_command()
+        status = 124
+        break
+    ready = select.select(watched, [], [], min(left, 5))[0]
+    if 0 in ready and not os.read(0, 4096):
+        watched.remove(0)
+        if not spec["finish"]:
+            end_command()
+            status = 129
+            break
+    if output in ready:
+        chunk = os.read(output.fileno(), 65536)
+        if not chunk:
+            break
+        if log:
+            log.write(chunk)
+            log.flush()
+        try:
+            if echo:
+                sys.stdout.buffer.write(chunk)
+                sys.stdout.buffer.flush()
+        except OSError:
+            echo = False
+code = process.wait() if status is None else status
+os._exit(code if 0 <= code < 256 else 128 - code)

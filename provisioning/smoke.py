@@ -1,0 +1,196 @@
+"""After a push: ask every service what a user would ask, through the public port where that is open."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import socket
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from provisioning.deadline import Deadline
+from provisioning.errors import ConnectionLost, ServiceFailure, Unreachable
+from provisioning.release import ServiceRelease
+from provisioning.ssh import Connection
+
+API, UI, PROMETHEUS = "flask-api", "streamlit-ui", "prometheus"
+PORTS = {API: 5000, UI: 8501, PROMETHEUS: 9090}
+PATIENCE_SECONDS = 45.0
+_DIRECT_SECONDS = 4.0
+_TUNNEL_SECONDS = 10.0
+_LIMIT = 1 << 20
+
+
+class NotYet(Exception):
+    """The service answers, but not yet as it should."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Status and body of an HTTP answer."""
+
+    status: int
+    body: bytes
+
+    def json(self) -> Any:
+        """The body as JSON. Raises NotYet when it is not."""
+        try:
+            return json.loads(self.body)
+        except ValueError:
+            raise NotYet(f"the answer is not JSON: {self.body[:80]!r}") from None
+
+
+Ask = Callable[..., Answer]
+"""`ask(path, body=None)`: POST of JSON when there is a body, else GET."""
+
+
+def smoke(
+    connection: Connection,
+    parts: Mapping[str, ServiceRelease],
+    open_ports: frozenset[int],
+    deadline: Deadline,
+    *,
+    sleep: Callable[[float], None] = time.sleep,
+) -> tuple[str, ...]:
+    """Ask every service that we know how to ask; warnings about ports that should be open and are not.
+
+    Raises ServiceFailure when one keeps answering wrongly.
+    """
+    warnings: list[str] = []
+    for service in (name for name in parts if name in PORTS):
+        port = PORTS[service]
+        ask, warning = _way(connection, port, port in open_ports)
+        if warning:
+            warnings.append(warning)
+        _ask_until_right(service, partial(CHECKS[service], ask, parts), deadline, sleep)
+    return tuple(warnings)
+
+
+def _ask_until_right(
+    service: str, check: Callable[[], None], deadline: Deadline, sleep: Callable[[float], None]
+) -> None:
+    ends = min(deadline.left, PATIENCE_SECONDS)
+    started = deadline.waited
+    while True:
+        try:
+            return check()
+        except (NotYet, OSError, http.client.HTTPException, Unreachable) as error:
+            reason = str(error) or type(error).__name__
+        if deadline.waited - started >= ends:
+            raise ServiceFailure(service, reason)
+        sleep(0.5)
+
+
+def check_api(ask: Ask, parts: Mapping[str, ServiceRelease]) -> None:
+    """Ready, of this release, and able to predict a row from the middle of its own ranges."""
+    ready = ask("/ready")
+    if ready.status != http.client.OK:
+        raise NotYet(f"GET /ready answers {ready.status}: {ready.body[:200].decode('utf-8', 'replace')}")
+    config = ask("/config").json()
+    if config.get("service_digest") != parts[API].digest:
+        raise NotYet(f"GET /config shows the release {str(config.get('service_digest'))[:12]}")
+    row = {item["name"]: (item["min"] + item["max"]) / 2 for item in config["features"]}
+    answer = ask("/predict", {"features": row})
+    if answer.status != http.client.OK or "prediction" not in answer.json():
+        said = answer.body[:200].decode("utf-8", "replace")
+        raise NotYet(f"POST /predict of a sample row answers {answer.status}: {said}")
+
+
+def check_ui(ask: Ask, _parts: Mapping[str, ServiceRelease]) -> None:
+    """Streamlit serves."""
+    answer = ask("/_stcore/health")
+    if answer.status != http.client.OK:
+        raise NotYet(f"GET /_stcore/health answers {answer.status}")
+
+
+def check_prometheus(ask: Ask, parts: Mapping[str, ServiceRelease]) -> None:
+    """Ready, and scraping the API."""
+    answer = ask("/-/ready")
+    if answer.status != http.client.OK:
+        raise NotYet(f"GET /-/ready answers {answer.status}")
+    if API not in parts:
+        return
+    targets = ask("/api/v1/targets?state=active").json()["data"]["activeTargets"]
+    ours = [target for target in targets if API in target.get("scrapeUrl", "")]
+    if not any(target.get("health") == "up" for target in ours):
+        said = ours[0].get("lastError") or ours[0].get("health") if ours else "it is not configured"
+        raise NotYet(f"the scrape target {API} is not up: {said}")
+
+
+CHECKS: Mapping[str, Callable[[Ask, Mapping[str, ServiceRelease]], None]] = {
+    API: check_api,
+    UI: check_ui,
+    PROMETHEUS: check_prometheus,
+}
+
+
+def _way(connection: Connection, port: int, expected_open: bool) -> tuple[Ask, str]:
+    """How to ask a port: directly where it is open, else through the SSH connection; and a warning."""
+    host = connection.target.host
+
+    def direct(path: str, body: Any = None) -> Answer:
+        return _exchange(http.client.HTTPConnection(host, port, timeout=_DIRECT_SECONDS), path, body)
+
+    def through_ssh(path: str, body: Any = None) -> Answer:
+        if not connection.active:
+            raise ConnectionLost(connection.target.address, "smoke test")
+        with contextlib.closing(connection.open_tunnel(port, _TUNNEL_SECONDS)) as channel:
+            return _exchange(_TunnelConnection(channel, port), path, body)
+
+    if not expected_open:
+        return through_ssh, ""
+    try:
+        socket.create_connection((host, port), timeout=_DIRECT_SECONDS).close()
+    except OSError as error:
+        said = (
+            "does not answer from here"
+            if isinstance(error, TimeoutError)
+            else f"is closed from here ({error.strerror})"
+        )
+        return through_ssh, f"port {port} {said}; it was asked through the SSH connection instead"
+    return direct, ""
+
+
+def _exchange(client: http.client.HTTPConnection, path: str, body: Any) -> Answer:
+    try:
+        if body is None:
+            client.request("GET", path)
+        else:
+            client.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
+        response = client.getresponse()
+        content = response.read(_LIMIT)
+        if response.length and len(content) < _LIMIT:
+            raise http.client.IncompleteRead(content, response.length)
+        return Answer(response.status, content)
+    finally:
+        client.close()
+
+
+class _TunnelConnection(http.client.HTTPConnection):
+    """HTTP over a channel that leads to a port of the host's own loopback address."""
+
+    def __init__(self, channel: Any, port: int) -> None:
+        super().__init__("127.0.0.1", port, timeout=_TUNNEL_SECONDS)
+        self._channel = channel
+
+    def connect(self) -> None:
+        self.sock = _Borrowed(self._channel)
+
+
+class _Borrowed:
+    """A channel that http.client may use but not close.
+
+    http.client closes the socket of an answer that ends its connection and goes on reading from the file
+    made of it; a channel, unlike a socket, would lose what was not read yet.
+    """
+
+    def __init__(self, channel: Any) -> None:
+        self.sendall = channel.sendall
+        self.makefile = channel.makefile
+
+    def close(self) -> None:
+        pass

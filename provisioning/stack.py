@@ -1,0 +1,61 @@
+"""From a Pulumi stack to what a push needs: the stack's outputs are the only link."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+from infra.outputs import OutputsError, StackOutputs
+from provisioning.errors import StackError
+from provisioning.settings import PushSettings, Target
+
+_SECONDS = 60
+
+
+def read_outputs(project_root: Path, stack: str | None) -> StackOutputs:
+    """The outputs of a stack (None: the selected one). Raises StackError."""
+    argv = [
+        "pulumi",
+        "stack",
+        "output",
+        "--json",
+        "--non-interactive",
+        *(["--stack", stack] if stack else []),
+    ]
+    name = f"stack {stack}" if stack else "the selected stack"
+    try:
+        done = subprocess.run(
+            argv, cwd=project_root, capture_output=True, text=True, timeout=_SECONDS, check=False
+        )
+    except FileNotFoundError as error:
+        raise StackError("pulumi is not on PATH", hint="Run `. tools/env.sh` first.") from error
+    except subprocess.TimeoutExpired as error:
+        raise StackError(f"pulumi did not give the outputs of {name} within {_SECONDS} s") from error
+    if done.returncode != 0:
+        said = (done.stderr.strip().splitlines() or ["it said nothing"])[-1].removeprefix("error: ")
+        raise StackError(
+            f"the outputs of {name} cannot be read: {said}",
+            hint="`pulumi stack ls` shows the stacks there are.",
+        )
+    try:
+        return StackOutputs.from_mapping(json.loads(done.stdout))
+    except ValueError as error:
+        hint = error.hint if isinstance(error, OutputsError) else ""
+        raise StackError(f"{name} cannot be used: {error}", hint=hint) from error
+
+
+def push_settings(outputs: StackOutputs, project_root: Path) -> PushSettings:
+    """The settings of a push to the stack's host. Raises SettingsError."""
+    target = Target(
+        host=outputs.public_ip,
+        user=outputs.ssh_user,
+        private_key_file=project_root / Path(outputs.ssh_private_key_file).expanduser(),
+        host_keys=(outputs.host_public_key,),
+    )
+    return PushSettings(
+        target=target,
+        project_root=project_root,
+        environment=dict(outputs.service_environment),
+        open_ports=frozenset(int(port) for port in outputs.open_ports),
+    )

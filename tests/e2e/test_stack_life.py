@@ -1,0 +1,301 @@
+"""A stack's life after the first light: nothing to do, drift, changes, failures, ports, the end and a new beginning.
+
+The tests run in this order on one stack; each leaves it serving.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import requests
+import yaml
+
+from tests.e2e.conftest import STACK, eventually
+
+if TYPE_CHECKING:
+    from tests.e2e.conftest import Checkout
+
+pytestmark = pytest.mark.e2e
+
+
+@contextmanager
+def changed(file: Path, text: str) -> Iterator[None]:
+    """The file with another content for a while."""
+    before = file.read_text()
+    file.write_text(text)
+    try:
+        yield
+    finally:
+        file.write_text(before)
+
+
+def can_connect(url: str) -> bool:
+    try:
+        requests.get(url, timeout=3)
+    except requests.ConnectionError:
+        return False
+    return True
+
+
+def docker(*argv: str) -> list[str]:
+    done = subprocess.run(["docker", *argv], check=True, capture_output=True, text=True)
+    return done.stdout.split()
+
+
+def left_on_this_machine() -> dict[str, list[str]]:
+    """What of the stack's cloud still exists on the machine's Docker."""
+    label = f"label=io.onebox.cloud={STACK}"
+    return {
+        "containers": docker("ps", "-aq", "--filter", label),
+        "volumes": docker("volume", "ls", "-q", "--filter", f"name=onebox-{STACK}-i-"),
+    }
+
+
+def test_preview_right_after_says_unchanged(rehearsal: Checkout) -> None:
+    said = rehearsal.pulumi("preview", "--expect-no-changes")
+    assert re.search(r"\d+ unchanged", said)
+
+
+def test_up_with_nothing_to_do_touches_neither_files_nor_containers(rehearsal: Checkout) -> None:
+    containers = rehearsal.containers()
+    said = rehearsal.pulumi("up", "--expect-no-changes")
+    assert "upload" not in said
+    assert rehearsal.containers() == containers
+
+
+def test_onebox_push_with_nothing_to_do_uploads_nothing_and_touches_no_container(rehearsal: Checkout) -> None:
+    containers = rehearsal.containers()
+    done = rehearsal.run("onebox", "push", "--stack", STACK, "--json")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert result["changed"] is False
+    assert (result["uploaded_files"], result["uploaded_bytes"], result["container_actions"]) == (0, 0, [])
+    assert rehearsal.containers() == containers
+
+
+def test_make_up_again_changes_nothing(rehearsal: Checkout) -> None:
+    containers = rehearsal.containers()
+    said = rehearsal.do("make", "up")
+    assert re.search(r"\d+ unchanged", said)
+    assert rehearsal.containers() == containers
+
+
+def test_status_and_logs_tell_about_the_host(rehearsal: Checkout) -> None:
+    status = rehearsal.run("onebox", "status", "--stack", STACK, "--json")
+    assert status.returncode == 0, status.stderr
+    facts = json.loads(status.stdout)
+    assert facts["release"] == rehearsal.outputs()["release"]
+    assert facts["drift"] == []
+    assert rehearsal.do("onebox", "logs", "flask-api", "--stack", STACK)
+
+
+def test_refresh_sees_a_tampered_release_and_the_next_up_repairs_it(rehearsal: Checkout) -> None:
+    rehearsal.on_host("echo '# tampered' >> /opt/onebox/current/app/routes.py")
+    said = rehearsal.pulumi("refresh")
+    assert "app/routes.py" in said
+    assert rehearsal.outputs()["release"] == "drifted"
+    rehearsal.pulumi("up")
+    assert "tampered" not in rehearsal.on_host("cat /opt/onebox/current/app/routes.py")
+    assert "app/routes.py" not in rehearsal.pulumi("refresh")
+    rehearsal.pulumi("preview", "--expect-no-changes")
+
+
+def test_a_changed_line_of_the_api_recreates_the_api_alone(rehearsal: Checkout) -> None:
+    before = rehearsal.containers()
+    old_release = rehearsal.outputs()["release"]
+    file = rehearsal.root / "app" / "routes.py"
+    file.write_text(file.read_text() + "# A line more.\n")
+    preview = rehearsal.pulumi("preview", "--diff")
+    assert "digest" in preview
+    assert "1 to update" in preview
+    rehearsal.pulumi("up")
+    after = rehearsal.containers()
+    assert {name for name in before if before[name] != after[name]} == {"flask-api"}
+    assert rehearsal.outputs()["release"] != old_release
+    rehearsal.predict()
+
+
+def test_an_api_that_never_gets_ready_fails_the_update_and_the_old_release_answers(
+    rehearsal: Checkout,
+) -> None:
+    before = rehearsal.containers()
+    release = rehearsal.outputs()["release"]
+    server = rehearsal.root / "app" / "server.py"
+    with changed(server, 'raise SystemExit("this release is broken on purpose")\n'):
+        failed = rehearsal.run(
+            "pulumi", "up", "--stack", STACK, "--non-interactive", "--yes", "--skip-preview"
+        )
+    said = failed.stdout + failed.stderr
+    assert failed.returncode != 0
+    assert "flask-api" in said
+    assert "this release is broken on purpose" in said
+    eventually(lambda: rehearsal.predict()["class"] == "setosa")
+    after = rehearsal.containers()
+    assert {name for name in before if before[name] != after[name]} <= {"flask-api"}
+    assert rehearsal.on_host("cat /opt/onebox/current/manifest.json").find(release) != -1
+    rehearsal.pulumi("up")
+
+
+def test_a_port_removed_from_the_configuration_is_closed_and_put_back_it_is_open(rehearsal: Checkout) -> None:
+    url = rehearsal.outputs()["prometheus_url"]
+    file = rehearsal.root / f"Pulumi.{STACK}.yaml"
+    assert can_connect(url)
+    config = yaml.safe_load(file.read_text())
+    del config["config"]["onebox:prometheusCidrs"]
+    with changed(file, yaml.safe_dump(config)):
+        rehearsal.pulumi("up")
+        assert not can_connect(url)
+        assert can_connect(rehearsal.outputs()["api_url"])
+    rehearsal.pulumi("up")
+    assert can_connect(url)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "sentence"),
+    [
+        ("sshCidrs[0]", "10.0.0.1/8", "has host bits set"),
+        ("instanceType", "t3.mediun", "did you mean t3.medium?"),
+        ("sshPrivateKeyFile", "nowhere", "there is no file"),
+    ],
+)
+def test_a_bad_value_is_refused_before_the_engine_acts(
+    rehearsal: Checkout, key: str, value: str, sentence: str
+) -> None:
+    file = rehearsal.root / f"Pulumi.{STACK}.yaml"
+    containers = rehearsal.containers()
+    with changed(file, file.read_text()):
+        rehearsal.do("pulumi", "config", "set", "--stack", STACK, "--path", f"onebox:{key}", value)
+        refused = rehearsal.run(
+            "pulumi", "up", "--stack", STACK, "--non-interactive", "--yes", "--skip-preview"
+        )
+    assert refused.returncode != 0
+    assert sentence in refused.stdout + refused.stderr
+    assert "updated" not in refused.stdout
+    assert rehearsal.containers() == containers
+
+
+def test_two_weights_of_zero_are_refused_before_the_engine_acts(rehearsal: Checkout) -> None:
+    file = rehearsal.root / f"Pulumi.{STACK}.yaml"
+    with changed(file, file.read_text()):
+        for arm in ("1", "2"):
+            rehearsal.do("pulumi", "config", "set", "--stack", STACK, f"onebox:modelV{arm}Weight", "0")
+        refused = rehearsal.run("pulumi", "preview", "--stack", STACK, "--non-interactive")
+    assert refused.returncode != 0
+    assert "no model would answer" in refused.stdout + refused.stderr
+
+
+def test_the_aws_stack_previews_the_same_resources_with_another_configuration(rehearsal: Checkout) -> None:
+    file = rehearsal.root / "Pulumi.dev.yaml"
+    local = yaml.safe_load((rehearsal.root / f"Pulumi.{STACK}.yaml").read_text())["config"]
+    config = yaml.safe_load(file.read_text())
+    # Only where the API answers and whose keys log in: everything else is the file as it is for AWS.
+    for key, value in local.items():
+        if key.startswith("aws:") or key in {
+            "onebox:awsPluginVersion",
+            "onebox:sshPublicKeyFile",
+            "onebox:sshPrivateKeyFile",
+        }:
+            config["config"][key] = value
+    with changed(file, yaml.safe_dump(config)):
+        rehearsal.do("pulumi", "stack", "init", "dev", "--secrets-provider", "passphrase", "--no-select")
+        done = rehearsal.run("pulumi", "preview", "--stack", "dev", "--non-interactive", "--json")
+        rehearsal.do("pulumi", "stack", "rm", "dev", "--yes", "--force", "--preserve-config")
+    assert done.returncode == 0, done.stdout + done.stderr
+    steps = json.loads(done.stdout)["steps"]
+    dev = sorted(step["urn"].split("::")[2].split("$")[-1] for step in steps)
+    exported = json.loads(rehearsal.run("pulumi", "stack", "export", "--stack", STACK).stdout)
+    here = sorted(
+        resource["type"]
+        for resource in exported["deployment"]["resources"]
+        if not resource["type"].startswith("pulumi:providers:")
+    )
+    rule = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
+    assert [kind for kind in dev if kind != rule] == [kind for kind in here if kind != rule]
+    assert (dev.count(rule), here.count(rule)) == (3, 4)
+
+
+def test_a_local_cloud_that_died_is_named_with_its_cure_and_make_up_heals_it(rehearsal: Checkout) -> None:
+    containers = rehearsal.containers()
+    rehearsal.do("python", "-m", "infra.local", "stop", "--name", STACK)
+    refused = rehearsal.run(
+        "pulumi", "refresh", "--stack", STACK, "--non-interactive", "--yes", "--skip-preview"
+    )
+    assert refused.returncode != 0
+    assert "does not answer" in refused.stdout + refused.stderr
+    assert "make up" in refused.stdout + refused.stderr
+    rehearsal.do("make", "up")
+    assert rehearsal.containers() == containers
+
+
+def test_a_docker_that_does_not_answer_is_one_sentence(rehearsal: Checkout) -> None:
+    refused = rehearsal.run(
+        "python", "-m", "infra.local", "start", "--name", STACK, DOCKER_HOST="unix:///nowhere/docker.sock"
+    )
+    assert refused.returncode == 1
+    assert "Docker" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_an_engine_cache_that_is_half_written_is_made_anew(rehearsal: Checkout, tmp_path: Path) -> None:
+    engine = (rehearsal.root / ".onebox" / "engine").resolve()
+    if "onebox/engine" not in str(engine):
+        pytest.skip("the engine of this machine is the user's own, so there is no cache to break")
+    version = engine.parent.name
+    cache = tmp_path / "onebox" / "engine"
+    shutil.copytree(engine.parent, cache / version)
+    with (cache / version / "bin" / "pulumi").open("r+b") as file:
+        file.truncate(1000)
+    (cache / f"{version}.partial.1").mkdir()
+    other = tmp_path / "checkout"
+    shutil.copytree(rehearsal.root / "tools", other / "tools")
+    (other / ".venv").symlink_to((rehearsal.root / ".venv").resolve())
+    done = subprocess.run(
+        [str(other / "tools" / "engine.sh")],
+        env={**rehearsal.environment, "XDG_CACHE_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=1200,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (
+        "v3."
+        in subprocess.run(
+            [str(other / ".onebox" / "engine" / "pulumi"), "version"],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+    )
+    assert not list(cache.glob("*.partial.*"))
+
+
+def test_destroy_leaves_nothing_and_make_up_works_again(rehearsal: Checkout) -> None:
+    rehearsal.pulumi("destroy")
+    assert left_on_this_machine() == {"containers": [], "volumes": []}
+    state = json.loads(rehearsal.run("pulumi", "stack", "export", "--stack", STACK).stdout)
+    assert not [
+        resource["urn"]
+        for resource in state["deployment"].get("resources", [])
+        if not resource["type"].startswith("pulumi:")
+    ]
+    rehearsal.do("make", "up")
+    assert rehearsal.predict()["class"] == "setosa"
+
+
+def test_make_down_ends_the_cloud_too(rehearsal: Checkout) -> None:
+    rehearsal.do("make", "down")
+    assert left_on_this_machine() == {"containers": [], "volumes": []}
+    assert docker("network", "ls", "-q", "--filter", f"name=onebox-{STACK}$") == []
+    still = subprocess.run(
+        ["pgrep", "-f", f"infra.local serve .*{rehearsal.root}"], capture_output=True, check=False
+    )
+    assert still.returncode == 1

@@ -1,0 +1,225 @@
+"""A project, and a host: a real SSH server that runs the remote scripts in a temporary directory."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import os
+import select
+import shutil
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from provisioning.events import Event, silent
+from provisioning.push import PushResult, push_release
+from provisioning.settings import PushSettings, Target
+
+HERE = Path(__file__).parent
+
+COMPOSE = """\
+services:
+  api:
+    build: {context: ./app}
+    image: onebox/api:${ONEBOX_API_DIGEST:-dev}
+    labels: {io.onebox.service-digest: "${ONEBOX_API_DIGEST:-dev}"}
+    environment: {MODEL_V1_WEIGHT: "${MODEL_V1_WEIGHT:-50}"}
+    volumes: ["${ONEBOX_MODELS_DIR:-./app/artifacts}:/srv/models:ro"]
+  web:
+    build: ./ui
+    image: onebox/web:${ONEBOX_WEB_DIGEST:-dev}
+    labels: ["io.onebox.service-digest=${ONEBOX_WEB_DIGEST:-dev}"]
+    depends_on: [api]
+"""
+
+
+def _load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"onebox_tests_{name}", HERE / f"{name}.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+sshd_module = _load("sshd")
+
+
+def write_project(root: Path) -> Path:
+    """A project of two services, one with data."""
+    for path, text in {
+        "docker-compose.yml": COMPOSE,
+        "app/Dockerfile": "FROM scratch\nCOPY . /srv\n",
+        "app/server.py": "print('api')\n",
+        "app/artifacts/model.onnx": "model",
+        "ui/Dockerfile": "FROM scratch\nCOPY . /srv\n",
+        "ui/page.py": "print('web')\n",
+    }.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text)
+    return root
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    return write_project(tmp_path / "project")
+
+
+@pytest.fixture
+def make_key() -> Any:
+    return sshd_module.make_key
+
+
+@dataclass
+class FakeHost:
+    """The host of a test: its SSH server, its disk below `home`, and the fake Docker's records."""
+
+    sshd: Any
+    home: Path
+    target: Target
+    host_key: str
+    project: Path
+
+    @property
+    def root(self) -> Path:
+        return self.home / "onebox"
+
+    @property
+    def docker(self) -> Path:
+        return self.home / "docker"
+
+    def calls(self) -> list[list[str]]:
+        """What Docker was told to change since the last look."""
+        file = self.docker / "calls.jsonl"
+        if not file.exists():
+            return []
+        found = [json.loads(line) for line in file.read_text().splitlines()]
+        file.unlink()
+        return found
+
+    def state(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((self.docker / "state.json").read_text())
+        return found
+
+    def settings(self, **more: Any) -> PushSettings:
+        values = {"remote_root": str(self.root), "open_ports": frozenset({22}), "deadline_seconds": 60}
+        return PushSettings(
+            self.target, self.project, **{**values, "min_free_bytes": 0, "wait_seconds": 5, **more}
+        )
+
+    def push(self, report: Any = silent, **more: Any) -> PushResult:
+        return push_release(self.settings(**more), report, run_dir=str(self.home / "cloud-init"))
+
+
+@pytest.fixture
+def host(tmp_path: Path, project: Path) -> Iterator[FakeHost]:
+    home = tmp_path / "host"
+    for name in ("bin", "docker", "onebox"):
+        (home / name).mkdir(parents=True)
+    docker = home / "bin" / "docker"
+    docker.write_text(f"#!{sys.executable} -IS\n" + (HERE / "fake_docker.py").read_text())
+    docker.chmod(0o755)
+    # The host's python3 is this one: a shim of a version manager would depend on the home directory.
+    (home / "bin" / "python3").symlink_to(sys.executable)
+    sudo = home / "bin" / "sudo"
+    sudo.write_text('#!/bin/sh\n[ "$1" = -n ] && shift\nexec "$@"\n')
+    sudo.chmod(0o755)
+    login_key = sshd_module.make_key(tmp_path / "login_key")
+    host_key = sshd_module.make_key(tmp_path / "host_key")
+    environment = {"HOME": str(home), "PATH": f"{home / 'bin'}:{os.environ['PATH']}"}
+    sshd = sshd_module.Sshd(tmp_path / "host_key", login_key, environment)
+    target = Target("127.0.0.1", "admin", tmp_path / "login_key", (host_key,), sshd.port)
+    yield FakeHost(sshd, home, target, host_key, project)
+    sshd.stop()
+    shutil.rmtree(home)
+
+
+class Events:
+    """Collects what a push reports."""
+
+    def __init__(self) -> None:
+        self.seen: list[Event] = []
+
+    def __call__(self, event: Event) -> None:
+        self.seen.append(event)
+
+    def text(self) -> str:
+        return "\n".join(map(str, self.seen))
+
+
+@pytest.fixture
+def events() -> Events:
+    return Events()
+
+
+class Relay:
+    """A TCP relay in front of the SSH server whose line can go dead or break."""
+
+    def __init__(self, port: int) -> None:
+        self._goal = port
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self._limit: int | None = None
+        self._stalled = threading.Event()
+        self._over = threading.Event()
+        self._pairs: list[socket.socket] = []
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def stall(self) -> None:
+        """Pass nothing on any more, and say nothing about it."""
+        self._stalled.set()
+
+    def cut_after(self, count: int) -> None:
+        """Break the line after this many more bytes to the server."""
+        self._limit = count
+
+    def stop(self) -> None:
+        self._over.set()
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._thread.join(5)
+        self._break()
+
+    def _break(self) -> None:
+        for side in self._pairs:
+            with contextlib.suppress(OSError):
+                side.shutdown(socket.SHUT_RDWR)
+            side.close()
+
+    def _serve(self) -> None:
+        try:
+            client, _ = self._listener.accept()
+        except OSError:
+            return
+        server = socket.create_connection(("127.0.0.1", self._goal))
+        self._pairs = [client, server]
+        while not self._over.is_set():
+            if self._stalled.is_set():
+                self._over.wait(0.05)
+                continue
+            ready, _, _ = select.select(self._pairs, [], [], 0.05)
+            for side in [] if self._stalled.is_set() else ready:
+                data = side.recv(32768)
+                if side is client and self._limit is not None:
+                    self._limit -= len(data)
+                if not data or (self._limit is not None and self._limit <= 0):
+                    self._break()
+                    return
+                (server if side is client else client).sendall(data)
+
+
+@pytest.fixture
+def relay(host: FakeHost) -> Iterator[Relay]:
+    relay = Relay(host.sshd.port)
+    yield relay
+    relay.stop()

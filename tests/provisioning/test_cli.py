@@ -1,0 +1,203 @@
+"""The command line: what it prints, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from provisioning import cli
+from provisioning.errors import Locked, ProvisioningError, SettingsError, UnhealthyRelease, Unreachable
+from provisioning.push import PushResult
+from provisioning.stack import push_settings, read_outputs
+from provisioning.status import HostStatus, ServiceStatus
+
+RESULT = PushResult("a" * 64, True, 3, 1000, ("recreate api",), 2.5, ())
+STATUS = HostStatus(
+    "a" * 64, "2026-11-23T10:00:00+00:00", (ServiceStatus("api", "b" * 64, "running", "healthy"),), (), ""
+)
+
+
+@pytest.fixture
+def run(host: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setattr(cli, "_settings", lambda _stack: host.settings())
+    return lambda *words: CliRunner().invoke(cli.app, words)
+
+
+def test_a_push_says_what_serves_now(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("provisioning.push.push_release", lambda _settings, _report: RESULT)
+
+    result = run("push")
+
+    assert (result.exit_code, result.stdout) == (0, "release aaaaaaaaaaaa serves (2.5 s)\n")
+
+
+def test_the_result_of_a_push_as_json_is_all_of_standard_output(
+    run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("provisioning.push.push_release", lambda _settings, _report: RESULT)
+
+    shown = json.loads(run("push", "--json").stdout)
+
+    assert shown["container_actions"] == ["recreate api"]
+    assert set(shown) == {
+        "release",
+        "changed",
+        "uploaded_files",
+        "uploaded_bytes",
+        "container_actions",
+        "seconds",
+        "warnings",
+    }
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (Unreachable("h:22", "refused"), 1),
+        (SettingsError("host", "no host"), 2),
+        (UnhealthyRelease("api", "it crashed", log_tail=("last words",), restored="b", outcome="back"), 3),
+        (Locked("ann"), 4),
+        (KeyboardInterrupt(), 130),
+    ],
+)
+def test_each_kind_of_failure_has_its_exit_code(
+    run: Any, monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int
+) -> None:
+    def fail(_settings: Any, _report: Any) -> PushResult:
+        raise error
+
+    monkeypatch.setattr("provisioning.push.push_release", fail)
+
+    result = run("push")
+
+    assert result.exit_code == code
+    if isinstance(error, ProvisioningError):
+        assert f"error: {error}" in result.stderr
+        assert error.hint in result.stderr
+    if isinstance(error, UnhealthyRelease):
+        assert "api | last words" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "words", [("pusch",), ("push", "--nope"), ("push", "--timeout", "0"), ("push", "--timeout", "x")]
+)
+def test_wrong_usage_ends_with_2(run: Any, words: tuple[str, ...]) -> None:
+    assert run(*words).exit_code == 2
+
+
+def test_the_help_names_the_exit_codes(run: Any) -> None:
+    for words in (("--help",), ("push", "--help")):
+        text = " ".join(run(*words).stdout.split())
+        assert (
+            "3 the new release was unhealthy and the previous one is back; 4 another push holds the host"
+            in text
+        )
+
+
+def test_status_shows_services_and_drift(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("provisioning.status.read_status", lambda _settings: STATUS)
+
+    assert run("status").stdout.splitlines() == [
+        "release aaaaaaaaaaaa, pushed 2026-11-23T10:00:00+00:00",
+        "  api              bbbbbbbbbbbb  running (healthy)",
+    ]
+    assert json.loads(run("status", "--json").stdout)["drift"] == []
+
+
+def test_logs_come_from_the_host(run: Any, capfdbinary: Any) -> None:
+    result = run("logs", "api", "--tail", "5")
+
+    assert result.exit_code == 0
+    assert "line 79 of api" in result.stdout
+
+
+def test_a_service_name_that_is_an_option_is_refused(run: Any) -> None:
+    assert run("logs", "--", "--file=/etc/passwd").exit_code == 2
+
+
+def test_help_loads_neither_paramiko_nor_rich() -> None:
+    code = "import sys; sys.argv = ['onebox', '--help']; import provisioning.cli as c\n"
+    code += "try:\n    c.main()\nexcept SystemExit: pass\n"
+    code += "print([name for name in ('paramiko', 'rich', 'yaml') if name in sys.modules], file=sys.stderr)"
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stderr == "[]\n"
+
+
+OUTPUTS = {
+    "public_ip": "192.0.2.7",
+    "api_url": "",
+    "ui_url": "",
+    "prometheus_url": "",
+    "ssh_command": "",
+    "host_key_fingerprint": "",
+    "release": "",
+    "host_public_key": "",
+    "ssh_user": "admin",
+    "ssh_private_key_file": "",
+    "instance_id": "i-1",
+    "open_ports": [22, 5000],
+    "service_environment": {"MODEL_V1_WEIGHT": "70"},
+}
+
+
+@pytest.fixture
+def pulumi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Puts a `pulumi` on PATH that prints and ends as told."""
+
+    def install(stdout: str, status: int = 0, stderr: str = "") -> None:
+        (tmp_path / "bin").mkdir()
+        (tmp_path / "out").write_text(stdout)
+        (tmp_path / "err").write_text(stderr)
+        file = tmp_path / "bin" / "pulumi"
+        file.write_text(
+            f'#!/bin/sh\necho "$@" > {tmp_path}/argv\ncat {tmp_path}/out\ncat {tmp_path}/err >&2\nexit {status}\n'
+        )
+        file.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+
+    return install
+
+
+def test_the_stacks_outputs_become_the_settings(host: Any, pulumi: Any, tmp_path: Path) -> None:
+    values = {"host_public_key": host.host_key, "ssh_private_key_file": str(host.target.private_key_file)}
+    pulumi(json.dumps({**OUTPUTS, **values}))
+
+    settings = push_settings(read_outputs(host.project, "dev"), host.project)
+
+    assert (settings.target.host, settings.target.host_keys) == ("192.0.2.7", (host.host_key,))
+    assert dict(settings.environment) == {"MODEL_V1_WEIGHT": "70"}
+    assert (tmp_path / "argv").read_text() == "stack output --json --non-interactive --stack dev\n"
+
+
+@pytest.mark.parametrize(
+    ("stdout", "status", "stderr", "sentence"),
+    [
+        ("", 255, "error: no stack named 'dev' found", "no stack named 'dev' found"),
+        ("{}", 0, "", "the stack has no output named public_ip"),
+        ("nonsense", 0, "", "cannot be used"),
+    ],
+)
+def test_outputs_that_cannot_be_read_are_one_sentence(
+    project: Path, pulumi: Any, stdout: str, status: int, stderr: str, sentence: str
+) -> None:
+    pulumi(stdout, status, stderr)
+
+    with pytest.raises(ProvisioningError, match=sentence):
+        read_outputs(project, None)
+
+
+def test_a_missing_pulumi_says_how_to_get_it(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+
+    with pytest.raises(ProvisioningError, match="pulumi is not on PATH") as caught:
+        read_outputs(project, None)
+
+    assert caught.value.hint == "Run `. tools/env.sh` first."

@@ -1,0 +1,319 @@
+"""A push against a host that runs the remote scripts for real, with a Docker that only keeps records."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from provisioning.errors import CommandFailed, Locked, UnhealthyRelease
+from provisioning.push import retire
+from provisioning.release import read_release
+from provisioning.remote import script
+from provisioning.status import read_status
+
+pytestmark = pytest.mark.process
+
+
+def test_a_first_push_brings_everything_and_starts_the_services_in_order(host: Any) -> None:
+    result = host.push()
+
+    assert result.changed
+    assert host.calls() == [
+        ["build", "api", "web"],
+        ["up", "--force-recreate", "api"],
+        ["up", "--force-recreate", "web"],
+    ]
+    assert (host.root / "current").readlink().name == result.release
+    assert (host.root / "current" / "app" / "server.py").read_text() == "print('api')\n"
+    assert result.container_actions == ("build+recreate api", "build+recreate web")
+
+
+def test_a_second_push_of_the_same_tree_uploads_and_touches_nothing(host: Any) -> None:
+    host.push()
+    host.calls()
+    journal = (host.root / "journal.jsonl").read_text()
+
+    result = host.push()
+
+    assert (result.changed, result.uploaded_files, result.uploaded_bytes) == (False, 0, 0)
+    assert (result.container_actions, host.calls()) == ((), [])
+    assert (host.root / "journal.jsonl").read_text() == journal
+
+
+def test_one_changed_file_is_the_only_file_sent_and_only_its_service_is_touched(host: Any) -> None:
+    host.push()
+    host.calls()
+    (host.project / "ui" / "page.py").write_text("print('new')\n")
+
+    result = host.push()
+
+    # The page, and the env file that carries the service's new digest.
+    assert result.uploaded_files == 2
+    assert host.calls() == [["build", "web"], ["up", "--force-recreate", "web"]]
+
+
+def test_a_file_deleted_here_is_gone_from_the_new_release(host: Any) -> None:
+    (host.project / "ui" / "old.py").write_text("")
+    host.push()
+    (host.project / "ui" / "old.py").unlink()
+
+    host.push()
+
+    assert not (host.root / "current" / "ui" / "old.py").exists()
+
+
+def test_new_models_recreate_the_service_without_a_build(host: Any) -> None:
+    host.push()
+    host.calls()
+    (host.project / "app" / "artifacts" / "model.onnx").write_text("retrained")
+
+    result = host.push()
+
+    calls = host.calls()
+    assert [call[0] for call in calls] == ["tag", "up"]
+    assert result.container_actions == ("tag+recreate api",)
+    directory = read_release(host.project, {}).data["ONEBOX_MODELS_DIR"].digest
+    assert (host.root / "data" / directory / "model.onnx").read_text() == "retrained"
+
+
+def test_a_value_of_the_environment_touches_only_the_service_that_uses_it(host: Any) -> None:
+    host.push()
+    host.calls()
+
+    host.push(environment={"MODEL_V1_WEIGHT": "70"})
+
+    assert [call[-1] for call in host.calls() if call[0] == "up"] == ["api"]
+    env_file = host.root / "current" / "release.env"
+    assert "MODEL_V1_WEIGHT='70'" in env_file.read_text()
+    assert env_file.stat().st_mode & 0o777 == 0o600
+
+
+def test_an_unhealthy_release_puts_the_previous_one_back_as_a_set(host: Any) -> None:
+    first = host.push()
+    before = host.state()["containers"]
+    host.calls()
+    (host.project / "app" / "server.py").write_text("bad")
+    (host.project / "ui" / "page.py").write_text("changed too")
+    bad = read_release(host.project, {}).services["web"]
+    (host.docker / "unhealthy").write_text(bad)
+
+    with pytest.raises(UnhealthyRelease) as caught:
+        host.push()
+
+    error = caught.value
+    assert (error.service, error.restored, error.exit_code) == ("web", first.release, 3)
+    assert error.log_tail[-1] == "line 79 of web"
+    assert len(error.log_tail) == 50
+    after = host.state()["containers"]
+    assert {name: item["digest"] for name, item in after.items()} == {
+        name: item["digest"] for name, item in before.items()
+    }
+    assert all(item["health"] == "healthy" for item in after.values())
+    assert [call for call in host.calls() if call[0] == "build"] == [["build", "api", "web"]]
+    assert (host.root / "current").readlink().name == first.release
+    assert json.loads((host.root / "journal.jsonl").read_text().splitlines()[-1])["result"] == "failed"
+
+
+def test_an_unhealthy_first_push_says_that_there_is_nothing_to_go_back_to(host: Any) -> None:
+    (host.docker / "unhealthy").write_text("api")
+
+    with pytest.raises(
+        UnhealthyRelease, match="there is no previous release to go back to; stopped: api"
+    ) as caught:
+        host.push()
+
+    assert caught.value.restored is None
+    assert host.state()["containers"]["api"]["state"] == "exited"
+    assert not (host.root / "current").exists()
+
+
+def test_a_failed_build_leaves_the_containers_alone(host: Any) -> None:
+    host.push()
+    before = host.state()["containers"]
+    (host.project / "ui" / "page.py").write_text("new")
+    (host.docker / "broken-build").write_text("web")
+
+    with pytest.raises(CommandFailed, match="failed to solve"):
+        host.push()
+
+    assert host.state()["containers"] == before
+
+
+def test_a_push_after_a_failed_one_succeeds(host: Any) -> None:
+    (host.docker / "unhealthy").write_text("api")
+    with pytest.raises(UnhealthyRelease):
+        host.push()
+    (host.docker / "unhealthy").unlink()
+
+    assert host.push().changed
+    assert read_status(host.settings()).drift == ()
+
+
+def test_a_held_lock_is_refused_and_names_its_holder(host: Any) -> None:
+    holder = json.dumps({"who": "ann@laptop", "doing": "push of abc", "since": "today"})
+    held = subprocess.Popen(
+        [sys.executable, "-I", "-c", script("lock.py"), str(host.root), holder],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert held.stdout
+    assert held.stdin
+    assert held.stdout.readline() == "held\n"
+
+    with pytest.raises(Locked, match="ann@laptop, push of abc") as caught:
+        host.push()
+
+    assert caught.value.exit_code == 4
+    held.stdin.close()
+    assert held.wait(10) == 0
+    held.stdout.close()
+    assert host.push().changed
+
+
+def test_a_tampered_file_is_repaired_and_nothing_else_is_done(host: Any) -> None:
+    first = host.push()
+    host.calls()
+    tampered = host.root / "current" / "ui" / "page.py"
+    tampered.write_text("evil")
+    added = host.root / "current" / "ui" / "extra.py"
+    added.write_text("evil")
+    assert sorted(line.split(": ")[1] for line in read_status(host.settings()).drift) == [
+        "added ui/extra.py",
+        "changed ui/page.py",
+    ]
+
+    result = host.push()
+
+    assert (result.release, result.uploaded_files, host.calls()) == (first.release, 1, [])
+    assert tampered.read_text() == "print('web')\n"
+    assert not added.exists()
+    assert read_status(host.settings()).drift == ()
+
+
+def test_tampered_models_are_repaired_from_the_host_and_their_service_is_recreated(host: Any) -> None:
+    host.push()
+    host.calls()
+    model = next(host.root.glob("data/*/model.onnx"))
+    model.write_text("evil")
+
+    result = host.push()
+
+    assert (result.uploaded_files, host.calls()) == (0, [["up", "--force-recreate", "api"]])
+    assert model.read_text() == "model"
+
+
+def test_a_moved_current_link_is_drift_and_is_put_right(host: Any) -> None:
+    first = host.push()
+    (host.project / "ui" / "page.py").write_text("second")
+    host.push()
+    (host.root / "current").unlink()
+    (host.root / "current").symlink_to(f"releases/{first.release}")
+    assert any("current points to" in line for line in read_status(host.settings()).drift)
+
+    host.push()
+
+    assert read_status(host.settings()).drift == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "drift", "action"),
+    [
+        ({"state": "exited"}, "api: its container is exited", "start api"),
+        ({"digest": "other"}, "api: it changed", "recreate api"),
+        ({"image": "busybox"}, "api: it runs another image", "recreate api"),
+        ({"health": "unhealthy"}, "api: it is unhealthy", "recreate api"),
+        (None, "api: it has no container", "recreate api"),
+    ],
+)
+def test_a_container_that_differs_is_drift_and_is_put_right(
+    host: Any, change: dict[str, str] | None, drift: str, action: str
+) -> None:
+    host.push()
+    state = host.state()
+    if change is None:
+        del state["containers"]["api"]
+    else:
+        state["containers"]["api"].update(change)
+    (host.docker / "state.json").write_text(json.dumps(state))
+    assert read_status(host.settings()).drift == (drift,)
+
+    assert host.push().container_actions == (action,)
+    assert read_status(host.settings()).drift == ()
+
+
+def test_old_releases_and_images_are_pruned_but_never_the_last_two(host: Any) -> None:
+    releases = []
+    for number in range(4):
+        (host.project / "ui" / "page.py").write_text(f"version {number}")
+        releases.append(host.push(keep_releases=2).release)
+
+    assert {path.name for path in (host.root / "releases").iterdir()} == set(releases[-2:])
+    assert sum(name.startswith("onebox/web:") for name in host.state()["images"]) == 2
+
+
+def test_going_back_to_an_earlier_tree_needs_no_upload_and_no_build(host: Any) -> None:
+    first = host.push()
+    (host.project / "ui" / "page.py").write_text("second")
+    host.push()
+    host.calls()
+    (host.project / "ui" / "page.py").write_text("print('web')\n")
+
+    result = host.push()
+
+    assert (result.release, result.uploaded_files) == (first.release, 0)
+    assert host.calls() == [["up", "--force-recreate", "web"]]
+
+
+def test_a_half_made_release_directory_is_made_again(host: Any) -> None:
+    digest = read_release(host.project, {}).digest
+    half = host.root / "releases" / digest
+    half.mkdir(parents=True)
+    (half / "app").mkdir()
+
+    host.push()
+
+    assert read_status(host.settings()).drift == ()
+
+
+def test_a_service_that_left_the_compose_file_is_removed(host: Any) -> None:
+    host.push()
+    text = (host.project / "docker-compose.yml").read_text()
+    (host.project / "docker-compose.yml").write_text(text[: text.index("  web:")])
+
+    result = host.push()
+
+    assert result.container_actions[-1] == "remove web"
+    assert set(host.state()["containers"]) == {"api"}
+
+
+def test_every_step_is_reported_with_its_end(host: Any, events: Any) -> None:
+    host.push(events)
+
+    text = events.text()
+    for name in ("connect", "ready", "upload", "publish", "build", "recreate api", "smoke test", "record"):
+        assert f"{name} …" in text
+        assert f"\n{name}: " in text
+    assert "build: #1 building web" in text
+
+
+def test_nothing_of_an_upload_is_left_behind(host: Any) -> None:
+    host.push()
+
+    assert not (host.root / "incoming").exists()
+    assert not list(host.root.glob("**/*.part-*"))
+    assert not list(host.root.glob("**/*.partial"))
+
+
+def test_retire_ends_the_services_and_never_raises(host: Any) -> None:
+    host.push()
+
+    assert retire(host.settings(), 10) == ()
+    assert host.state()["containers"] == {}
+    host.sshd.stop()
+    (warning,) = retire(host.settings(), 1)
+    assert "were not ended cleanly" in warning
