@@ -1,0 +1,1 @@
+"""The repo's own measurements. Only ratios within one run are claimed; machines are too different for more."""

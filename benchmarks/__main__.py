@@ -1,0 +1,26 @@
+"""`python -m benchmarks [NAME ...]`: run the measurements, all of them when none is named."""
+
+from __future__ import annotations
+
+import sys
+
+from benchmarks import scoring
+
+MEASUREMENTS = {"scoring": scoring.main}
+
+
+def main() -> int:
+    """Run what was asked for; 2 for a name that there is none of."""
+    names = sys.argv[1:] or list(MEASUREMENTS)
+    for name in names:
+        if name not in MEASUREMENTS:
+            print(f"there is no measurement {name}; there are: {', '.join(MEASUREMENTS)}", file=sys.stderr)
+            return 2
+    for name in names:
+        print(f"{name}: {MEASUREMENTS[name].__doc__}")
+        MEASUREMENTS[name]()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
