@@ -10,7 +10,7 @@ from rich.console import Console as RichConsole
 from rich.markup import escape
 from rich.status import Status
 
-from provisioning.errors import ProvisioningError, UnhealthyRelease
+from provisioning.errors import BuildFailed, ProvisioningError, UnhealthyRelease
 from provisioning.events import Event, StepFailed, StepFinished, StepProgress, StepStarted, WarningGiven
 
 
@@ -49,9 +49,10 @@ class Console:
 
     def fail(self, error: ProvisioningError) -> None:
         """Show an error: its sentence, the log lines it carries, and what to do next."""
-        if isinstance(error, UnhealthyRelease):
+        if isinstance(error, UnhealthyRelease | BuildFailed):
+            source = error.service if isinstance(error, UnhealthyRelease) else "build"
             for line in error.log_tail:
-                self._rich.print(f"  {error.service} | {escape(line)}", soft_wrap=True)
+                self._rich.print(f"  {source} | {escape(line)}", soft_wrap=True)
         self._rich.print(f"[red]error:[/] {escape(str(error))}", soft_wrap=True)
         if error.hint:
             self._rich.print(f"[dim]hint:[/] {escape(error.hint)}", soft_wrap=True)

@@ -13,6 +13,7 @@ ProvisioningError
 │   ├── AuthFailed           the host does not accept our key
 │   ├── ConnectionLost       the host stopped answering in the middle
 │   ├── CommandFailed        a remote command ended with another status than 0
+│   ├── BuildFailed          an image cannot be built from the release
 │   └── UploadFailed         what arrived on the host is not what was sent
 ├── ServiceFailure           one service did not come up, or answers wrongly; a push turns it into:
 ├── UnhealthyRelease         services of the release did not become healthy (exit 3)
@@ -151,6 +152,19 @@ class CommandFailed(HostError):
         self.command = command
         self.status = status
         self.output = output
+
+
+class BuildFailed(HostError):
+    """An image cannot be built; nothing that serves was touched. `log_tail` is what the failed command printed."""
+
+    def __init__(self, services: tuple[str, ...], log_tail: tuple[str, ...], log: str) -> None:
+        super().__init__(
+            f"the image of {' or '.join(services)} cannot be built: {log_tail[-1] if log_tail else 'no reason given'}",
+            hint=f"What served before still serves. The whole log is {log} on the host.",
+        )
+        self.services = services
+        self.log_tail = log_tail
+        self.log = log
 
 
 class UploadFailed(HostError):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
+from provisioning.build_log import failure_tail
 from provisioning.compose import Project, remove_containers_argv, tag_argv
 from provisioning.deadline import Deadline
-from provisioning.errors import CommandFailed, ProvisioningError, ServiceFailure
+from provisioning.errors import BuildFailed, CommandFailed, ProvisioningError, ServiceFailure
 from provisioning.events import Report, step
 from provisioning.host import Store
 from provisioning.plan import ContainerWork, HostState, ImageWork, ServiceAction
@@ -25,7 +26,7 @@ def make_images(
     deadline: Deadline,
     report: Report,
 ) -> None:
-    """Have an image on the host for each service that is about to be touched. Raises CommandFailed."""
+    """Have an image on the host for each service that is about to be touched. Raises BuildFailed."""
     for action in actions:
         if action.image is ImageWork.TAG:
             argv = tag_argv(action.tag_from, parts[action.service].image)
@@ -41,12 +42,7 @@ def make_images(
             project.build(built), "the image build", deadline, on_line=running.line, log=log
         )
         if done.status != 0:
-            raise CommandFailed(
-                f"building {', '.join(built)}",
-                done.status,
-                done.stdout,
-                hint=f"The whole log is {log} on the host.",
-            )
+            raise BuildFailed(tuple(built), failure_tail(done.stdout), log)
         running.detail = ", ".join(built)
 
 

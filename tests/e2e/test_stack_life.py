@@ -146,6 +146,18 @@ def test_an_api_that_never_gets_ready_fails_the_update_and_the_old_release_answe
     rehearsal.pulumi("up")
 
 
+def test_an_image_that_cannot_be_built_fails_the_update_with_its_reason_and_touches_nothing(
+    rehearsal: Checkout,
+) -> None:
+    before = rehearsal.containers()
+    with changed(rehearsal.root / "app" / "server.py", "import nothing_of_that_name\n"):
+        failed = rehearsal.run("onebox", "push", "--stack", STACK)
+    assert failed.returncode == 1
+    assert "the image of flask-api cannot be built" in failed.stderr
+    assert "No module named 'nothing_of_that_name'" in failed.stderr
+    assert rehearsal.containers() == before
+
+
 def test_a_port_removed_from_the_configuration_is_closed_and_put_back_it_is_open(rehearsal: Checkout) -> None:
     url = rehearsal.outputs()["prometheus_url"]
     file = rehearsal.root / f"Pulumi.{STACK}.yaml"

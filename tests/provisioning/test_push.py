@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from provisioning.errors import CommandFailed, Locked, UnhealthyRelease
+from provisioning.errors import BuildFailed, Locked, UnhealthyRelease
 from provisioning.push import retire
 from provisioning.release import read_release
 from provisioning.remote import script
@@ -137,7 +137,7 @@ def test_a_failed_build_leaves_the_containers_alone(host: Any) -> None:
     (host.project / "ui" / "page.py").write_text("new")
     (host.docker / "broken-build").write_text("web")
 
-    with pytest.raises(CommandFailed, match="failed to solve"):
+    with pytest.raises(BuildFailed, match="the image of web cannot be built: .*failed to solve"):
         host.push()
 
     assert host.state()["containers"] == before
