@@ -137,7 +137,7 @@ def test_a_failed_build_leaves_the_containers_alone(host: Any) -> None:
     (host.project / "ui" / "page.py").write_text("new")
     (host.docker / "broken-build").write_text("web")
 
-    with pytest.raises(BuildFailed, match="the image of web cannot be built: .*failed to solve"):
+    with pytest.raises(BuildFailed, match=r"the image of web cannot be built: .*failed to solve"):
         host.push()
 
     assert host.state()["containers"] == before
