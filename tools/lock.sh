@@ -10,16 +10,18 @@ compile() {
   .venv/bin/uv pip compile --quiet --no-header --generate-hashes --output-file "$output" "$@" "$input"
 }
 
+# They wait for the network, so they wait side by side.
 all() {
-  local suffix=$1
-  compile requirements.in "requirements.txt$suffix" --universal --python-version 3.11
+  local suffix=$1 pid pids=()
   # Debian 13's Python, in the images.
-  compile app/requirements.in "app/requirements.txt$suffix" --python-version 3.13 --python-platform linux
-  compile ui/requirements.in "ui/requirements.txt$suffix" --python-version 3.13 --python-platform linux
+  local image=(--python-version 3.13 --python-platform linux)
+  compile requirements.in "requirements.txt$suffix" --universal --python-version 3.11 & pids+=($!)
+  compile app/requirements.in "app/requirements.txt$suffix" "${image[@]}" & pids+=($!)
+  compile ui/requirements.in "ui/requirements.txt$suffix" "${image[@]}" & pids+=($!)
   # What installs them there: each image's context has to hold its own copy.
-  for image in app ui; do
-    compile tools/image-installer.in "$image/installer.txt$suffix" --python-version 3.13 --python-platform linux
-  done
+  compile tools/image-installer.in "app/installer.txt$suffix" "${image[@]}" & pids+=($!)
+  compile tools/image-installer.in "ui/installer.txt$suffix" "${image[@]}" & pids+=($!)
+  for pid in "${pids[@]}"; do wait "$pid"; done
 }
 
 locks=(requirements.txt app/requirements.txt ui/requirements.txt app/installer.txt ui/installer.txt)

@@ -21,22 +21,23 @@ if TYPE_CHECKING:
 
 BASE_IMAGE: Final = "debian:trixie-slim"
 HOST_CONTEXT: Final = Path(__file__).with_name("host")
-_MIRROR: Final = "http://deb.debian.org/debian"
 _PULL_SECONDS: Final = 300.0
 # What Debian's slim images leave out, now and for every package installed later.
 _SLIM: Final = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*")
 _SOURCES: Final = """Types: deb
-URIs: http://deb.debian.org/debian
+URIs: {mirror}
 Suites: trixie trixie-updates
 Components: main
 Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
 
 Types: deb
-URIs: http://deb.debian.org/debian-security
+URIs: {mirror}-security
 Suites: trixie-security
 Components: main
 Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
 """
+# The official image sets it too: a layer whose build is cut is thrown away, so nothing has to reach the disk early.
+_DPKG: Final = "force-unsafe-io\n"
 
 
 def host_image_tag(context: Path = HOST_CONTEXT) -> str:
@@ -116,7 +117,6 @@ def _bootstrap_base(docker: DockerCommand) -> None:
             "--include=ca-certificates",
             "trixie",
             str(root),
-            _MIRROR,
         ]
         made = subprocess.run(command, capture_output=True, text=True, check=False, timeout=1200)
         if made.returncode != 0:
@@ -124,8 +124,12 @@ def _bootstrap_base(docker: DockerCommand) -> None:
             raise ImageUnavailableError(
                 f"debootstrap failed: {' '.join(last)}", f"Run it by hand: {' '.join(command)}"
             )
-        (root / "etc/apt/sources.list").unlink(missing_ok=True)
-        (root / "etc/apt/sources.list.d/debian.sources").write_text(_SOURCES)
+        # debootstrap knows this machine's mirror and notes it: "deb URL trixie main".
+        noted = root / "etc/apt/sources.list"
+        mirror = noted.read_text().split()[1].rstrip("/")
+        noted.unlink()
+        (root / "etc/apt/sources.list.d/debian.sources").write_text(_SOURCES.format(mirror=mirror))
+        (root / "etc/dpkg/dpkg.cfg.d/unsafe-io").write_text(_DPKG)
         (root / "etc/dpkg/dpkg.cfg.d/slim").write_text("".join(f"path-exclude {glob}\n" for glob in _SLIM))
         archive = Path(scratch) / "root.tar"
         left_out = (
