@@ -7,16 +7,23 @@ ProvisioningError
 ├── DeadlinePassed           the time given for the whole thing is over
 ├── NotReady                 a rung of the ready ladder was not reached
 ├── HostError                the connection or the host's side of it
+│   ├── UnknownHost          its name has no address
 │   ├── Unreachable          no TCP connection
 │   ├── NoBanner             TCP is up, SSH is not speaking yet
+│   ├── AlgorithmsTooWeak    SSH there offers nothing that is still safe
 │   ├── HostKeyMismatch      the host shows a key that is not trusted
 │   ├── AuthFailed           the host does not accept our key
 │   ├── ConnectionLost       the host stopped answering in the middle
+│   ├── ShellFailed          the user's login shell did not run the command
 │   ├── CommandFailed        a remote command ended with another status than 0
+│   ├── DiskFull             the host has not the room that is needed, found before it was used up
 │   └── UploadFailed         what arrived on the host is not what was sent
 ├── ServiceFailure           one service did not come up, or answers wrongly; a push turns it into:
+├── PlanRefused              a plan no longer is what a push would do
 ├── UnhealthyRelease         services of the release did not become healthy (exit 3)
-└── Locked                   somebody else is pushing (exit 4)
+├── HostMoved                the host is no longer as a plan showed it
+├── Locked                   somebody else is pushing (exit 4)
+└── LockBroken               somebody took the lock away from us (exit 4)
 """
 
 from __future__ import annotations
@@ -78,13 +85,25 @@ class HostError(ProvisioningError):
     """The connection to the host, or what the host does with it."""
 
 
+class UnknownHost(HostError):
+    """The host's name has no address."""
+
+    def __init__(self, address: str, host: str) -> None:
+        super().__init__(
+            f"{address} cannot be reached: the name {host} has no address",
+            hint="Check the name, and this machine's DNS.",
+        )
+        self.address = address
+        self.host = host
+
+
 class Unreachable(HostError):
     """No TCP connection to the host."""
 
-    def __init__(self, address: str, reason: str) -> None:
+    def __init__(self, address: str, reason: str, *, hint: str = "") -> None:
         super().__init__(
             f"{address} cannot be reached: {reason}",
-            hint="Check that the instance runs and that port 22 is open for this machine's address.",
+            hint=hint or "Check that the instance runs and that port 22 is open for this machine's address.",
         )
         self.address = address
         self.reason = reason
@@ -99,6 +118,18 @@ class NoBanner(HostError):
         )
         self.address = address
         self.reason = reason
+
+
+class AlgorithmsTooWeak(HostError):
+    """SSH at the host offers nothing that is still safe; `kind` is what there was no agreement on."""
+
+    def __init__(self, address: str, kind: str) -> None:
+        super().__init__(
+            f"SSH at {address} offers only algorithms that are no longer safe ({kind})",
+            hint="Update sshd there, or remove the lines that restrict it from its sshd_config.",
+        )
+        self.address = address
+        self.kind = kind
 
 
 class HostKeyMismatch(HostError):
@@ -142,6 +173,20 @@ class ConnectionLost(HostError):
         self.step = step
 
 
+class ShellFailed(HostError):
+    """The user's login shell ended before it ran the command; `said` is what it printed instead."""
+
+    def __init__(self, address: str, step: str, said: str) -> None:
+        last = said.strip().splitlines()[-1:] or ["it said nothing"]
+        super().__init__(
+            f"the login shell at {address} did not run the command for: {step}: {last[0][:200]}",
+            hint="The user needs a shell (not nologin) whose start-up files do not end it.",
+        )
+        self.address = address
+        self.step = step
+        self.said = said
+
+
 class CommandFailed(HostError):
     """A remote command ended with another status than 0; `output` is the end of what it said."""
 
@@ -151,6 +196,18 @@ class CommandFailed(HostError):
         self.command = command
         self.status = status
         self.output = output
+
+
+class DiskFull(HostError):
+    """The host has not the room that is needed; nothing was written. `needed` and `free` are bytes."""
+
+    def __init__(self, needed: int, free: int, what: str) -> None:
+        super().__init__(
+            f"{what} needs {_mib(needed)} on the host's disk, and {_mib(free)} are free",
+            hint="Run `docker system prune` on the host, or give it a larger volume (onebox:volumeSizeGb).",
+        )
+        self.needed = needed
+        self.free = free
 
 
 class UploadFailed(HostError):
@@ -168,6 +225,28 @@ class ServiceFailure(ProvisioningError):
     def __init__(self, service: str, reason: str) -> None:
         super().__init__(f"{service}: {reason}")
         self.service = service
+        self.reason = reason
+
+
+class PlanRefused(ProvisioningError):
+    """The plan that was given is not what a push would do now; `reason` says why. Nothing was changed."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"the plan is refused: {reason}; nothing was changed",
+            hint="Make a new one with `onebox plan --out FILE`, read it, and push with that.",
+        )
+        self.reason = reason
+
+
+class HostMoved(ProvisioningError):
+    """The host is no longer as it was when the plan was shown. Nothing was changed."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"the host is no longer as the plan showed it: {reason}; nothing was changed",
+            hint="Run the same command again and read the new plan.",
+        )
         self.reason = reason
 
 
@@ -201,3 +280,20 @@ class Locked(ProvisioningError):
             hint="Wait for it to end. The lock is freed by itself when that push ends or its machine goes away.",
         )
         self.holder = holder
+
+
+class LockBroken(ProvisioningError):
+    """Somebody broke the lock while we held it; `by` says who."""
+
+    exit_code = 4
+
+    def __init__(self, by: str, doing: str) -> None:
+        super().__init__(
+            f"the lock was broken by {by} during the {doing}; nothing more was done",
+            hint="Run the same command again when they are done: finished steps are not repeated.",
+        )
+        self.by = by
+
+
+def _mib(count: int) -> str:
+    return f"{count / 2**20:.1f} MiB"

@@ -15,12 +15,12 @@ from provisioning.events import Event, StepFailed, StepFinished, StepProgress, S
 
 
 class Console:
-    """Shows events on standard error; plain lines where that is not a terminal."""
+    """Shows events on standard error; where that is no terminal, one plain line for each step that ended."""
 
     def __init__(self, *, verbose: bool = False) -> None:
         self._rich = RichConsole(file=sys.stderr, highlight=False)
         self._status = Status("", console=self._rich) if self._rich.is_terminal else None
-        self._verbose = verbose or self._status is None
+        self._verbose = verbose
 
     def __enter__(self) -> Self:
         return self
