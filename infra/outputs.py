@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, Self
 
 
@@ -38,15 +38,25 @@ class StackOutputs:
     """The ports that at least one address may reach."""
     service_environment: dict[str, str]
     """Plain values for the services' environment, as configured in the stack."""
+    ssh_public_key: str = ""
+    """The key that may log in, `type base64`: the one to take from an ssh-agent when no file is configured."""
+    ssh_jump: str = ""
+    """The jump host as `user@host[:port]`; empty for none."""
+    ssh_jump_host_key: str = ""
+    service_secrets: dict[str, str] = field(default_factory=dict, repr=False)
+    """Values of the services' secrets. A secret of the state."""
+    digest_key: str = field(default="", repr=False)
+    """Key of the digests of those values. A secret of the state."""
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Self:
         """The outputs as `pulumi stack output --json` gives them.
 
-        Raises OutputsError naming every output that is missing. Names this version does not know are left out.
+        Raises OutputsError naming every output that is missing; those with a default may be.
+        Names this version does not know are left out.
         """
-        names = [field.name for field in fields(cls)]
-        missing = [name for name in names if name not in values]
+        needed = [item.name for item in fields(cls) if item.default is item.default_factory is MISSING]
+        missing = [name for name in needed if name not in values]
         if missing:
             raise OutputsError(missing)
-        return cls(**{name: values[name] for name in names})
+        return cls(**{item.name: values[item.name] for item in fields(cls) if item.name in values})

@@ -6,53 +6,78 @@ import sys
 from collections.abc import Mapping
 
 import pulumi
+from pulumi.runtime.config import is_config_secret
 
+from infra.digest_key import DigestKey
 from infra.host import StackHost
 from infra.keys import fingerprint
+from infra.login import Login
 from infra.network import StackNetwork
 from infra.outputs import StackOutputs
 from infra.release import PROJECT_ROOT, HostTrust, Release
 from infra.settings import PORTS, ConfigError, StackSettings
 from provisioning.errors import ProvisioningError
+from provisioning.release import Release as Tree
 from provisioning.release import read_release
+from provisioning.service_secrets import ServiceSecrets
+from provisioning.settings import Jump
 from provisioning.ssh_command import ssh_line
+
+# Enough to see whether the tree can be released at all; no digest made with it is kept.
+_ANY_KEY = "0" * 64
 
 
 def deploy() -> None:
     """Registers the stack's resources and exports its outputs; a bad value ends it before the engine acts."""
     try:
-        settings = StackSettings.from_config(_config(), PROJECT_ROOT)
-        tree = read_release(PROJECT_ROOT, settings.service_environment)
+        config = _config()
+        settings = StackSettings.from_config(
+            config, PROJECT_ROOT, frozenset(filter(is_config_secret, config))
+        )
+        _read(settings, _ANY_KEY)
     except ConfigError as error:
         for problem in error.problems:
             pulumi.log.error(problem)
         pulumi.log.error(error.hint)
         sys.exit(1)
     except ProvisioningError as error:
-        pulumi.log.error(f"{error} {error.hint}")
+        pulumi.log.error(f"{error}. {error.hint}")
         sys.exit(1)
 
     stack = pulumi.get_stack()
     tags = {"onebox:stack": stack, "onebox:managed-by": "pulumi", **settings.tags}
     network = StackNetwork("onebox", settings.cidrs, tags, settings.aws_plugin_version)
     host = StackHost("onebox", settings, network.group_id, tags)
-    key_file = str(settings.ssh_private_key_file)
-    trust = HostTrust(
-        "onebox-trust", host.public_ip, settings.ssh_user, key_file, host.birth_public_key, host.instance_id
-    )
+    login = Login.of(settings)
+    trust = HostTrust("onebox-trust", host.public_ip, login, host.birth_public_key, host.instance_id)
+    digest_key = DigestKey("onebox-digest-key").key
     release = Release(
         "onebox-release",
-        tree,
+        _tree(settings, digest_key),
         trust,
         host.public_ip,
-        settings.ssh_user,
-        key_file,
+        login,
         host.birth_public_key,
         host.instance_id,
         settings.service_environment,
+        settings.secret_values,
+        digest_key,
         settings.open_ports,
     )
-    _export(settings, host, trust, release)
+    _export(settings, host, trust, release, digest_key)
+
+
+def _read(settings: StackSettings, digest_key: str) -> Tree:
+    return read_release(
+        PROJECT_ROOT, settings.service_environment, ServiceSecrets(settings.secret_values, digest_key)
+    )
+
+
+def _tree(settings: StackSettings, digest_key: pulumi.Output[str]) -> pulumi.Output[Tree]:
+    """The release of the tree. Only with secrets does it wait for the key; under it their digests tell nothing."""
+    if not settings.service_secrets:
+        return pulumi.Output.from_input(_read(settings, _ANY_KEY))
+    return pulumi.Output.unsecret(digest_key.apply(lambda key: _read(settings, key)))
 
 
 def _config() -> Mapping[str, str]:
@@ -61,24 +86,37 @@ def _config() -> Mapping[str, str]:
     return {**get_config_env(), **CONFIG.get()}
 
 
-def _export(settings: StackSettings, host: StackHost, trust: HostTrust, release: Release) -> None:
+def _export(
+    settings: StackSettings,
+    host: StackHost,
+    trust: HostTrust,
+    release: Release,
+    digest_key: pulumi.Output[str],
+) -> None:
     key_file = settings.ssh_private_key_file
+    jump = Jump.parse(settings.ssh_jump, settings.ssh_jump_host_key or "") if settings.ssh_jump else None
+    secrets = settings.secret_values
     outputs = {
         "public_ip": host.public_ip,
         "api_url": pulumi.Output.format("http://{0}:{1}", host.public_ip, PORTS["api"]),
         "ui_url": pulumi.Output.format("http://{0}:{1}", host.public_ip, PORTS["ui"]),
         "prometheus_url": pulumi.Output.format("http://{0}:{1}", host.public_ip, PORTS["prometheus"]),
         "ssh_command": pulumi.Output.all(host.public_ip, trust.host_public_key).apply(
-            lambda pair: ssh_line(pair[0], settings.ssh_user, key_file, pair[1])
+            lambda pair: ssh_line(pair[0], settings.ssh_user, key_file, pair[1], jump=jump)
         ),
         "host_key_fingerprint": trust.host_public_key.apply(fingerprint),
         "release": release.deployed,
         "host_public_key": trust.host_public_key,
         "ssh_user": settings.ssh_user,
-        "ssh_private_key_file": str(key_file),
+        "ssh_private_key_file": str(key_file or ""),
         "instance_id": host.instance_id,
         "open_ports": sorted(settings.open_ports),
         "service_environment": settings.service_environment,
+        "ssh_public_key": settings.public_key(),
+        "ssh_jump": settings.ssh_jump or "",
+        "ssh_jump_host_key": settings.ssh_jump_host_key or "",
+        "service_secrets": pulumi.Output.secret(secrets) if secrets else {},
+        "digest_key": digest_key if secrets else "",
     }
     assert outputs.keys() == StackOutputs.__dataclass_fields__.keys()  # noqa: S101 - holds program and readers together
     for name, value in outputs.items():

@@ -10,11 +10,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pulumi
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, ResourceProvider, UpdateResult
+
+from infra.login import Login
 
 if TYPE_CHECKING:
     from provisioning.events import Event
@@ -22,21 +26,30 @@ if TYPE_CHECKING:
     from provisioning.settings import PushSettings
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
+_PLAN_SECONDS = 5.0
 
 
 def _settings(props: Mapping[str, Any], host_keys: tuple[str, ...]) -> PushSettings:
-    from provisioning.settings import PushSettings, Target
+    from provisioning.passphrase import read_passphrase
+    from provisioning.service_secrets import ServiceSecrets
+    from provisioning.settings import Jump, PushSettings, Target
 
+    configured, jump = props["private_key_file"], props.get("jump")
+    key_file = PROJECT_ROOT / Path(configured).expanduser() if configured else None
     return PushSettings(
         target=Target(
             host=props["host"],
             user=props["user"],
-            private_key_file=PROJECT_ROOT / Path(props["private_key_file"]).expanduser(),
+            private_key_file=key_file,
             host_keys=host_keys,
+            passphrase=read_passphrase(key_file),
+            login_key=props.get("public_key") or "",
+            jump=Jump.parse(jump, props["jump_host_key"]) if jump else None,
         ),
         project_root=PROJECT_ROOT,
         environment=dict(props["environment"]),
         open_ports=frozenset(int(port) for port in props["open_ports"]),
+        secrets=ServiceSecrets(props.get("secrets") or {}, props.get("digest_key") or ""),
     )
 
 
@@ -69,6 +82,25 @@ def _one_sentence() -> Iterator[None]:
         raise RuntimeError(f"{error}. {error.hint}{tail}") from error
 
 
+def _tell_plan(props: Mapping[str, Any]) -> None:
+    """Show what the push would do, read from the host within a few seconds. Never a reason to stop."""
+    from provisioning.plan_text import short_lines
+    from provisioning.preview import preview_push
+    from provisioning.ssh import Timeouts, connect
+
+    soon = partial(connect, timeouts=Timeouts(tcp=3, banner=3, auth=3, channel=3))
+    try:
+        found = preview_push(
+            _settings(props, (props["host_public_key"],)), deadline_seconds=_PLAN_SECONDS, connector=soon
+        )
+        unknown = found.unknown
+        lines = short_lines(found.forecast) if found.forecast else []
+    except Exception as error:  # noqa: BLE001 - a preview of values that are not known yet, or of a broken host
+        unknown, lines = str(error), []
+    for line in lines or [f"what the push would do is not known: {unknown}"]:
+        _say(line)
+
+
 class HostTrustProvider(ResourceProvider):
     """Has the host make a key of its own over the connection that the birth key vouches for."""
 
@@ -97,8 +129,7 @@ class HostTrust(Resource, module="onebox", name="HostTrust"):
         self,
         name: str,
         host: pulumi.Input[str],
-        user: str,
-        private_key_file: str,
+        login: Login,
         birth_public_key: pulumi.Input[str],
         instance_id: pulumi.Input[str],
         opts: pulumi.ResourceOptions | None = None,
@@ -108,8 +139,7 @@ class HostTrust(Resource, module="onebox", name="HostTrust"):
             name,
             {
                 "host": host,
-                "user": user,
-                "private_key_file": private_key_file,
+                **asdict(login),
                 "birth_public_key": birth_public_key,
                 "instance_id": instance_id,
                 "host_public_key": None,
@@ -131,7 +161,12 @@ class ReleaseProvider(ResourceProvider):
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
         told = any(olds.get(name) != news.get(name) for name in ("instance_id", "host", "host_public_key"))
-        return DiffResult(changes=told or olds.get("deployed") != news["digest"])
+        # What is not set and what an older state does not know yet are the same.
+        told |= any((olds.get(name) or "") != (news.get(name) or "") for name in ("jump", "jump_host_key"))
+        pushes = olds.get("deployed") != news["digest"]
+        if pushes and not told:
+            _tell_plan(news)
+        return DiffResult(changes=told or pushes)
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
         from provisioning.errors import ProvisioningError
@@ -173,7 +208,9 @@ class ReleaseProvider(ResourceProvider):
 
         with _one_sentence():
             result = push_release(_settings(props, host_keys), _tell)
-        return {**props, "deployed": result.release}
+        # The inputs hold the secrets, encrypted; what comes out of a push need not repeat them.
+        kept = {name: value for name, value in props.items() if name not in ("secrets", "digest_key")}
+        return {**kept, "deployed": result.release}
 
 
 class Release(Resource, module="onebox", name="Release"):
@@ -184,14 +221,15 @@ class Release(Resource, module="onebox", name="Release"):
     def __init__(
         self,
         name: str,
-        tree: Tree,
+        tree: pulumi.Output[Tree],
         trust: HostTrust,
         host: pulumi.Input[str],
-        user: str,
-        private_key_file: str,
+        login: Login,
         birth_public_key: pulumi.Input[str],
         instance_id: pulumi.Input[str],
         environment: Mapping[str, str],
+        secrets: Mapping[str, str],
+        digest_key: pulumi.Input[str],
         open_ports: frozenset[int],
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
@@ -199,13 +237,14 @@ class Release(Resource, module="onebox", name="Release"):
             ReleaseProvider(),
             name,
             {
-                "digest": tree.digest,
-                "services": dict(tree.services),
+                "digest": tree.apply(lambda read: read.digest),
+                "services": tree.apply(lambda read: dict(read.services)),
                 "environment": dict(environment),
+                "secrets": pulumi.Output.secret(dict(secrets)) if secrets else {},
+                "digest_key": digest_key if secrets else "",
                 "open_ports": sorted(open_ports),
                 "host": host,
-                "user": user,
-                "private_key_file": private_key_file,
+                **asdict(login),
                 "birth_public_key": birth_public_key,
                 "host_public_key": trust.host_public_key,
                 "instance_id": instance_id,

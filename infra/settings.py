@@ -5,14 +5,16 @@ from __future__ import annotations
 import difflib
 import ipaddress
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
 from infra.keys import KeyFileError, check_private_key_file, read_public_key
+from provisioning.errors import SettingsError
+from provisioning.settings import Jump
 
 NAMESPACE = "onebox"
 
@@ -82,6 +84,8 @@ def _tags(tags: dict[str, str]) -> dict[str, str]:
     return tags
 
 
+_WEIGHTS = {"MODEL_V1_WEIGHT": "modelV1Weight", "MODEL_V2_WEIGHT": "modelV2Weight"}
+
 Networks = Annotated[tuple[str, ...], AfterValidator(_networks)]
 Weight = Annotated[int, Field(ge=0, le=100)]
 
@@ -103,9 +107,13 @@ class StackSettings(BaseModel):
     prometheus_cidrs: Networks = ()
     open_to_the_world: tuple[Literal["ssh", "api", "ui", "prometheus"], ...] = ()
     ssh_public_key_file: Path
-    ssh_private_key_file: Path
+    ssh_private_key_file: Path | None = None
+    ssh_jump: str | None = None
+    ssh_jump_host_key: str | None = None
     model_v1_weight: Weight = 50
     model_v2_weight: Weight = 50
+    service_env: dict[str, str] = {}
+    service_secrets: dict[str, SecretStr] = {}
     tags: Annotated[dict[str, str], AfterValidator(_tags)] = {}
     registry_mirror: Annotated[str, Field(pattern=r"^https?://[^\s/]+$")] | None = None
     extra_ca_files: tuple[Path, ...] = ()
@@ -133,10 +141,32 @@ class StackSettings(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _one_source_for_each_value(self) -> Self:
+        for name in self.service_env:
+            if name in _WEIGHTS:
+                raise ValueError(f"serviceEnv: {name} is set by {_WEIGHTS[name]}")
+        for name, value in self.service_secrets.items():
+            if not value.get_secret_value().strip():
+                raise ValueError(f"serviceSecrets: {name} is empty")
+        return self
+
+    @model_validator(mode="after")
+    def _the_way_is_known(self) -> Self:
+        if self.ssh_jump:
+            try:
+                Jump.parse(self.ssh_jump, self.ssh_jump_host_key or "")
+            except SettingsError as error:
+                raise ValueError(f"{to_camel(error.field)}: {error}. {error.hint}") from error
+        elif self.ssh_jump_host_key:
+            raise ValueError("sshJumpHostKey: there is no sshJump that it could belong to")
+        return self
+
+    @model_validator(mode="after")
     def _files_are_there(self) -> Self:
         try:
             read_public_key(self.absolute(self.ssh_public_key_file))
-            check_private_key_file(self.absolute(self.ssh_private_key_file))
+            if self.ssh_private_key_file:
+                check_private_key_file(self.absolute(self.ssh_private_key_file))
         except KeyFileError as error:
             raise ValueError(f"{error.setting}: {error}") from error
         for path in self.extra_ca_files:
@@ -167,7 +197,13 @@ class StackSettings(BaseModel):
     @property
     def service_environment(self) -> dict[str, str]:
         """Plain values for the services, under the names of the compose file."""
-        return {"MODEL_V1_WEIGHT": str(self.model_v1_weight), "MODEL_V2_WEIGHT": str(self.model_v2_weight)}
+        weights = (self.model_v1_weight, self.model_v2_weight)
+        return {**dict(zip(_WEIGHTS, map(str, weights), strict=True)), **self.service_env}
+
+    @property
+    def secret_values(self) -> dict[str, str]:
+        """Values of the services' secrets in clear, by the names of the compose file."""
+        return {name: value.get_secret_value() for name, value in self.service_secrets.items()}
 
     def absolute(self, path: Path) -> Path:
         """A configured path; relative ones start at the project's root, `~` is the user's home."""
@@ -182,9 +218,12 @@ class StackSettings(BaseModel):
         return [self.absolute(path).read_text().strip() + "\n" for path in self.extra_ca_files]
 
     @classmethod
-    def from_config(cls, config: Mapping[str, str], project_root: Path) -> Self:
+    def from_config(
+        cls, config: Mapping[str, str], project_root: Path, secret_keys: Collection[str] = ()
+    ) -> Self:
         """The settings from the engine's flat config, `onebox:key` -> text (JSON for lists and maps).
 
+        `secret_keys` are the keys that the engine keeps encrypted.
         Raises ConfigError with one sentence for every value that cannot be used. Other namespaces are left alone.
         """
         values: dict[str, Any] = {"projectRoot": project_root}
@@ -197,6 +236,10 @@ class StackSettings(BaseModel):
             if name not in known:
                 problems.append(f"{key}: there is no such setting{_nearest(name, known)}")
                 continue
+            if name == "serviceSecrets" and text not in ("", "{}") and key not in secret_keys:
+                problems.append(
+                    f"{key}: stands in plain text; set it with `pulumi config set --secret --path '{key}.NAME'`"
+                )
             # An optional setting that Pulumi.yaml declares without a value arrives as an empty text.
             if text != "":
                 values[name] = _parse(text)

@@ -51,6 +51,15 @@ class Project:
         """Start a service's container as it is and wait until it is healthy."""
         return self._up(service, wait_seconds, "--no-recreate")
 
+    def reload(self, service: str, signal: str) -> list[str]:
+        """Send a signal to a service's main process.
+
+        From inside: after `docker kill`, whatever the signal, Docker takes a container for stopped by hand
+        and does not bring it back after a crash or a reboot.
+        """
+        kill = f"kill -s {signal.removeprefix('SIG')} 1"
+        return self.compose("exec", "--no-TTY", service, "sh", "-c", kill)
+
     def stop(self, services: Iterable[str]) -> list[str]:
         """Stop the containers of services and keep them for reading."""
         return self.compose("stop", *services)
@@ -103,6 +112,16 @@ def data_directory(root: str, digest: str) -> str:
     return f"{root}/data/{digest}"
 
 
+def secret_file(root: str, digest: str, name: str) -> str:
+    """Where the file of a secret lies on the host; its directory is named by the keyed hash of its value."""
+    return f"{root}/secrets/{digest}/{name}"
+
+
+def live_directory(root: str, variable: str) -> str:
+    """Where a service mounts data that it reads anew on a signal: the same path for every release."""
+    return f"{root}/live/{variable}"
+
+
 def environment_text(release: Release, root: str) -> str:
     """Content of the release's env file: digests, data directories and the services' environment.
 
@@ -111,6 +130,13 @@ def environment_text(release: Release, root: str) -> str:
     values: Mapping[str, str] = {
         **release.environment,
         **{part.digest_variable: part.digest for part in release.parts.values()},
-        **{name: data_directory(root, data.digest) for name, data in release.data.items()},
+        **{
+            name: live_directory(root, name) if data.live else data_directory(root, data.digest)
+            for name, data in release.data.items()
+        },
+        **{
+            secret.variable: secret_file(root, secret.digest, name)
+            for name, secret in release.secrets.items()
+        },
     }
     return "".join(f"{name}='{value}'\n" for name, value in sorted(values.items()))

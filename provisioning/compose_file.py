@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
@@ -14,6 +14,10 @@ import yaml
 from provisioning.errors import ReleaseError
 
 DIGEST_LABEL = "io.onebox.service-digest"
+RELOAD_KEY = "x-onebox-reload"
+_SECRET_FILE = re.compile(r"\$\{(?P<name>ONEBOX_SECRET_[A-Z0-9_]+)(?P<default>:?-[^}]*)?(:?\?[^}]*)?\}")
+_NUMERIC_USER = re.compile(r"[0-9]+:[0-9]+")
+_SIGNALS = ("SIGHUP", "SIGUSR1", "SIGUSR2")
 _SHARED_KEYS = ("networks", "volumes", "secrets", "configs")
 _USE = re.compile(r"\$(?:\$|\{(?P<braced>[A-Za-z_]\w*)(?P<operator>:?[-?+])?|(?P<plain>[A-Za-z_]\w*))")
 _BIND_BY_VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_]\w*):?-(?P<default>\.{0,2}[^}:]*)\}")
@@ -34,11 +38,28 @@ class Service:
     section: str
     """The whole section as canonical JSON: equal text means equal meaning."""
     variables: frozenset[str]
+    reload: str = ""
+    """Signal on which the service reads its data anew; empty for one that needs a new container."""
+    secrets: tuple[str, ...] = ()
+    """Names of the secrets that its containers read; those of its image build are not among them."""
+    user: str = ""
+    """User and group that it runs as, as the compose file gives them."""
 
     @property
     def digest_variable(self) -> str:
         """Name of the variable that carries this service's digest."""
         return f"ONEBOX_{self.name.upper().replace('-', '_')}_DIGEST"
+
+
+@dataclass(frozen=True)
+class SecretFile:
+    """A secret of the compose file whose path is a variable that the push sets."""
+
+    variable: str
+    required: bool
+    """Its file has no default."""
+    owner: str
+    """`uid:gid` that must be able to read it; empty when no service reads it."""
 
 
 @dataclass(frozen=True)
@@ -51,13 +72,15 @@ class ComposeFile:
     """Every variable used anywhere in the file."""
     required: frozenset[str]
     """Variables used without a default."""
+    secrets: Mapping[str, SecretFile] = field(default_factory=dict)
+    """The secrets whose values come with a push, by name."""
 
     @property
     def own_variables(self) -> frozenset[str]:
         """Variables that the push sets itself."""
         return frozenset(
             name for service in self.services for name in (service.digest_variable, *service.data)
-        )
+        ) | frozenset(secret.variable for secret in self.secrets.values())
 
 
 def parse_compose_file(text: str) -> ComposeFile:
@@ -70,6 +93,7 @@ def parse_compose_file(text: str) -> ComposeFile:
         raise ReleaseError("docker-compose.yml has no services")
     sections = {name: section or {} for name, section in document["services"].items()}
     services = {name: _service(str(name), section) for name, section in sections.items()}
+    _refuse_shared_live_data(services.values())
     shared = {key: document[key] for key in _SHARED_KEYS if key in document}
     _refuse_unshipped_files(shared)
     return ComposeFile(
@@ -77,7 +101,14 @@ def parse_compose_file(text: str) -> ComposeFile:
         shared=_canonical(shared),
         variables=_variables(document),
         required=frozenset(_required(_canonical(document))),
+        secrets=_secret_files(shared.get("secrets") or {}, services.values()),
     )
+
+
+def default_of(text: str, variable: str) -> str | None:
+    """The default that a compose file gives for a variable: `50` for `${NAME:-50}`; None without one."""
+    match = re.search(rf"\$\{{{re.escape(variable)}:?-([^}}]*)\}}", text)
+    return match[1] if match else None
 
 
 def substitute(text: str, values: Mapping[str, str]) -> str:
@@ -109,6 +140,9 @@ def _service(name: str, section: Any) -> Service:
         depends_on=tuple(section.get("depends_on") or ()),
         section=_canonical(section),
         variables=_variables(section),
+        reload=_reload(name, section),
+        secrets=_secrets_read(section),
+        user=str(section.get("user") or ""),
     )
     label = _pairs(section.get("labels") or {}).get(DIGEST_LABEL) or ""
     if service.digest_variable not in label or (build and service.digest_variable not in service.image):
@@ -137,6 +171,31 @@ def _data(service: str, volumes: Iterable[Any]) -> dict[str, str]:
     return found
 
 
+def _reload(service: str, section: Mapping[str, Any]) -> str:
+    signal = section.get(RELOAD_KEY)
+    if signal is None:
+        return ""
+    if signal not in _SIGNALS:
+        raise ReleaseError(
+            f"service {service} asks for {RELOAD_KEY} by {signal}; use {' or '.join(_SIGNALS)}"
+        )
+    if not _data(service, section.get("volumes") or []):
+        raise ReleaseError(f"service {service} has {RELOAD_KEY}, but mounts no data that it could reload")
+    return str(signal)
+
+
+def _refuse_shared_live_data(services: Iterable[Service]) -> None:
+    """Data behind a link that moves would change under a service that does not expect it."""
+    users: dict[str, list[Service]] = {}
+    for service in services:
+        for name in service.data:
+            users.setdefault(name, []).append(service)
+    for name, found in users.items():
+        if len(found) > 1 and any(service.reload for service in found):
+            names = " and ".join(sorted(service.name for service in found))
+            raise ReleaseError(f"{name} is mounted by {names}, so none of them can have {RELOAD_KEY}")
+
+
 def _relative(service: str, path: str) -> str:
     parts = [part for part in path.split("/") if part not in ("", ".")]
     if path.startswith(("/", "~")) or ".." in parts or "$" in path:
@@ -144,10 +203,40 @@ def _relative(service: str, path: str) -> str:
     return "/".join(parts) or "."
 
 
+def _secrets_read(section: Mapping[str, Any]) -> tuple[str, ...]:
+    entries = section.get("secrets") or ()
+    return tuple(sorted(str(entry.get("source") if isinstance(entry, dict) else entry) for entry in entries))
+
+
+def _secret_files(shared: Mapping[str, Any], services: Iterable[Service]) -> dict[str, SecretFile]:
+    """The secrets that a push brings. A file of the host that needs no value, as a CA bundle, is none of them."""
+    readers = list(services)
+    found: dict[str, SecretFile] = {}
+    for name, entry in shared.items():
+        match = _SECRET_FILE.fullmatch(str((entry or {}).get("file", "")))
+        if match is None:
+            continue
+        owners = {service.name: service.user for service in readers if name in service.secrets}
+        for service, user in owners.items():
+            if not _NUMERIC_USER.fullmatch(user):
+                raise ReleaseError(
+                    f"service {service} reads the secret {name}, but does not say as which user",
+                    hint='Name it by numbers, as in `user: "10001:10001"`: the file will belong to it.',
+                )
+        if len(set(owners.values())) > 1:
+            raise ReleaseError(
+                f"the secret {name} is read by {' and '.join(owners)}, which run as different users"
+            )
+        owner = next(iter(owners.values()), "")
+        found[str(name)] = SecretFile(match["name"], match["default"] is None, owner)
+    return found
+
+
 def _refuse_unshipped_files(shared: Mapping[str, Any]) -> None:
     for kind in ("secrets", "configs"):
         for name, entry in (shared.get(kind) or {}).items():
-            path = substitute(str((entry or {}).get("file", "/")), {})
+            text = str((entry or {}).get("file", "/"))
+            path = "/" if _SECRET_FILE.fullmatch(text) else substitute(text, {})
             if not path.startswith("/"):
                 raise ReleaseError(f"the file {path} of {kind}.{name} is not part of a release")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,17 @@ Report = Callable[[Event], None]
 
 def silent(_event: Event) -> None:
     """A report that tells nobody."""
+
+
+def masked(report: Report, mask: Callable[[str], str]) -> Report:
+    """A report that shows the texts of events through `mask`."""
+
+    def show(event: Event) -> None:
+        texts = {item.name: getattr(event, item.name) for item in fields(event)}
+        shown = {name: mask(text) for name, text in texts.items() if isinstance(text, str)}
+        report(replace(event, **shown))  # type: ignore[arg-type]
+
+    return show
 
 
 class Step:

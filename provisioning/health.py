@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from provisioning.build_log import failure_tail
 from provisioning.compose import Project, remove_containers_argv, tag_argv
 from provisioning.deadline import Deadline
-from provisioning.errors import BuildFailed, CommandFailed, ProvisioningError, ServiceFailure
+from provisioning.errors import ProvisioningError, ServiceFailure
 from provisioning.events import Report, step
 from provisioning.host import Store
+from provisioning.host_errors import BuildFailed, CommandFailed
 from provisioning.plan import ContainerWork, HostState, ImageWork, ServiceAction
 from provisioning.release import ServiceRelease
+from provisioning.reload import confirm_data, reload_service, switch_data
 
 LOG_LINES = 50
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
@@ -50,18 +54,31 @@ def bring_up(
     store: Store,
     project: Project,
     actions: Iterable[ServiceAction],
+    manifest: Mapping[str, Any],
     deadline: Deadline,
     wait_seconds: int,
     report: Report,
-) -> None:
-    """Carry out what the plan says about containers, in its order.
+) -> dict[str, float]:
+    """Carry out what the plan says about the services of this manifest, in its order.
 
-    Raises ServiceFailure for the first service that does not become healthy.
+    Returns for each service that was made anew the seconds until it was healthy. Raises ServiceFailure
+    for the first one that does not become healthy.
     """
+    took: dict[str, float] = {}
     for action in actions:
         with step(f"{action.container} {action.service}", report) as running:
             running.detail = action.reason
-            _carry_out(store, project, action, deadline, wait_seconds)
+            switch_data(store, action.service, manifest, deadline)
+            started = time.monotonic()
+            if action.container is ContainerWork.RELOAD:
+                signal = manifest["services"][action.service]["reload"]
+                reload_service(store, project, action.service, signal, manifest, deadline)
+            else:
+                _carry_out(store, project, action, deadline, wait_seconds)
+            if action.container is ContainerWork.RECREATE:
+                took[action.service] = round(time.monotonic() - started, 2)
+            confirm_data(store, action.service, manifest, deadline)
+    return took
 
 
 def _carry_out(
@@ -110,12 +127,12 @@ def log_tail(store: Store, project: Project, service: str) -> tuple[str, ...]:
     """The last lines of a service's log; empty when they cannot be read."""
     try:
         argv = project.logs([service], tail=LOG_LINES, prefix=False)
-        done = store.run_step(argv, f"log of {service}", Deadline(20))
+        done = store.run_step(argv, f"log of {service}", Deadline(20), journal=False)
     except ProvisioningError:
         return ()
-    return tuple(map(_plain, done.stdout.strip().splitlines()[-LOG_LINES:]))
+    return tuple(map(plain, done.stdout.strip().splitlines()[-LOG_LINES:]))
 
 
-def _plain(line: str) -> str:
+def plain(line: str) -> str:
     """A line without what would move the cursor or the colours of the terminal that shows it."""
     return "".join(character for character in _ESCAPES.sub("", line) if character.isprintable())

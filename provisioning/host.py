@@ -1,33 +1,28 @@
-"""What is on the host: its facts, the lock, the store of releases, and steps that outlive nobody."""
+"""What is on the host: its facts, the store of releases, and steps that outlive nobody."""
 
 from __future__ import annotations
 
-import getpass
 import gzip
+import hashlib
 import io
 import json
-import os
 import secrets
-import socket
 import tarfile
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from provisioning.deadline import Deadline
-from provisioning.errors import CommandFailed, HostError, Locked, UploadFailed
-from provisioning.plan import Container, HostState
+from provisioning.host_errors import CommandFailed, HostError, UploadFailed
+from provisioning.plan import Container, HostState, LiveData
 from provisioning.process import Completed
-from provisioning.release import ReleaseFile
+from provisioning.release import ReleaseFile, SecretRelease
 from provisioning.remote import script
+from provisioning.service_secrets import ServiceSecrets
 from provisioning.ssh import Connection
-
-_HEARTBEAT_SECONDS = 10.0
-_LOCKED_STATUS = 75
+from provisioning.upload import Upload
+from provisioning.who import whoami
 
 
 @dataclass(frozen=True)
@@ -37,23 +32,71 @@ class Store:
     connection: Connection
     root: str
     project: str
+    push: str = ""
+    """What the journal calls the work that is under way; empty while nothing is changed."""
+    release: str = ""
 
     def read_state(self, manifest: Mapping[str, Any] | None, deadline: Deadline) -> HostState:
         """What is on the host, seen from a wanted manifest, or from the current release's. One round trip."""
         request = {"root": self.root, "project": self.project, "manifest": manifest}
-        return parse_state(self._ask("facts.py", request, deadline))
+        return parse_state(self.ask("facts.py", request, deadline))
 
-    def upload(self, archive: bytes, deadline: Deadline) -> str:
-        """Bring an archive to the host, checked there, and return its path."""
-        path = f"{self.root}/incoming/{secrets.token_hex(8)}.tar.gz"
-        self.connection.put_file(archive, path, deadline=deadline.check("the upload"))
-        return path
+    def begin(
+        self, what: str, release: str, deadline: Deadline, *, archive: bytes | None = None
+    ) -> tuple[Store, tuple[str, ...]]:
+        """Write into the journal that work begins, and remove what earlier work left half made.
+
+        What an earlier try brought of `archive` stays. Returns the store whose steps are journalled, and
+        what was removed. Only for the holder of the lock.
+        """
+        store = replace(self, push=secrets.token_hex(6), release=release)
+        entry = {"push": store.push, "release": release, "step": "push", "state": "begin"}
+        request = {
+            "root": self.root,
+            "entry": {**entry, "what": what, "who": whoami()},
+            "keep": self._incoming(archive) if archive is not None else None,
+        }
+        return store, tuple(self.ask("begin.py", request, deadline)["removed"])
+
+    def upload(self, archive: bytes, deadline: Deadline) -> tuple[str, int]:
+        """Bring an archive to the host, checked there: its path, and how many bytes had to travel."""
+        path = self._incoming(archive)
+        note = self._note("upload")
+        upload = self.connection.send(
+            Upload.of(archive),
+            path,
+            deadline=deadline.check("the upload"),
+            note=json.dumps(note) if note else "",
+        )
+        return path, upload.sent
+
+    def keep_secrets(
+        self,
+        values: ServiceSecrets,
+        wanted: Mapping[str, SecretRelease],
+        marks: Iterable[str],
+        deadline: Deadline,
+    ) -> None:
+        """Write the files of the secrets with these marks. The values travel as the input of a script only."""
+        asked = set(marks)
+        entries = [
+            {"digest": item.digest, "name": name, "owner": item.owner, "value": values.values[name]}
+            for name, item in wanted.items()
+            if item.digest in asked
+        ]
+        request = {"root": self.root, "note": self._note("secrets"), "secrets": entries}
+        self.ask("keep_secrets.py", request, deadline)
 
     def publish(self, manifest: Mapping[str, Any], archive: str | None, deadline: Deadline) -> None:
         """Make or repair the release's directory and its data directories, verified by hash, by rename."""
-        request = {"root": self.root, "manifest": manifest, "archive": archive}
+        request = {
+            "root": self.root,
+            "note": self._note("publish"),
+            "manifest": manifest,
+            "archive": archive,
+        }
         try:
-            self._ask("publish.py", request, deadline)
+            self.ask("publish.py", request, deadline)
         except CommandFailed as error:
             if error.status == 28:
                 hint = "Free space on the host."
@@ -67,11 +110,11 @@ class Store:
         request = {
             "root": self.root,
             "project": self.project,
-            "entry": {"at": datetime.now(UTC).isoformat(timespec="seconds"), **entry},
+            "entry": {"who": whoami(), **({"push": self.push} if self.push else {}), **entry},
             "switch_to": switch_to,
             "keep": keep,
         }
-        return tuple(self._ask("finish.py", request, deadline)["removed"])
+        return tuple(self.ask("finish.py", request, deadline)["removed"])
 
     def run_step(
         self,
@@ -82,6 +125,7 @@ class Store:
         on_line: Callable[[str], None] | None = None,
         finish: bool = False,
         log: str = "",
+        journal: bool = True,
     ) -> Completed:
         """Run a command that changes the host, and return its status and output without judging them.
 
@@ -89,7 +133,14 @@ class Store:
         ended, or brought to its end within the deadline when `finish` is set.
         """
         seconds = deadline.check(step)
-        request = {"root": self.root, "argv": list(argv), "seconds": seconds, "finish": finish, "log": log}
+        request = {
+            "root": self.root,
+            "note": self._note(step) if journal else None,
+            "argv": list(argv),
+            "seconds": seconds,
+            "finish": finish,
+            "log": log,
+        }
         lines = _Lines(on_line)
         done = self.connection.run(
             ["python3", "-I", "-c", script("step.py"), json.dumps(request)],
@@ -101,36 +152,8 @@ class Store:
         )
         return Completed(done.status, lines.text(), done.stderr)
 
-    @contextmanager
-    def lock(self, deadline: Deadline, *, doing: str) -> Iterator[None]:
-        """Hold the host for one push. Raises Locked naming who holds it.
-
-        The lock is a process on the host: it ends when this connection ends or stops giving signs of life.
-        """
-        who = f"{getpass.getuser()}@{socket.gethostname()} (pid {os.getpid()})"
-        holder = {"who": who, "doing": doing, "since": datetime.now(UTC).isoformat(timespec="seconds")}
-        argv = ["python3", "-I", "-c", script("lock.py"), self.root, json.dumps(holder)]
-        process = self.connection.start(argv, "taking the lock")
-        answer = process.read_line(min(30.0, deadline.check("taking the lock")))
-        if answer != "held":
-            done = process.wait(10.0)
-            process.close()
-            if done.status == _LOCKED_STATUS:
-                raise Locked(answer or "nobody knows who")
-            raise CommandFailed("taking the lock", done.status, done.stderr)
-        over = threading.Event()
-        beat = threading.Thread(target=_beat, args=(process.send, over), name="onebox-lock", daemon=True)
-        beat.start()
-        try:
-            yield
-        finally:
-            over.set()
-            # Waiting for its end means that the lock is free when we return.
-            if self.connection.active:
-                process.wait(10.0)
-            process.close()
-
-    def _ask(self, name: str, request: Mapping[str, Any], deadline: Deadline) -> dict[str, Any]:
+    def ask(self, name: str, request: Mapping[str, Any], deadline: Deadline) -> dict[str, Any]:
+        """Run one of the scripts of `provisioning/remote/` with a request as JSON, and return its answer."""
         done = self.connection.run_script(
             name, deadline=deadline.check(name), input=json.dumps(request).encode(), step=name
         )
@@ -142,6 +165,15 @@ class Store:
             raise HostError(f"the host's answer makes no sense: {done.stdout[-200:]!r}")
         return answer
 
+    def _incoming(self, archive: bytes) -> str:
+        # Named by its content: a later try of the same archive finds what there is of it.
+        return f"{self.root}/incoming/{hashlib.sha256(archive).hexdigest()[:32]}.tar.gz"
+
+    def _note(self, step: str) -> dict[str, str] | None:
+        if not self.push:
+            return None
+        return {"root": self.root, "push": self.push, "release": self.release, "step": step}
+
 
 def parse_state(answer: Mapping[str, Any]) -> HostState:
     """Pure: the state in the answer of `facts.py`."""
@@ -151,12 +183,21 @@ def parse_state(answer: Mapping[str, Any]) -> HostState:
         present=answer["present"],
         problems=tuple(answer["problems"]),
         data_problems={digest: tuple(found) for digest, found in answer["data_problems"].items()},
+        secret_problems=answer["secret_problems"],
+        leftovers=tuple(answer["leftovers"]),
+        unfinished=answer["unfinished"],
+        live={
+            name: LiveData(found["digest"], found["in_force"], tuple(found["problems"]))
+            for name, found in answer["live"].items()
+        },
         needed=frozenset(answer["needed"]),
         containers=tuple(Container(**container) for container in answer["containers"]),
         images=answer["images"],
+        image_bytes=answer["image_bytes"],
         builds=answer["builds"],
         holder=answer["holder"],
         journal=answer["journal"],
+        measured={name: tuple(seconds) for name, seconds in answer["measured"].items()},
         free_bytes=answer["free_bytes"],
     )
 
@@ -181,14 +222,6 @@ def make_archive(root: Path, files: Sequence[ReleaseFile], extra: Mapping[str, b
             member.size = len(content)
             archive.addfile(member, io.BytesIO(content))
     return buffer.getvalue()
-
-
-def _beat(send: Callable[[bytes], None], over: threading.Event) -> None:
-    while not over.wait(_HEARTBEAT_SECONDS):
-        try:
-            send(b"\n")
-        except HostError:
-            return
 
 
 class _Lines:

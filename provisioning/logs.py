@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from provisioning.deadline import Deadline
-from provisioning.errors import CommandFailed
 from provisioning.events import silent
+from provisioning.health import plain
+from provisioning.host_errors import CommandFailed
 from provisioning.ready import Connector, wait_for_login
+from provisioning.remote import script
 from provisioning.settings import PushSettings
 from provisioning.ssh import connect
 
@@ -20,7 +22,17 @@ def logs_argv(project_name: str, service: str | None, *, follow: bool, tail: int
     """Pure: the command on the host. Compose finds the containers by their labels; no release is needed."""
     options = ["--no-color", f"--tail={tail}", *(["--follow"] if follow else [])]
     services = [service] if service else []
-    return ["docker", "compose", "--project-name", project_name, "logs", *options, *services]
+    return [
+        "docker",
+        "compose",
+        "--ansi",
+        "never",
+        "--project-name",
+        project_name,
+        "logs",
+        *options,
+        *services,
+    ]
 
 
 def read_logs(
@@ -33,13 +45,30 @@ def read_logs(
     connector: Connector = connect,
 ) -> None:
     """Hand the logs of one service, or of all, to `write` as they come; with `follow`, until interrupted."""
+    argv = logs_argv(settings.project_name, service, follow=follow, tail=tail)
     with wait_for_login(settings.target, Deadline(_LOGIN_SECONDS), silent, connector=connector) as connection:
         done = connection.run(
-            logs_argv(settings.project_name, service, follow=follow, tail=tail),
+            ["python3", "-I", "-c", script("attended.py"), *argv],
             deadline=_FOLLOW_SECONDS if follow else _READ_SECONDS,
             step="docker compose logs",
             check=False,
             on_output=write,
+            hold_input=True,
         )
     if done.status != 0:
         raise CommandFailed("docker compose logs", done.status, done.stderr)
+
+
+def whole_lines(show: Callable[[str, str], None]) -> Callable[[bytes], None]:
+    """A `write` for `read_logs` that hands on whole lines, each with the container that compose names before it."""
+    rest = b""
+
+    def write(chunk: bytes) -> None:
+        nonlocal rest
+        *lines, rest = (rest + chunk).split(b"\n")
+        for raw in lines:
+            # Compose clears the line before it writes, even where it was told to use no such codes.
+            container, found, line = plain(raw.decode("utf-8", "replace")).partition("|")
+            show(*((container.strip(), line.removeprefix(" ")) if found else ("", container)))
+
+    return write

@@ -27,11 +27,13 @@ def manifest_of(release: Release, root: str) -> dict[str, Any]:
             name: {
                 "path": data.path,
                 "digest": data.digest,
+                "live": data.live,
                 "files": [asdict(file) for file in release.files_of(data.path)],
             }
             for name, data in release.data.items()
         },
         "environment": release.environment,
+        "secrets": {name: asdict(secret) for name, secret in release.secrets.items()},
     }
 
 
@@ -45,6 +47,8 @@ def parts_of(manifest: Mapping[str, Any]) -> dict[str, ServiceRelease]:
             image=services[name]["image"],
             data=tuple(services[name]["data"]),
             digest_variable=services[name]["digest_variable"],
+            reload=services[name]["reload"],
+            secrets=tuple(services[name]["secrets"]),
         )
         for name in manifest["order"]
     }

@@ -23,6 +23,8 @@ class ContainerWork(StrEnum):
     """What happens to the container of a service."""
 
     NOTHING = "nothing"
+    RELOAD = "reload"
+    """It keeps running and reads its data anew."""
     START = "start"
     RECREATE = "recreate"
     REMOVE = "remove"
@@ -50,6 +52,18 @@ class Container:
 
 
 @dataclass(frozen=True)
+class LiveData:
+    """Data on the host that a service reads anew on a signal."""
+
+    digest: str
+    """What its link points to."""
+    in_force: str
+    """What the service is known to have read; empty when nobody knows."""
+    problems: tuple[str, ...] = ()
+    """Files that are missing, changed or added."""
+
+
+@dataclass(frozen=True)
 class HostState:
     """What is on a host, seen from one wanted release (or from the current one)."""
 
@@ -62,17 +76,29 @@ class HostState:
     """Files of the wanted release that are missing, changed or added on the host."""
     data_problems: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Digest of a wanted data directory -> what is wrong with the copy on the host."""
+    secret_problems: Mapping[str, str] = field(default_factory=dict)
+    """Keyed hash of a wanted secret -> what is wrong with its file on the host."""
+    leftovers: tuple[str, ...] = ()
+    """Half-made things below the root that a push which was broken off left."""
+    unfinished: Mapping[str, Any] | None = None
+    """The journal's line of a push that began and did not end, with the `step` that it got to."""
+    live: Mapping[str, LiveData] = field(default_factory=dict)
+    """Variable -> the data behind it that a service reads anew on a signal."""
     needed: frozenset[str] = frozenset()
     """SHA-256 of wanted files that are nowhere on the host."""
     containers: tuple[Container, ...] = ()
     images: Mapping[str, str] = field(default_factory=dict)
     """name:tag -> image id."""
+    image_bytes: Mapping[str, int] = field(default_factory=dict)
+    """name:tag -> size."""
     builds: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Service -> build digest -> name:tag of the image that was made from it."""
     holder: str = ""
     """Who pushes right now."""
     journal: Mapping[str, Any] | None = None
     """The last journal entry of a push that ended well."""
+    measured: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """Service -> seconds without answer that its last recreations took, as the journal has them."""
     free_bytes: int = 0
 
     def container(self, service: str) -> Container | None:
@@ -107,6 +133,8 @@ class Plan:
     """Files of the release or its data have to be written on the host."""
     switch: bool
     """`current` does not point to this release yet."""
+    clean: bool = False
+    """Something is left of a push that was broken off."""
 
     @property
     def container_actions(self) -> tuple[ServiceAction, ...]:
@@ -116,7 +144,7 @@ class Plan:
     @property
     def nothing_to_do(self) -> bool:
         """Whether the host already is as wanted."""
-        return not (self.container_actions or self.uploads or self.publish or self.switch)
+        return not (self.container_actions or self.uploads or self.publish or self.switch or self.clean)
 
 
 def make_plan(release: Release, state: HostState, extra_files: tuple[ReleaseFile, ...] = ()) -> Plan:
@@ -127,8 +155,11 @@ def make_plan(release: Release, state: HostState, extra_files: tuple[ReleaseFile
         release=release.digest,
         actions=service_actions(release.parts, digests, state),
         uploads=tuple(sorted(files[sha256] for sha256 in state.needed if sha256 in files)),
-        publish=not state.present or bool(state.problems) or any(state.data_problems.values()),
+        publish=not state.present
+        or bool(state.problems or state.secret_problems)
+        or any(state.data_problems.values()),
         switch=state.current != release.digest,
+        clean=bool(state.leftovers or state.unfinished),
     )
 
 
@@ -167,7 +198,9 @@ def _container_work(
         or state.images.get(part.image, container.image_id) != container.image_id
     ):
         return ContainerWork.RECREATE, "it runs another image"
-    if any(state.data_problems.get(data[variable]) for variable in part.data):
+    if any(mark in state.secret_problems for mark in part.secrets):
+        return ContainerWork.RECREATE, "a secret of it on the host is missing or was changed"
+    if not part.reload and any(state.data_problems.get(data[variable]) for variable in part.data):
         return ContainerWork.RECREATE, "its data on the host was changed"
     if container.state != "running":
         return ContainerWork.START, f"its container is {container.state}"
@@ -175,4 +208,21 @@ def _container_work(
         return ContainerWork.RECREATE, "it is unhealthy"
     if container.health == "starting":
         return ContainerWork.START, "it is still starting"
+    return _reload_work(part, data, state)
+
+
+def _reload_work(
+    part: ServiceRelease, data: Mapping[str, str], state: HostState
+) -> tuple[ContainerWork, str]:
+    for variable in part.data if part.reload else ():
+        live = state.live.get(variable)
+        if live is None:
+            # A container that runs without it holds a directory that is gone.
+            return ContainerWork.RECREATE, "its data is not on the host"
+        if live.digest != data[variable]:
+            return ContainerWork.RELOAD, "its data changed"
+        if live.problems:
+            return ContainerWork.RELOAD, f"its data on the host was changed: {live.problems[0]}"
+        if live.in_force != data[variable]:
+            return ContainerWork.RELOAD, "it is not known to have read its data"
     return ContainerWork.NOTHING, ""

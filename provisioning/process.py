@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from threading import Event
 from typing import Protocol
 
-from provisioning.errors import ConnectionLost, DeadlinePassed
+from provisioning.errors import DeadlinePassed
+from provisioning.host_errors import ConnectionLost, ShellFailed
 
 _CHUNK = 32768
 _KEPT_OUTPUT = 8 * 1024 * 1024
+_KEPT_NOISE = 64 * 1024
 
 
 Broken = tuple[type[Exception], ...]
@@ -53,18 +55,31 @@ class Completed:
 
 
 class Process:
-    """A command that runs on the host."""
+    """A command that runs on the host. What it prints before the line `marker` is not its own."""
 
     def __init__(
-        self, channel: Channel, address: str, step: str, active: Callable[[], bool], broken: Broken
+        self,
+        channel: Channel,
+        address: str,
+        step: str,
+        active: Callable[[], bool],
+        broken: Broken,
+        marker: bytes = b"",
     ) -> None:
         self._address = address
         self._active = active
         self._broken = broken
         self._channel = channel
         self._step = step
+        self._marker = marker
+        self._noise = bytearray()
         self._stdout = bytearray()
         self._stderr = bytearray()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the command has ended, or its connection has."""
+        return self._channel.exit_status_ready()
 
     def close(self) -> None:
         """Close the command's streams; it sees the end of its input."""
@@ -86,6 +101,7 @@ class Process:
             if b"\n" in self._stdout:
                 break
             if self._channel.exit_status_ready() and not self._channel.recv_ready():
+                self._check_shell()
                 return None
             self._check(ends, deadline)
             self._pause(ends)
@@ -123,6 +139,7 @@ class Process:
         status = self._channel.recv_exit_status()
         if status == -1 and not self._active():
             raise ConnectionLost(self._address, self._step)
+        self._check_shell()
         return Completed(
             status, self._stdout.decode("utf-8", "replace"), self._stderr.decode("utf-8", "replace")
         )
@@ -153,6 +170,9 @@ class Process:
             if not chunk:
                 break
             moved = True
+            chunk = self._own(chunk)
+            if not chunk:
+                continue
             if on_output:
                 on_output(chunk)
             else:
@@ -164,6 +184,24 @@ class Process:
             moved = True
             _keep(self._stderr, chunk)
         return moved
+
+    def _own(self, chunk: bytes) -> bytes:
+        """What of a chunk is the command's own: all that comes after the marker."""
+        if not self._marker:
+            return chunk
+        self._noise += chunk
+        before, found, after = bytes(self._noise).partition(self._marker)
+        if not found:
+            del self._noise[:-_KEPT_NOISE]
+            return b""
+        self._marker = b""
+        self._noise = bytearray(before)
+        return after
+
+    def _check_shell(self) -> None:
+        if self._marker:
+            said = bytes(self._noise) + bytes(self._stderr)
+            raise ShellFailed(self._address, self._step, said.decode("utf-8", "replace"))
 
     def _check(self, ends: float, seconds: float) -> None:
         if not self._active():

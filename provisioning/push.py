@@ -4,28 +4,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from provisioning.compose import ENV_FILE, Project, environment_text
 from provisioning.deadline import Deadline
-from provisioning.errors import (
-    ConnectionLost,
-    ProvisioningError,
-    ServiceFailure,
-    UnhealthyRelease,
-)
-from provisioning.events import Report, WarningGiven, silent, step
+from provisioning.errors import ProvisioningError, ServiceFailure, UnhealthyRelease
+from provisioning.events import Report, masked, silent, step
 from provisioning.health import bring_up, check_services, log_tail, make_images
-from provisioning.host import Store, make_archive
-from provisioning.manifest import manifest_of
-from provisioning.plan import HostState, Plan, make_plan
+from provisioning.host_errors import ConnectionLost
+from provisioning.lock import hold
+from provisioning.masking import Mask
+from provisioning.plan import HostState, Plan
+from provisioning.plan_file import BoundPlan
 from provisioning.ready import Connector, wait_for_login, wait_until_ready
-from provisioning.release import Release, ReleaseFile, read_release
+from provisioning.release import read_release
 from provisioning.rollback import put_back, stop_bad
 from provisioning.settings import PushSettings
 from provisioning.smoke import smoke
-from provisioning.ssh import Connection, connect
+from provisioning.ssh import connect
+from provisioning.under_way import Push, begin, publish
 
 
 @dataclass(frozen=True)
@@ -41,71 +38,54 @@ class PushResult:
     warnings: tuple[str, ...]
 
 
-@dataclass
-class _Push:
-    """One push under way: what stays the same through all of its steps."""
-
-    settings: PushSettings
-    release: Release
-    deadline: Deadline
-    report: Report
-    connection: Connection
-    warnings: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.store = Store(self.connection, self.settings.remote_root, self.settings.project_name)
-        self.project = Project(self.settings.project_name, self.settings.remote_root, self.release.digest)
-        self.manifest = manifest_of(self.release, self.settings.remote_root)
-        self.env_text = environment_text(self.release, self.settings.remote_root).encode()
-        entry = next(item for item in self.manifest["files"] if item["path"] == ENV_FILE)
-        self.env_file = ReleaseFile(**entry)
-
-    def warn(self, text: str) -> None:
-        self.warnings.append(text)
-        self.report(WarningGiven(text))
-
-    def look(self) -> tuple[HostState, Plan]:
-        with step("look at the host", self.report) as running:
-            state = self.store.read_state(self.manifest, self.deadline)
-            plan = make_plan(self.release, state, (self.env_file,))
-            running.detail = (
-                "up to date"
-                if plan.nothing_to_do
-                else ", ".join(map(str, plan.container_actions)) or "files only"
-            )
-        return state, plan
-
-
 def push_release(
     settings: PushSettings,
     report: Report = silent,
     *,
+    agreed: BoundPlan | None = None,
     connector: Connector = connect,
     run_dir: str = "/run/cloud-init",
 ) -> PushResult:
     """Bring the project's release onto the host and leave it serving, or leave what served before.
 
-    Idempotent: a host that already is as wanted is only looked at. Raises UnhealthyRelease after the
-    previous release was put back, Locked when somebody else pushes, and other ProvisioningErrors.
+    Idempotent: a host that already is as wanted is only looked at. With `agreed`, a plan that somebody has
+    read, nothing is done when the tree or the host has changed since. Raises UnhealthyRelease after the
+    previous release was put back, Locked when somebody else pushes, PlanRefused, and other
+    ProvisioningErrors.
     """
     started = time.monotonic()
     deadline = Deadline(settings.deadline_seconds)
+    mask = Mask.of(settings.secrets.values.values())
+    report = masked(report, mask.text)
     with step("read the release", report) as running:
-        release = read_release(settings.project_root, settings.environment)
+        release = read_release(settings.project_root, settings.environment, settings.secrets)
         running.detail = f"{release.short}, {len(release.files)} files"
+    if agreed:
+        agreed.check_release(settings, release.digest)
     connection, said = wait_until_ready(settings, deadline, report, connector=connector, run_dir=run_dir)
     with connection:
-        push = _Push(settings, release, deadline, report, connection)
+        push = Push(settings, release, deadline, report, connection, agreed)
         for text in said:
             push.warn(text)
         state, plan = push.look()
         sent = 0
         if not plan.nothing_to_do or state.holder:
-            with push.store.lock(deadline, doing=f"push of {release.short}"):
+            with hold(
+                push.store,
+                deadline,
+                what="push",
+                release=release.digest,
+                wait_seconds=settings.lock_wait_seconds,
+                report=report,
+                mask=mask,
+            ) as held:
                 # Only what is seen under the lock counts.
                 state, plan = push.look()
-                if not plan.nothing_to_do:
-                    sent = _carry_out(push, state, plan, started)
+                held.detail = ", ".join(map(str, plan.container_actions)) or "files only"
+                if plan.nothing_to_do:
+                    held.result, held.detail = "nothing to do", ""
+                else:
+                    sent = _carry_out_or_say_why(push, state, plan, started)
     return PushResult(
         release=release.digest,
         changed=not plan.nothing_to_do,
@@ -131,16 +111,36 @@ def retire(
     return ()
 
 
-def _carry_out(push: _Push, state: HostState, plan: Plan, started: float) -> int:
+def _carry_out_or_say_why(push: Push, state: HostState, plan: Plan, started: float) -> int:
+    """As _carry_out; a failure that left the services alone ends the journal's entry too."""
+    try:
+        return _carry_out(push, state, plan, started)
+    except (ConnectionLost, UnhealthyRelease):
+        raise
+    except ProvisioningError as error:
+        if push.store.push and not push.ended and push.connection.active:
+            push.end(_entry(push, state, "failed", started, error=str(error)), Deadline(30))
+        raise
+
+
+def _carry_out(push: Push, state: HostState, plan: Plan, started: float) -> int:
     """Everything from the upload to the journal; returns how many bytes were sent."""
-    sent = _publish(push, plan)
+    content = begin(push, state, plan)
+    sent = publish(push, state, plan, content)
     touched = plan.container_actions
+    took: dict[str, float] = {}
     parts = push.release.parts
     make_images(push.store, push.project, touched, parts, push.deadline, push.report)
     if touched:
         try:
-            bring_up(
-                push.store, push.project, touched, push.deadline, push.settings.wait_seconds, push.report
+            took = bring_up(
+                push.store,
+                push.project,
+                touched,
+                push.manifest,
+                push.deadline,
+                push.settings.wait_seconds,
+                push.report,
             )
             _prove(push)
         except ConnectionLost:
@@ -149,8 +149,8 @@ def _carry_out(push: _Push, state: HostState, plan: Plan, started: float) -> int
         except ProvisioningError as error:
             raise _go_back(push, state, error, started) from error
     with step("record", push.report) as running:
-        removed = push.store.finish(
-            _entry(push, state, "ok", started, actions=[str(action) for action in touched]),
+        removed = push.end(
+            _entry(push, state, "ok", started, actions=[str(action) for action in touched], took=took),
             push.deadline,
             switch_to=push.release.digest,
             keep=push.settings.keep_releases,
@@ -161,24 +161,7 @@ def _carry_out(push: _Push, state: HostState, plan: Plan, started: float) -> int
     return sent
 
 
-def _publish(push: _Push, plan: Plan) -> int:
-    if not plan.publish:
-        return 0
-    archive, sent = None, 0
-    if plan.uploads:
-        with step("upload", push.report) as running:
-            content = make_archive(
-                push.settings.project_root, plan.uploads, {push.env_file.sha256: push.env_text}
-            )
-            sent = len(content)
-            archive = push.store.upload(content, push.deadline)
-            running.detail = f"{len(plan.uploads)} files, {sent} bytes"
-    with step("publish", push.report):
-        push.store.publish(push.manifest, archive, push.deadline)
-    return sent
-
-
-def _prove(push: _Push) -> None:
+def _prove(push: Push) -> None:
     with step("read back", push.report) as running:
         state = push.store.read_state(push.manifest, push.deadline)
         check_services(push.release.parts, state)
@@ -189,8 +172,12 @@ def _prove(push: _Push) -> None:
             push.warn(text)
 
 
-def _go_back(push: _Push, state: HostState, error: ProvisioningError, started: float) -> ProvisioningError:
+def _go_back(push: Push, state: HostState, error: ProvisioningError, started: float) -> ProvisioningError:
     """Undo what a failed push changed, and return the error that tells about it."""
+    mask = Mask.of(push.settings.secrets.values.values())
+    if isinstance(error, ServiceFailure):
+        # What a service says about its own failure may hold what it was given.
+        error = ServiceFailure(error.service, mask.text(error.reason))
     failed = error.service if isinstance(error, ServiceFailure) else ""
     tail = log_tail(push.store, push.project, failed) if failed else ()
     previous = state.current_manifest if state.current != push.release.digest else None
@@ -208,14 +195,15 @@ def _go_back(push: _Push, state: HostState, error: ProvisioningError, started: f
         names = f"; stopped: {', '.join(stopped)}" if stopped else ""
         outcome = f"there is no previous release to go back to{names}"
     entry = _entry(push, state, "failed", started, error=str(error), restored=restored)
-    push.store.finish(entry, Deadline(30))
+    push.end(entry, Deadline(30))
     if isinstance(error, ServiceFailure):
+        tail = tuple(map(mask.text, tail))
         return UnhealthyRelease(failed, error.reason, log_tail=tail, restored=restored, outcome=outcome)
     push.warn(outcome)
     return error
 
 
-def _entry(push: _Push, state: HostState, result: str, started: float, **more: Any) -> Mapping[str, Any]:
+def _entry(push: Push, state: HostState, result: str, started: float, **more: Any) -> Mapping[str, Any]:
     last: Mapping[str, Any] = state.journal or {}
     previous = state.current if state.current != push.release.digest else last.get("previous")
     return {

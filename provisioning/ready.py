@@ -10,16 +10,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from provisioning.deadline import Deadline
-from provisioning.errors import (
+from provisioning.errors import NotReady
+from provisioning.events import Report, Step, step
+from provisioning.host_errors import (
     AuthFailed,
     ConnectionLost,
     HostError,
     HostKeyMismatch,
     NoBanner,
-    NotReady,
+    UnknownHost,
     Unreachable,
 )
-from provisioning.events import Report, Step, step
 from provisioning.settings import PushSettings, Target
 from provisioning.ssh import Connection, connect
 
@@ -72,11 +73,12 @@ def wait_for_login(
                 if deadline.waited - started >= key_change_seconds:
                     raise
                 rung, reason = "host key", "it still shows the old key"
-            except AuthFailed as error:
+            except (AuthFailed, UnknownHost) as error:
+                # Keys and names both may come a little after the host.
                 refused_at = deadline.waited if refused_at is None else refused_at
                 if deadline.waited - refused_at >= AUTH_GRACE_SECONDS:
                     raise
-                rung, reason = "login", str(error)
+                rung, reason = "login" if isinstance(error, AuthFailed) else "name", str(error)
             except Unreachable as error:
                 rung, reason = "TCP", error.reason
             except (NoBanner, ConnectionLost) as error:

@@ -9,47 +9,19 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import stat
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from provisioning.compose_file import ComposeFile, Service, parse_compose_file, substitute
 from provisioning.errors import ReleaseError
+from provisioning.service_secrets import NO_SECRETS, ServiceSecrets
+from provisioning.tree import COMPOSE_FILE as COMPOSE_FILE
+from provisioning.tree import ReleaseFile as ReleaseFile
+from provisioning.tree import read_files
 
-COMPOSE_FILE = "docker-compose.yml"
 MODELS_VARIABLE = "ONEBOX_MODELS_DIR"
-
-_IGNORED_DIRECTORIES = frozenset(
-    [
-        "__pycache__",
-        "tests",
-        ".git",
-        ".venv",
-        ".idea",
-        ".vscode",
-        ".pytest_cache",
-        ".mypy_cache",
-        ".ruff_cache",
-        ".hypothesis",
-        ".ipynb_checkpoints",
-        "node_modules",
-    ]
-)
-_IGNORED_FILES = re.compile(r".*\.py[cod]|.*~|\.?#.*|.*\.sw[a-p]|.*\.(orig|rej|tmp)|\.DS_Store|\.env.*")
-_IGNORED_PATHS = re.compile(r"(.*/)?\.streamlit/secrets(\..*)?")
-_UNUSABLE_NAME = re.compile(r"[\x00-\x1f\x7f\\]")
-
-
-@dataclass(frozen=True, order=True)
-class ReleaseFile:
-    """One file: path relative to the project's root, mode (0o644 or 0o755), SHA-256 hex, size in bytes."""
-
-    path: str
-    mode: int
-    sha256: str
-    size: int
 
 
 @dataclass(frozen=True)
@@ -58,6 +30,19 @@ class DataDirectory:
 
     path: str
     digest: str
+    live: bool = False
+    """Its service reads it anew on a signal, so a change of it needs no new container."""
+
+
+@dataclass(frozen=True)
+class SecretRelease:
+    """A secret of a release, told by its mark only."""
+
+    digest: str
+    """Keyed hash of its value."""
+    variable: str
+    owner: str
+    """`uid:gid` of the service that reads it."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +57,10 @@ class ServiceRelease:
     data: tuple[str, ...]
     """Variables of the data directories that it mounts."""
     digest_variable: str
+    reload: str = ""
+    """Signal on which it reads its data anew; its digest then says nothing about that data."""
+    secrets: tuple[str, ...] = ()
+    """Keyed hashes of the secrets that it reads."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +75,8 @@ class Release:
     """Variable -> the directory it stands for."""
     environment: dict[str, str]
     parts: dict[str, ServiceRelease]
+    secrets: dict[str, SecretRelease] = field(default_factory=dict)
+    """Name -> what is known of the secret without its value."""
 
     @property
     def short(self) -> str:
@@ -97,8 +88,10 @@ class Release:
         return _below(self.files, directory)
 
 
-def read_release(project_root: Path, environment: Mapping[str, str]) -> Release:
-    """The release that this tree and these values of the services' environment make.
+def read_release(
+    project_root: Path, environment: Mapping[str, str], secrets: ServiceSecrets = NO_SECRETS
+) -> Release:
+    """The release that this tree, these values of the services' environment and these secrets make.
 
     Raises ReleaseError in one sentence when the tree cannot be released: models that are not trained,
     links that leave the tree, special files, variables that the compose file does not use.
@@ -106,22 +99,33 @@ def read_release(project_root: Path, environment: Mapping[str, str]) -> Release:
     root = Path(project_root)
     compose = parse_compose_file(_read_compose(root))
     _check_environment(compose, environment)
+    marks = _secrets(compose, secrets)
     data_paths = {name: path for service in compose.services for name, path in service.data.items()}
     contexts = {service.context for service in compose.services if service.context}
-    files = tuple(sorted(_read_files(root, contexts | set(data_paths.values()))))
-    data = {name: _data_directory(files, name, path) for name, path in sorted(data_paths.items())}
+    files = tuple(sorted(read_files(root, contexts | set(data_paths.values()))))
+    live = {name for service in compose.services if service.reload for name in service.data}
+    data = {
+        name: _data_directory(files, name, path, name in live) for name, path in sorted(data_paths.items())
+    }
     parts = {
-        service.name: _service_release(root, compose, service, files, data, environment)
+        service.name: _service_release(root, compose, service, files, data, environment, marks)
         for service in compose.services
     }
     services = {name: part.digest for name, part in parts.items()}
     return Release(
-        digest=_digest({"files": _lines(files), "environment": dict(environment)}),
+        digest=_digest(
+            {
+                "files": _lines(files),
+                "environment": dict(environment),
+                "secrets": {name: secret.digest for name, secret in marks.items()},
+            }
+        ),
         files=files,
         services=services,
         data=data,
         environment=dict(sorted(environment.items())),
         parts=parts,
+        secrets=marks,
     )
 
 
@@ -148,6 +152,25 @@ def _check_environment(compose: ComposeFile, environment: Mapping[str, str]) -> 
         )
 
 
+def _secrets(compose: ComposeFile, secrets: ServiceSecrets) -> dict[str, SecretRelease]:
+    for name in sorted(secrets.values):
+        if name not in compose.secrets:
+            usable = ", ".join(sorted(compose.secrets)) or "no secret at all"
+            raise ReleaseError(f"{COMPOSE_FILE} has no secret {name}", hint=f"It has {usable}.")
+        if not compose.secrets[name].owner:
+            raise ReleaseError(f"no service of {COMPOSE_FILE} reads the secret {name}")
+    for name, file in sorted(compose.secrets.items()):
+        if file.required and name not in secrets.values:
+            raise ReleaseError(
+                f"{COMPOSE_FILE} needs the secret {name}, and nothing gives it a value",
+                hint=f"pulumi config set --secret --path 'onebox:serviceSecrets.{name}'",
+            )
+    return {
+        name: SecretRelease(secrets.mark(name), compose.secrets[name].variable, compose.secrets[name].owner)
+        for name in sorted(secrets.values)
+    }
+
+
 def _service_release(
     root: Path,
     compose: ComposeFile,
@@ -155,16 +178,19 @@ def _service_release(
     files: tuple[ReleaseFile, ...],
     data: Mapping[str, DataDirectory],
     environment: Mapping[str, str],
+    marks: Mapping[str, SecretRelease],
 ) -> ServiceRelease:
     section = json.loads(service.section)
     build = None
     if service.context is not None:
         build = _digest({"build": section.get("build"), "files": _lines(_build_files(root, service, files))})
     used = service.variables | frozenset(name for name in environment if f"${{{name}" in compose.shared)
+    read = {name: marks[name].digest for name in service.secrets if name in marks}
     digest = _digest(
         {
             "build": build,
-            "data": {name: data[name].digest for name in service.data},
+            "secrets": read,
+            "data": {name: data[name].digest for name in service.data if not service.reload},
             "section": section,
             "shared": compose.shared,
             "environment": {name: value for name, value in environment.items() if name in used},
@@ -176,6 +202,8 @@ def _service_release(
         image=substitute(service.image, {**environment, service.digest_variable: digest}),
         data=tuple(sorted(service.data)),
         digest_variable=service.digest_variable,
+        reload=service.reload,
+        secrets=tuple(read.values()),
     )
 
 
@@ -193,13 +221,13 @@ def _build_files(root: Path, service: Service, files: tuple[ReleaseFile, ...]) -
     return tuple(file for file in within if not any(file.path.startswith(f"{path}/") for path in inner))
 
 
-def _data_directory(files: tuple[ReleaseFile, ...], variable: str, path: str) -> DataDirectory:
+def _data_directory(files: tuple[ReleaseFile, ...], variable: str, path: str, live: bool) -> DataDirectory:
     content = _below(files, path)
     if not content:
         hint = "Run `python app/train_model.py` first." if variable == MODELS_VARIABLE else ""
         what = "models are not there" if variable == MODELS_VARIABLE else f"data of {variable} is not there"
         raise ReleaseError(f"{path} is empty: the {what}", hint=hint)
-    return DataDirectory(path, _digest(_lines(content)))
+    return DataDirectory(path, _digest(_lines(content)), live)
 
 
 def _below(files: Iterable[ReleaseFile], directory: str) -> tuple[ReleaseFile, ...]:
@@ -211,53 +239,6 @@ def _below(files: Iterable[ReleaseFile], directory: str) -> tuple[ReleaseFile, .
         for file in files
         if file.path.startswith(prefix)
     )
-
-
-def _read_files(root: Path, directories: set[str]) -> Iterator[ReleaseFile]:
-    seen: set[Path] = set()
-    for path in _walk_all(root, directories):
-        if path not in seen:
-            seen.add(path)
-            yield _read_file(root, path)
-
-
-def _walk_all(root: Path, directories: set[str]) -> Iterator[Path]:
-    yield root / COMPOSE_FILE
-    for directory in sorted(directories):
-        base = root / directory
-        if base.is_symlink() or (base.exists() and not base.is_dir()):
-            raise ReleaseError(f"{directory} is not a directory")
-        if base.is_dir():
-            yield from _walk(root, base)
-
-
-def _walk(root: Path, directory: Path) -> Iterator[Path]:
-    for path in sorted(directory.iterdir()):
-        relative = path.relative_to(root).as_posix()
-        if _IGNORED_FILES.fullmatch(path.name) or _IGNORED_PATHS.fullmatch(relative):
-            continue
-        if path.is_dir() and not path.is_symlink():
-            if path.name not in _IGNORED_DIRECTORIES:
-                yield from _walk(root, path)
-        else:
-            yield path
-
-
-def _read_file(root: Path, path: Path) -> ReleaseFile:
-    relative = path.relative_to(root).as_posix()
-    if _UNUSABLE_NAME.search(relative) or not relative.isprintable():
-        raise ReleaseError(f"the file name {relative!r} holds characters that cannot be shipped")
-    if path.is_symlink() and not path.resolve().is_relative_to(root.resolve()):
-        raise ReleaseError(f"{relative} is a link that leaves the project")
-    try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise ReleaseError(f"{relative} is not a regular file, and only those can be shipped")
-        content = path.read_bytes()
-    except OSError as error:
-        raise ReleaseError(f"{relative} cannot be read: {error.strerror}") from error
-    mode = 0o755 if status.st_mode & stat.S_IXUSR else 0o644
-    return ReleaseFile(relative, mode, hashlib.sha256(content).hexdigest(), len(content))
 
 
 def _lines(files: Iterable[ReleaseFile]) -> list[str]:

@@ -32,7 +32,7 @@ def put_back(store: Store, manifest: Mapping[str, Any], wait_seconds: int, repor
             actions = service_actions(parts, data_digests_of(manifest), state)
             touched = [action for action in actions if action.container != "nothing"]
             make_images(store, project, touched, parts, deadline, report)
-            bring_up(store, project, touched, deadline, wait_seconds, report)
+            bring_up(store, project, touched, manifest, deadline, wait_seconds, report)
             running.detail = f"{manifest['release'][:12]} serves again"
     except ProvisioningError:
         return None

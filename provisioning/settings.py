@@ -4,26 +4,73 @@ from __future__ import annotations
 
 import base64
 import binascii
-import os
+import ipaddress
 import re
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
+from typing import Self
 
 from provisioning.errors import SettingsError
+from provisioning.private_key import check_key_file
+from provisioning.service_secrets import NO_SECRETS, ServiceSecrets
 
 DEFAULT_REMOTE_ROOT = "/opt/onebox"
 DEFAULT_PROJECT_NAME = "onebox"
 DEFAULT_OPEN_PORTS = frozenset({22, 5000, 8501, 9090})
 
-_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]+")
+_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?")
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 _REMOTE_ROOT = re.compile(r"(/[A-Za-z0-9._-]+)+")
 _PROJECT = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _KEY_TYPES = ("ssh-ed25519",)
+_JUMP_KEY_TYPES = (
+    *_KEY_TYPES,
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+    "ssh-rsa",
+)
+_JUMP = re.compile(r"(?P<user>[^@]*)@(?P<host>\[[^\]]*\]|[^:]*)(:(?P<port>[0-9]{1,5}))?")
+
+
+@dataclass(frozen=True)
+class Jump:
+    """A host to go through, and the one host key of it that is trusted. Raises SettingsError."""
+
+    host: str
+    user: str
+    host_key: str
+    port: int = 22
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "host", _address("ssh_jump", self.host))
+        _check_login("ssh_jump", self.user, self.port)
+        object.__setattr__(self, "host_key", _host_key("ssh_jump_host_key", self.host_key, _JUMP_KEY_TYPES))
+
+    @classmethod
+    def parse(cls, text: str, host_key: str) -> Self:
+        """The jump host of `user@host[:port]`, an IPv6 address in brackets."""
+        match = _JUMP.fullmatch(text)
+        if match is None:
+            raise SettingsError("ssh_jump", f"jump host {text!r} is not like user@host or user@host:port")
+        if not host_key.strip():
+            raise SettingsError(
+                "ssh_jump_host_key",
+                f"the host key of the jump host {match['host']} is not set",
+                hint="Set onebox:sshJumpHostKey to the line that `ssh-keyscan` shows, after checking it.",
+            )
+        return cls(match["host"], match["user"], host_key, int(match["port"] or 22))
+
+    def __str__(self) -> str:
+        return f"{self.user}@{self.address}"
+
+    @property
+    def address(self) -> str:
+        """`host:port`, as messages show it."""
+        return _with_port(self.host, self.port)
 
 
 @dataclass(frozen=True)
@@ -35,30 +82,30 @@ class Target:
 
     host: str
     user: str
-    private_key_file: Path
+    private_key_file: Path | None
+    """None: the key is in the ssh-agent."""
     host_keys: tuple[str, ...]
     port: int = 22
+    passphrase: str | None = field(default=None, repr=False, compare=False)
+    login_key: str = ""
+    """Public half (`type base64`) of the agent's key to use; empty: whichever of its keys is accepted."""
+    jump: Jump | None = None
 
     def __post_init__(self) -> None:
-        if not _HOST.fullmatch(self.host):
-            raise SettingsError(
-                "host", f"host {self.host!r} is not an address or a host name", hint="Give the address alone."
-            )
-        if not _USER.fullmatch(self.user):
-            raise SettingsError("user", f"user {self.user!r} is not a Linux user name")
-        if not 1 <= self.port <= 65535:
-            raise SettingsError("port", f"port {self.port} is not between 1 and 65535")
-        keys = tuple(_host_key(key) for key in self.host_keys)
+        object.__setattr__(self, "host", _address("host", self.host))
+        _check_login("", self.user, self.port)
+        keys = tuple(_host_key("host_keys", key, _KEY_TYPES) for key in self.host_keys)
         if not 1 <= len(keys) <= 2:
             raise SettingsError("host_keys", f"one or two host keys are needed, {len(keys)} were given")
         object.__setattr__(self, "host_keys", keys)
-        object.__setattr__(self, "private_key_file", Path(self.private_key_file).expanduser())
-        _check_key_file(self.private_key_file)
+        if self.private_key_file is not None:
+            object.__setattr__(self, "private_key_file", Path(self.private_key_file).expanduser())
+            check_key_file(self.private_key_file)
 
     @property
     def address(self) -> str:
         """`host:port`, as messages show it."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return _with_port(self.host, self.port)
 
 
 @dataclass(frozen=True)
@@ -77,6 +124,10 @@ class PushSettings:
     min_free_bytes: int = 1024**3
     wait_seconds: int = 120
     """How long one service may take to become healthy."""
+    secrets: ServiceSecrets = NO_SECRETS
+    """Values that reach the services as files; they show in no output."""
+    lock_wait_seconds: float = 0
+    """How long a host that somebody else holds is waited for."""
 
     def __post_init__(self) -> None:
         if not (Path(self.project_root) / "docker-compose.yml").is_file():
@@ -89,6 +140,8 @@ class PushSettings:
             raise SettingsError("project_name", f"{self.project_name!r} is not a compose project name")
         if not self.deadline_seconds > 0:
             raise SettingsError("deadline_seconds", f"deadline {self.deadline_seconds} is not above 0")
+        if not self.lock_wait_seconds >= 0:
+            raise SettingsError("lock_wait_seconds", f"lock wait {self.lock_wait_seconds} is below 0")
         if self.wait_seconds < 1:
             raise SettingsError("wait_seconds", f"wait {self.wait_seconds} is below 1 second")
         if self.keep_releases < 2:
@@ -102,39 +155,49 @@ class PushSettings:
         object.__setattr__(self, "environment", MappingProxyType(_environment(self.environment)))
 
 
-def _host_key(text: str) -> str:
+def _address(name: str, text: str) -> str:
+    """A host name or an address; an IPv6 address loses its brackets."""
+    host = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    if ":" in host or host != text:
+        try:
+            return str(ipaddress.IPv6Address(host)) if "%" not in host else _refuse_host(name, text)
+        except ValueError:
+            _refuse_host(name, text)
+    return host if _HOST.fullmatch(host) else _refuse_host(name, text)
+
+
+def _refuse_host(name: str, text: str) -> str:
+    hint = "Give the address alone: without user, port or options."
+    raise SettingsError(name, f"host {text!r} is not an address or a host name", hint=hint)
+
+
+def _check_login(name: str, user: str, port: int) -> None:
+    if not _USER.fullmatch(user):
+        raise SettingsError(name or "user", f"user {user!r} is not a Linux user name")
+    if not 1 <= port <= 65535:
+        raise SettingsError(name or "port", f"port {port} is not between 1 and 65535")
+
+
+def _with_port(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _host_key(name: str, text: str, types: tuple[str, ...]) -> str:
     """The key as `type base64`, without a comment."""
     words = text.split()
-    if len(words) < 2 or words[0] not in _KEY_TYPES:
+    if len(words) < 2:
+        raise SettingsError(name, f"host key {text[:40]!r} is not a public key like 'ssh-ed25519 AAAA…'")
+    if words[0] not in types:
         raise SettingsError(
-            "host_keys", f"host key {text[:40]!r} is not a public key like 'ssh-ed25519 AAAA…'"
+            name, f"host key {text[:40]!r} is not a public key of a kind that is trusted: {', '.join(types)}"
         )
     try:
         blob = base64.b64decode(words[1], validate=True)
     except binascii.Error as error:
-        raise SettingsError("host_keys", f"host key {text[:40]!r} is not valid base64") from error
+        raise SettingsError(name, f"host key {text[:40]!r} is not valid base64") from error
     if not blob.startswith(len(words[0]).to_bytes(4, "big") + words[0].encode()):
-        raise SettingsError("host_keys", f"host key {text[:40]!r} does not hold a {words[0]} key")
+        raise SettingsError(name, f"host key {text[:40]!r} does not hold a {words[0]} key")
     return f"{words[0]} {words[1]}"
-
-
-def _check_key_file(path: Path) -> None:
-    name = "private_key_file"
-    if not path.exists():
-        raise SettingsError(name, f"the private key file {path} does not exist")
-    if not path.is_file():
-        raise SettingsError(name, f"the private key file {path} is not a regular file")
-    mode = stat.S_IMODE(path.stat().st_mode)
-    if mode & 0o077:
-        raise SettingsError(
-            name,
-            f"the private key file {path} can be read by others (mode {mode:04o})",
-            hint=f"chmod 600 {path}",
-        )
-    if not os.access(path, os.R_OK):
-        raise SettingsError(name, f"the private key file {path} cannot be read by this user")
-    if path.suffix == ".pub":
-        raise SettingsError(name, f"{path} is the public half", hint=f"Use {path.with_suffix('')}.")
 
 
 def _environment(values: Mapping[str, str]) -> dict[str, str]:

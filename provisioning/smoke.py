@@ -13,7 +13,8 @@ from functools import partial
 from typing import Any
 
 from provisioning.deadline import Deadline
-from provisioning.errors import ConnectionLost, ServiceFailure, Unreachable
+from provisioning.errors import ServiceFailure
+from provisioning.host_errors import ConnectionLost, Unreachable
 from provisioning.release import ServiceRelease
 from provisioning.ssh import Connection
 
@@ -131,15 +132,10 @@ CHECKS: Mapping[str, Callable[[Ask, Mapping[str, ServiceRelease]], None]] = {
 def _way(connection: Connection, port: int, expected_open: bool) -> tuple[Ask, str]:
     """How to ask a port: directly where it is open, else through the SSH connection; and a warning."""
     host = connection.target.host
+    through_ssh = ask_through_ssh(connection, port)
 
     def direct(path: str, body: Any = None) -> Answer:
         return _exchange(http.client.HTTPConnection(host, port, timeout=_DIRECT_SECONDS), path, body)
-
-    def through_ssh(path: str, body: Any = None) -> Answer:
-        if not connection.active:
-            raise ConnectionLost(connection.target.address, "smoke test")
-        with contextlib.closing(connection.open_tunnel(port, _TUNNEL_SECONDS)) as channel:
-            return _exchange(_TunnelConnection(channel, port), path, body)
 
     if not expected_open:
         return through_ssh, ""
@@ -153,6 +149,18 @@ def _way(connection: Connection, port: int, expected_open: bool) -> tuple[Ask, s
         )
         return through_ssh, f"port {port} {said}; it was asked through the SSH connection instead"
     return direct, ""
+
+
+def ask_through_ssh(connection: Connection, port: int) -> Ask:
+    """How to ask a port of the host's own loopback address, whatever is open to the outside."""
+
+    def ask(path: str, body: Any = None) -> Answer:
+        if not connection.active:
+            raise ConnectionLost(connection.target.address, f"a question to port {port}")
+        with contextlib.closing(connection.open_tunnel(port, _TUNNEL_SECONDS)) as channel:
+            return _exchange(_TunnelConnection(channel, port), path, body)
+
+    return ask
 
 
 def _exchange(client: http.client.HTTPConnection, path: str, body: Any) -> Answer:

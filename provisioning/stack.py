@@ -8,7 +8,9 @@ from pathlib import Path
 
 from infra.outputs import OutputsError, StackOutputs
 from provisioning.errors import StackError
-from provisioning.settings import PushSettings, Target
+from provisioning.passphrase import read_passphrase
+from provisioning.service_secrets import ServiceSecrets
+from provisioning.settings import Jump, PushSettings, Target
 
 _SECONDS = 60
 
@@ -20,6 +22,8 @@ def read_outputs(project_root: Path, stack: str | None) -> StackOutputs:
         "stack",
         "output",
         "--json",
+        # Into this process's memory only: the push needs the services' secrets.
+        "--show-secrets",
         "--non-interactive",
         *(["--stack", stack] if stack else []),
     ]
@@ -47,15 +51,21 @@ def read_outputs(project_root: Path, stack: str | None) -> StackOutputs:
 
 def push_settings(outputs: StackOutputs, project_root: Path) -> PushSettings:
     """The settings of a push to the stack's host. Raises SettingsError."""
+    configured = outputs.ssh_private_key_file
+    key_file = project_root / Path(configured).expanduser() if configured else None
     target = Target(
         host=outputs.public_ip,
         user=outputs.ssh_user,
-        private_key_file=project_root / Path(outputs.ssh_private_key_file).expanduser(),
+        private_key_file=key_file,
         host_keys=(outputs.host_public_key,),
+        passphrase=read_passphrase(key_file),
+        login_key=outputs.ssh_public_key,
+        jump=Jump.parse(outputs.ssh_jump, outputs.ssh_jump_host_key) if outputs.ssh_jump else None,
     )
     return PushSettings(
         target=target,
         project_root=project_root,
         environment=dict(outputs.service_environment),
         open_ports=frozenset(int(port) for port in outputs.open_ports),
+        secrets=ServiceSecrets(outputs.service_secrets, outputs.digest_key),
     )

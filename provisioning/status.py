@@ -75,6 +75,14 @@ def drift_of(state: HostState) -> tuple[str, ...]:
         if state.current:
             found.append(f"the release {state.current[:12]} is not on the host")
         return tuple(found)
+    if not state.holder:
+        if state.unfinished:
+            found.append(
+                f"a {state.unfinished.get('what', 'push')} was broken off in: {state.unfinished['step']}"
+            )
+        found += [f"left over: {name}" for name in state.leftovers]
+    for digest, problem in state.secret_problems.items():
+        found.append(f"secrets/{digest[:12]}: {problem}")
     home = f"releases/{manifest['release'][:12]}"
     found += [f"{home}: {problem}" for problem in state.problems]
     for digest, problems in state.data_problems.items():

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from provisioning.deadline import Deadline
-from provisioning.errors import HostError
 from provisioning.events import Report, silent, step
+from provisioning.host_errors import HostError
 from provisioning.ready import wait_for_login
 from provisioning.settings import Target
 

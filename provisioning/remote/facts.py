@@ -14,6 +14,8 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from provisioning.remote.leftovers import leftovers
+
 request = json.load(sys.stdin)
 root, project = request["root"], request["project"]
 releases = os.path.join(root, "releases")
@@ -89,9 +91,66 @@ def containers() -> Iterator[dict[str, Any]]:
         }
 
 
-def images() -> dict[str, str]:
-    rows = docker("image", "ls", "--no-trunc", "--format", "{{.Repository}}:{{.Tag}} {{.ID}}").splitlines()
-    return dict(row.split() for row in rows if "<none>" not in row)
+def images() -> Iterator[tuple[str, str, int]]:
+    """Name, id and size of each image that has a name."""
+    template = "{{.Repository}}:{{.Tag}} {{.ID}} {{.Size}}"
+    for row in docker("image", "ls", "--no-trunc", "--format", template).splitlines():
+        name, digest, *size = row.split()
+        if "<none>" not in name:
+            yield name, digest, in_bytes("".join(size))
+
+
+def in_bytes(size: str) -> int:
+    """A size as Docker writes it: 79.7MB."""
+    number = size.rstrip("kMGTB")
+    unit = size[len(number) : len(number) + 1]
+    return round(float(number or 0) * {"k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}.get(unit, 1.0))
+
+
+def live_data(name: str, entry: dict[str, Any]) -> dict[str, Any] | None:
+    """What a service that reads its data anew on a signal has before it; None where there is nothing."""
+    home = os.path.join(root, "live", name)
+    try:
+        digest = os.path.basename(os.readlink(os.path.join(home, ".current")))
+    except OSError:
+        return None
+    wrong: list[str] = []
+    if digest == entry["digest"]:
+        wrong = compare(os.path.join(home, ".data", digest), entry["files"])
+        for top in sorted({item["path"].split("/")[0] for item in entry["files"]}):
+            link = os.path.join(home, top)
+            if not os.path.islink(link) or os.readlink(link) != ".current/" + top:
+                wrong.append("changed " + top)
+    try:
+        with open(os.path.join(home, ".in-force"), encoding="utf-8") as file:
+            in_force = file.read()
+    except OSError:
+        in_force = ""
+    return {"digest": digest, "in_force": in_force, "problems": wrong}
+
+
+def measured() -> dict[str, list[float]]:
+    """Service -> seconds that its last five recreations took, the newest last."""
+    took: dict[str, list[float]] = {}
+    for entry in journal():
+        for service, seconds in (entry.get("took") or {}).items():
+            took[service] = [*took.get(service, []), float(seconds)][-5:]
+    return took
+
+
+def journal() -> Iterator[dict[str, Any]]:
+    try:
+        with open(os.path.join(root, "journal.jsonl"), encoding="utf-8") as file:
+            lines = file.read().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(entry, dict):
+            yield entry
 
 
 def holder() -> str:
@@ -109,19 +168,33 @@ def holder() -> str:
 
 
 def last_success() -> Any:
+    return next((entry for entry in reversed(list(journal())) if entry.get("result") == "ok"), None)
+
+
+def unfinished() -> Any:
+    """The last push that wrote its beginning and not its end: its first line, with the step it got to."""
+    begun: dict[str, Any] = {}
+    for entry in journal():
+        if entry.get("result") or entry.get("push") != begun.get("push"):
+            begun = {}
+        if entry.get("step") == "push":
+            begun = {**entry, "step": "push"}
+        elif begun:
+            begun["step"] = entry.get("step", "")
+    return begun or None
+
+
+def secret_problem(name: str, digest: str) -> str:
+    """What is wrong with the file of a secret, told without reading it."""
+    folder = os.path.join(root, "secrets", digest)
+    noted = load(os.path.join(folder, "index.json"))
     try:
-        with open(os.path.join(root, "journal.jsonl"), encoding="utf-8") as file:
-            lines = file.read().splitlines()
+        found = os.lstat(os.path.join(folder, name))
     except OSError:
-        return None
-    for line in reversed(lines):
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue
-        if entry.get("result") == "ok":
-            return entry
-    return None
+        return "missing " + name
+    if not noted or (noted["inode"], noted["changed"]) != (found.st_ino, found.st_ctime_ns):
+        return "changed " + name
+    return ""
 
 
 try:
@@ -140,12 +213,21 @@ present = False
 problems: list[str] = []
 needed: list[str] = []
 data_problems: dict[str, list[str]] = {}
+secret_problems: dict[str, str] = {}
+live: dict[str, dict[str, Any]] = {}
 if manifest:
     home = os.path.join(releases, manifest["release"])
     present = manifest["release"] in known
     problems = compare(home, manifest["files"], OWN)
-    for entry in manifest["data"].values():
+    for variable, entry in manifest["data"].items():
+        found = live_data(variable, entry) if entry.get("live") else None
+        if found:
+            live[variable] = found
         data_problems[entry["digest"]] = compare(os.path.join(root, "data", entry["digest"]), entry["files"])
+    for name, secret in manifest["secrets"].items():
+        wrong = secret_problem(name, secret["digest"])
+        if wrong:
+            secret_problems[secret["digest"]] = wrong
     bad = {line.split(" ", 1)[1] for line in problems}
     places: dict[str, list[str]] = {}
     for name, other in known.items():
@@ -162,7 +244,8 @@ for name in sorted(known, key=lambda item: os.stat(os.path.join(releases, item))
     for service, part in known[name]["services"].items():
         if part["build"]:
             builds.setdefault(service, {})[part["build"]] = part["image"]
-tags = images()
+sizes = {name: (digest, size) for name, digest, size in images()}
+tags = {name: digest for name, (digest, _) in sizes.items()}
 for service, made in builds.items():
     builds[service] = {build: image for build, image in made.items() if image in tags}
 
@@ -174,12 +257,18 @@ print(
             "present": present,
             "problems": problems,
             "data_problems": data_problems,
+            "secret_problems": secret_problems,
+            "leftovers": leftovers(root),
+            "unfinished": unfinished(),
+            "live": live,
             "needed": sorted(set(needed)),
             "containers": list(containers()),
             "images": tags,
+            "image_bytes": {name: size for name, (_, size) in sizes.items()},
             "builds": builds,
             "holder": holder(),
             "journal": last_success(),
+            "measured": measured(),
             "free_bytes": shutil.disk_usage(root if os.path.isdir(root) else "/").free,
         }
     )

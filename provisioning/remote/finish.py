@@ -1,6 +1,7 @@
 """Point `current` to a release, write a journal entry, prune. Input: {"root", "project", "switch_to", "entry", "keep"}.
 
-Pruning keeps the newest releases, and always the current one and the one before it. Prints what was removed.
+Pruning keeps the newest releases with their images, so that each can serve again in seconds, and always the current
+one and the one before it. Prints what was removed.
 """
 
 from __future__ import annotations
@@ -13,9 +14,12 @@ import subprocess
 import sys
 from typing import Any
 
+from provisioning.remote.journal import append, hold_steps
+
+KEPT_LINES = 4000
 request = json.load(sys.stdin)
 root, switch_to = request["root"], request["switch_to"]
-releases, data = os.path.join(root, "releases"), os.path.join(root, "data")
+releases, journal = os.path.join(root, "releases"), os.path.join(root, "journal.jsonl")
 link = os.path.join(root, "current")
 removed: list[str] = []
 
@@ -27,6 +31,7 @@ def now() -> str | None:
         return None
 
 
+lock = hold_steps(root)
 previous = now()
 if switch_to and previous != switch_to:
     os.utime(os.path.join(releases, switch_to))
@@ -34,12 +39,7 @@ if switch_to and previous != switch_to:
         os.unlink(link + ".new")
     os.symlink(os.path.join("releases", switch_to), link + ".new")
     os.replace(link + ".new", link)
-with open(
-    os.open(os.path.join(root, "journal.jsonl"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a"
-) as file:
-    file.write(json.dumps(request["entry"], sort_keys=True) + "\n")
-    file.flush()
-    os.fsync(file.fileno())
+append(journal, request["entry"])
 
 if request["keep"]:
     known: dict[str, Any] = {}
@@ -56,14 +56,22 @@ if request["keep"]:
         if name not in kept:
             shutil.rmtree(os.path.join(releases, name), ignore_errors=True)
             removed.append("release " + name[:12])
-    used = {entry["digest"] for name in known if name in kept for entry in known[name]["data"].values()}
-    for name in os.listdir(data) if os.path.isdir(data) else []:
-        if name not in used:
-            shutil.rmtree(os.path.join(data, name), ignore_errors=True)
-            removed.append("data " + name[:12])
+    for kind in ("data", "secrets"):
+        folder = os.path.join(root, kind)
+        used = {entry["digest"] for name in known if name in kept for entry in known[name][kind].values()}
+        for name in os.listdir(folder) if os.path.isdir(folder) else []:
+            if name not in used:
+                shutil.rmtree(os.path.join(folder, name), ignore_errors=True)
+                removed.append(f"{kind} {name[:12]}")
+    with open(journal, encoding="utf-8") as file:
+        lines = file.read().splitlines()
+    if len(lines) > 2 * KEPT_LINES:
+        with open(os.open(journal + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            file.write("\n".join(lines[-KEPT_LINES:]) + "\n")
+        os.replace(journal + ".new", journal)
     parts = [part for manifest in known.values() for part in manifest["services"].values() if part["build"]]
     repositories = {part["image"].rpartition(":")[0] for part in parts}
-    wanted = {part["image"] for name in known if name in pair for part in known[name]["services"].values()}
+    wanted = {part["image"] for name in known if name in kept for part in known[name]["services"].values()}
     rows = subprocess.run(
         ["docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}"], capture_output=True, text=True
     )

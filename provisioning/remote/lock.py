@@ -1,20 +1,31 @@
 """Hold the host for one push: print "held" and wait until our input ends or stays silent for a minute.
 
-Arguments: our root, who we are as JSON. Status 75: somebody else holds it; printed is who.
+Arguments: our root, who we are as JSON. Status 75: somebody else holds it; printed is who. While it is
+held, a line of input is a sign of life when it is empty, else the outcome as JSON. The audit line is
+written here, so that a client that was killed leaves one too.
+SIGTERM breaks the lock (status 76): then the name of who did it is printed.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
 import select
+import signal
 import sys
+import time
+from typing import Any
+
+from provisioning.remote.audit_log import append_audit
 
 SILENCE_SECONDS = 60
 root, holder = sys.argv[1], json.loads(sys.argv[2])
 holder["pid"] = os.getpid()
 path = os.path.join(root, "push.holder")
+outcome: dict[str, Any] = {"result": "broken off", "detail": "its client went away"}
+started = time.monotonic()
 
 
 def taken(note: str = "") -> None:
@@ -24,6 +35,26 @@ def taken(note: str = "") -> None:
     except (OSError, ValueError, KeyError):
         print("its name is not known" + note)
     sys.exit(75)
+
+
+def record() -> None:
+    named = {name: holder[name] for name in ("what", "release") if name in holder}
+    who = holder.get("user") or holder["who"]
+    append_audit(root, {"who": who, **named, **outcome, "seconds": round(time.monotonic() - started, 1)})
+
+
+def broken(*_: object) -> None:
+    try:
+        with open(path) as file:
+            by = json.load(file).get("broken_by", "")
+    except (OSError, ValueError):
+        by = ""
+    outcome.update(result="lock broken", detail=f"by {by or 'a signal'}")
+    with contextlib.suppress(OSError):
+        print(by or "a signal", flush=True)
+    record()
+    os.unlink(path)
+    os._exit(76)
 
 
 lock = os.open(os.path.join(root, "push.lock"), os.O_RDWR | os.O_CREAT, 0o600)
@@ -37,12 +68,24 @@ try:
     fcntl.flock(steps, fcntl.LOCK_EX | fcntl.LOCK_NB)
 except BlockingIOError:
     taken(" (it is gone, but a step of it is still running)")
-fcntl.flock(steps, fcntl.LOCK_UN)
+os.close(steps)
 with open(path + ".new", "w") as file:
     json.dump(holder, file)
 os.replace(path + ".new", path)
+signal.signal(signal.SIGTERM, broken)
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
 print("held", flush=True)
+rest = b""
 while select.select([0], [], [], SILENCE_SECONDS)[0]:
-    if not os.read(0, 4096):
+    chunk = os.read(0, 65536)
+    if not chunk:
         break
+    *lines, rest = (rest + chunk).split(b"\n")
+    for line in lines:
+        if line.strip():
+            outcome = json.loads(line)
+else:
+    outcome = {"result": "broken off", "detail": "its client was silent for a minute"}
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+record()
 os.unlink(path)

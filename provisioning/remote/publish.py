@@ -1,4 +1,4 @@
-"""Make or repair a release's directory and its data directories. Input: {"root", "manifest", "archive"}.
+"""Make or repair a release's directory and its data directories. Input: {"root", "note", "manifest", "archive"}.
 
 Content comes from the archive (members named by SHA-256) or from what other releases have; each file is
 checked before it takes its place, and a directory has its final name only when it is whole. Status 28:
@@ -16,6 +16,8 @@ import sys
 import tarfile
 from collections.abc import Iterable
 from typing import Any
+
+from provisioning.remote.journal import Journal
 
 Entry = dict[str, Any]
 request = json.load(sys.stdin)
@@ -116,6 +118,8 @@ def settle(final: str, entries: list[Entry], sources: dict[str, list[str]], extr
         os.replace(directory, final)
 
 
+journal = Journal(request["note"])
+journal.begin()
 try:
     os.makedirs(releases, exist_ok=True)
     os.makedirs(blobs, exist_ok=True)
@@ -132,4 +136,5 @@ except OSError as error:
 finally:
     # The lock is held: nobody else has anything in there.
     shutil.rmtree(incoming, ignore_errors=True)
+journal.end()
 print(json.dumps({}))

@@ -1,4 +1,4 @@
-"""Run one command that changes the host. Argument: {"root", "argv", "seconds", "finish", "log"} as JSON.
+"""Run one command that changes the host. Argument: {"root", "argv", "seconds", "finish", "log", "note"} as JSON.
 
 Holds the steps' lock while it runs. Ends the command after its time (status 124), or when our input
 ends because the client is gone, unless it is one that must come to its end. Output of both kinds goes
@@ -7,7 +7,6 @@ to ours and, if asked for, to a log.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import select
@@ -17,9 +16,11 @@ import sys
 import time
 from typing import Any
 
+from provisioning.remote.journal import Journal, hold_steps
+
 spec = json.loads(sys.argv[1])
-lock = os.open(os.path.join(spec["root"], "steps.lock"), os.O_RDWR | os.O_CREAT, 0o600)
-fcntl.flock(lock, fcntl.LOCK_SH)
+lock = hold_steps(spec["root"])
+journal = Journal(spec["note"])
 signal.signal(signal.SIGHUP, signal.SIG_IGN)
 signal.signal(signal.SIGPIPE, signal.SIG_IGN)
 log = None
@@ -33,6 +34,10 @@ kept = {
     if name in os.environ
 }
 environment = {**kept, "BUILDKIT_PROGRESS": "plain", "COMPOSE_ANSI": "never", "DOCKER_CLI_HINTS": "false"}
+if not os.access(kept.get("HOME", ""), os.W_OK):
+    # A build keeps its records in the home directory, and not every user has one that can be written to.
+    environment["BUILDX_CONFIG"] = os.path.join(spec["root"], "buildx")
+journal.begin()
 process = subprocess.Popen(
     spec["argv"],
     stdin=subprocess.DEVNULL,
@@ -61,6 +66,14 @@ def end_command() -> None:
             continue
 
 
+def broken(*_: object) -> None:
+    """Somebody broke the lock of the push that this step belongs to."""
+    end_command()
+    journal.end(143)
+    os._exit(143)
+
+
+signal.signal(signal.SIGTERM, broken)
 while True:
     left = ends - time.monotonic()
     if left <= 0:
@@ -88,4 +101,6 @@ while True:
         except OSError:
             echo = False
 code = process.wait() if status is None else status
-os._exit(code if 0 <= code < 256 else 128 - code)
+code = code if 0 <= code < 256 else 128 - code
+journal.end(code)
+os._exit(code)

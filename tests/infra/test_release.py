@@ -8,8 +8,12 @@ from typing import Any
 
 import pytest
 
+from infra.digest_key import DigestKeyProvider
 from infra.release import HostTrustProvider, ReleaseProvider
-from provisioning.errors import UnhealthyRelease, Unreachable
+from provisioning.errors import UnhealthyRelease
+from provisioning.forecast import Forecast, ServiceForecast
+from provisioning.host_errors import Unreachable
+from provisioning.preview import Preview
 from provisioning.settings import PushSettings, Target
 
 OWN, BIRTH = "ssh-ed25519 " + "A" * 68, "ssh-ed25519 " + "B" * 68
@@ -23,6 +27,7 @@ class Host:
     found: str = "new"
     drift: tuple[str, ...] = ()
     broken: Exception | None = None
+    forecast: Forecast | None = None
 
     def make_host_key(self, target: Target) -> str:
         self.calls.append(("make_host_key", target.host_keys))
@@ -42,6 +47,12 @@ class Host:
             raise self.broken
         return type("Status", (), {"release": self.found, "drift": self.drift})()
 
+    def preview_push(self, settings: PushSettings, **more: Any) -> Preview:
+        self.calls.append(("plan", settings.target.host_keys))
+        if self.broken:
+            raise self.broken
+        return Preview({}, self.forecast, "" if self.forecast else "no answer")
+
     def retire(self, settings: PushSettings, deadline_seconds: float) -> tuple[str, ...]:
         self.calls.append(("retire", deadline_seconds))
         return ("the host is gone; nothing to take down",)
@@ -54,6 +65,7 @@ def host(monkeypatch: pytest.MonkeyPatch) -> Host:
         "trust": ("make_host_key", "seal_host_key"),
         "push": ("push_release", "retire"),
         "status": ("read_status",),
+        "preview": ("preview_push",),
     }.items():
         for name in names:
             monkeypatch.setattr(f"provisioning.{module}.{name}", getattr(fake, name))
@@ -79,7 +91,7 @@ def props(key_files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> dict
 
 @pytest.fixture(autouse=True)
 def any_key_is_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("provisioning.settings._host_key", lambda key: key)
+    monkeypatch.setattr("provisioning.settings._host_key", lambda _name, key, _types: key)
 
 
 def test_the_host_makes_its_own_key_over_a_connection_that_the_birth_key_vouches_for(
@@ -128,13 +140,59 @@ def test_a_replaced_instance_goes_through_its_first_push(host: Host, props: dict
         ("unknown", {}, True),
         ("new", {"instance_id": "i-2"}, True),
         ("new", {"host": "192.0.2.11"}, True),
+        ("new", {"jump": "me@jump.example", "jump_host_key": BIRTH}, True),
+        ("new", {"jump": "", "jump_host_key": "", "secrets": {}, "digest_key": ""}, False),
     ],
 )
 def test_only_what_the_host_must_notice_is_a_change(
-    props: dict[str, Any], deployed: str, more: dict[str, Any], changes: bool
+    host: Host, props: dict[str, Any], deployed: str, more: dict[str, Any], changes: bool
 ) -> None:
     answer = ReleaseProvider().diff("i-1", {**props, "deployed": deployed}, {**props, **more})
     assert answer.changes is changes
+
+
+def forecast() -> Forecast:
+    api = ServiceForecast("api", "recreate", "tag", "it changed", 3.2, True, "recreate api")
+    web = ServiceForecast("web", "nothing", "keep", "", None, False, "")
+    return Forecast("new", "old", (api, web), (), (), (), (), 1, 2048, 4096, 10**9, False)
+
+
+def test_a_preview_of_another_release_shows_what_the_push_would_do(
+    host: Host, props: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    host.forecast = forecast()
+
+    ReleaseProvider().diff("i-1", {**props, "deployed": "old"}, props)
+
+    assert host.calls == [("plan", (OWN,))]
+    assert capsys.readouterr().err.splitlines() == [
+        "api: recreate, about 4 s without answer",
+        "web: nothing",
+        "disk: at most 4.0 KiB needed, 953.7 MiB free",
+    ]
+
+
+@pytest.mark.parametrize("broken", [None, Unreachable("192.0.2.10:22", "refused"), KeyError("host")])
+def test_a_preview_goes_on_when_the_host_cannot_be_read(
+    host: Host, props: dict[str, Any], capsys: pytest.CaptureFixture[str], broken: Exception | None
+) -> None:
+    host.broken = broken
+
+    answer = ReleaseProvider().diff("i-1", {**props, "deployed": "old"}, props)
+
+    assert answer.changes is True
+    assert "what the push would do is not known: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("deployed", "more"), [("new", {}), ("old", {"instance_id": "i-2"}), ("new", {"host": "192.0.2.11"})]
+)
+def test_a_preview_without_a_push_to_the_same_host_asks_nobody(
+    host: Host, props: dict[str, Any], deployed: str, more: dict[str, Any]
+) -> None:
+    ReleaseProvider().diff("i-1", {**props, "deployed": deployed}, {**props, **more})
+
+    assert host.calls == []
 
 
 def test_refresh_remembers_what_it_found(host: Host, props: dict[str, Any]) -> None:
@@ -188,3 +246,23 @@ def test_a_failed_push_tells_what_happened_what_to_do_and_shows_the_log(
     assert "flask-api of the new release is not healthy" in str(failed.value)
     assert "onebox logs flask-api" in str(failed.value)
     assert "ImportError: flask" in str(failed.value)
+
+
+def test_what_a_push_leaves_in_the_state_holds_no_secret(host: Host, props: dict[str, Any]) -> None:
+    given = {**props, "secrets": {"api_token": "canary-17"}, "digest_key": "k" * 64}
+    for outs in (
+        ReleaseProvider().create(given).outs,
+        ReleaseProvider().update("i-1", {**props, "deployed": "old"}, given).outs,
+    ):
+        assert outs is not None
+        assert not {"secrets", "digest_key"} & set(outs)
+        assert "canary-17" not in repr(outs)
+
+
+def test_the_key_of_the_digests_is_made_once() -> None:
+    provider = DigestKeyProvider()
+    made = [provider.create({}).outs for _ in range(2)]
+    keys = {outs["key"] for outs in made if outs}
+    assert {len(key) for key in keys} == {64}
+    assert len(keys) == 2
+    assert provider.diff("", made[0] or {}, {"key": None}).changes is False

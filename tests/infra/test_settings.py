@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from infra.login import Login
 from infra.settings import ConfigError, StackSettings
 
 if TYPE_CHECKING:
@@ -131,3 +132,91 @@ def test_every_problem_gets_its_sentence(configure: Configure) -> None:
     with pytest.raises(ConfigError) as refused:
         configure(instanceType="t3", volumeSizeGb="1")
     assert len(refused.value.problems) == 2
+
+
+JUMP_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl"
+
+
+def test_a_jump_host_comes_with_its_key(configure: Configure) -> None:
+    login = Login.of(configure(sshJump="me@jump.example:2222", sshJumpHostKey=JUMP_KEY))
+    assert (login.jump, login.jump_host_key) == ("me@jump.example:2222", JUMP_KEY)
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"sshJump": "jump.example", "sshJumpHostKey": JUMP_KEY}, "sshJump: jump host 'jump.example' is not"),
+        (
+            {"sshJump": "me@-oProxyCommand=id", "sshJumpHostKey": JUMP_KEY},
+            "sshJump: host '-oProxyCommand=id'",
+        ),
+        (
+            {"sshJump": "me@jump.example"},
+            "sshJumpHostKey: the host key of the jump host jump.example is not set",
+        ),
+        (
+            {"sshJump": "me@h", "sshJumpHostKey": "ssh-dss AAAA"},
+            "sshJumpHostKey: host key 'ssh-dss AAAA' is not",
+        ),
+        ({"sshJumpHostKey": JUMP_KEY}, "sshJumpHostKey: there is no sshJump"),
+        ({"serviceEnv": {"MODEL_V1_WEIGHT": "5"}}, "serviceEnv: MODEL_V1_WEIGHT is set by modelV1Weight"),
+    ],
+)
+def test_a_way_or_a_value_that_cannot_be_is_refused(
+    configure: Configure, values: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(ConfigError) as refused:
+        configure(values)
+    assert sentence in str(refused.value)
+
+
+def test_without_a_private_key_file_the_key_comes_from_the_agent(
+    config: dict[str, str], tmp_path: Path
+) -> None:
+    config["onebox:sshPrivateKeyFile"] = ""
+    login = Login.of(StackSettings.from_config(config, tmp_path))
+    assert login.private_key_file == ""
+    assert login.public_key.startswith("ssh-ed25519 ")
+
+
+def test_plain_values_for_the_services_stand_beside_the_weights(configure: Configure) -> None:
+    settings = configure(serviceEnv={"LOG_LEVEL": "debug"})
+    assert settings.service_environment == {
+        "MODEL_V1_WEIGHT": "50",
+        "MODEL_V2_WEIGHT": "50",
+        "LOG_LEVEL": "debug",
+    }
+
+
+def test_secrets_for_the_services_do_not_show(config: dict[str, str], tmp_path: Path) -> None:
+    config["onebox:serviceSecrets"] = '{"api_token": "canary-17"}'
+    settings = StackSettings.from_config(config, tmp_path, {"onebox:serviceSecrets"})
+    assert settings.secret_values == {"api_token": "canary-17"}
+    assert "canary-17" not in repr(settings) + str(settings.model_dump())
+
+
+@pytest.mark.parametrize(
+    ("text", "keys", "sentence"),
+    [
+        ('{"api_token": "canary-17"}', set(), "serviceSecrets: stands in plain text"),
+        ('{"api_token": ""}', {"onebox:serviceSecrets"}, "serviceSecrets: api_token is empty"),
+        (
+            '{"api_token": ["canary-17"]}',
+            {"onebox:serviceSecrets"},
+            "serviceSecrets.api_token: input should be",
+        ),
+        ("canary-17", {"onebox:serviceSecrets"}, "serviceSecrets: input should be a valid dictionary"),
+    ],
+)
+def test_secrets_that_cannot_be_used_are_refused_and_not_shown(
+    config: dict[str, str], tmp_path: Path, text: str, keys: set[str], sentence: str
+) -> None:
+    config["onebox:serviceSecrets"] = text
+    with pytest.raises(ConfigError) as refused:
+        StackSettings.from_config(config, tmp_path, keys)
+    assert sentence in str(refused.value)
+    assert "canary-17" not in str(refused.value)
+
+
+def test_no_secrets_need_no_encryption(configure: Configure) -> None:
+    assert configure(serviceSecrets={}).secret_values == {}

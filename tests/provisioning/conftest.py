@@ -11,7 +11,7 @@ import shutil
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -116,6 +116,11 @@ class FakeHost:
             self.target, self.project, **{**values, "min_free_bytes": 0, "wait_seconds": 5, **more}
         )
 
+    def push_agreed(self, agreed: Any, **more: Any) -> PushResult:
+        """A push bound to a plan."""
+        run_dir = str(self.home / "cloud-init")
+        return push_release(self.settings(**more), agreed=agreed, run_dir=run_dir)
+
     def push(self, report: Any = silent, **more: Any) -> PushResult:
         return push_release(self.settings(**more), report, run_dir=str(self.home / "cloud-init"))
 
@@ -219,7 +224,19 @@ class Relay:
 
 
 @pytest.fixture
-def relay(host: FakeHost) -> Iterator[Relay]:
-    relay = Relay(host.sshd.port)
-    yield relay
-    relay.stop()
+def relay_to() -> Iterator[Callable[[int], Relay]]:
+    """relay_to(port): a relay in front of a server on this machine."""
+    made: list[Relay] = []
+
+    def make(port: int) -> Relay:
+        made.append(Relay(port))
+        return made[-1]
+
+    yield make
+    for relay in made:
+        relay.stop()
+
+
+@pytest.fixture
+def relay(host: FakeHost, relay_to: Callable[[int], Relay]) -> Relay:
+    return relay_to(host.sshd.port)

@@ -1,7 +1,8 @@
 """Stands in for `docker`: keeps containers and images in a JSON file, and writes down every call.
 
 Everything lies in ~/docker: state.json, calls.jsonl, `unhealthy`, which lists digests or services that never
-become healthy, and `broken-build`, which lists services whose build fails.
+become healthy, and `broken-build`, which lists services whose build fails, `slow`, the seconds
+that a start takes, and `deaf`, a service that does not take its next signal.
 """
 
 import fcntl
@@ -10,12 +11,16 @@ import json
 import os
 import re
 import sys
+import time
 from pathlib import Path
 
 home = Path(os.environ["HOME"]) / "docker"
 lock = (home / "lock").open("w")
 fcntl.flock(lock, fcntl.LOCK_EX)
 argv = sys.argv[1:]
+with (home / "seen.jsonl").open("a") as seen:
+    # All that anybody on the host could see of this process.
+    seen.write(json.dumps({"argv": argv, "environment": dict(os.environ)}) + "\n")
 file = home / "state.json"
 state = json.loads(file.read_text()) if file.exists() else {"containers": {}, "images": {}}
 
@@ -59,6 +64,10 @@ def build(services):
 
 
 def up(words):
+    slow = home / "slow"
+    if slow.exists():
+        fcntl.flock(lock, fcntl.LOCK_UN)
+        time.sleep(float(slow.read_text()))
     service, digest = words[-1], digests()[words[-1]]
     note(["up", *[word for word in words if word in ("--force-recreate", "--no-recreate")], service])
     name = f"onebox/{service}:{digest}"
@@ -75,6 +84,15 @@ def up(words):
         sys.exit(f"container onebox-{service}-1 is unhealthy")
 
 
+def signal(service, words):
+    note(["exec", *words])
+    if service in listed("deaf"):
+        (home / "deaf").unlink()
+        sys.exit(f"kill: no permission in {service}")
+    if state["containers"].get(service, {}).get("state") != "running":
+        sys.exit(f"service {service} is not running")
+
+
 def compose(words):
     command, services = words[0], [word for word in words[1:] if not word.startswith("-")]
     if command == "version":
@@ -89,6 +107,8 @@ def compose(words):
             state["containers"][service].update(state="exited", health="unhealthy")
     elif command == "logs":
         print("\n".join(f"line {number} of {services[0]}" for number in range(80)))
+    elif command == "exec":
+        signal(services[0], [word for word in words[1:] if word != "--no-TTY"])
     elif command == "down":
         note(["down"])
         state["containers"].clear()
@@ -103,9 +123,12 @@ def inspect(ids):
             rows.append(
                 {
                     "Id": item["id"],
+                    "RestartCount": item.get("restarts", 0),
+                    "HostConfig": {"Memory": 512 << 20},
                     "Image": item["image_id"],
                     "Config": {
                         "Image": item["image"],
+                        "Env": ["MODEL_V1_WEIGHT=70", "API_TOKEN=hidden"] if service == "api" else [],
                         "Labels": {
                             "com.docker.compose.service": service,
                             "io.onebox.service-digest": item["digest"],
@@ -113,6 +136,7 @@ def inspect(ids):
                     },
                     "State": {
                         "Status": item["state"],
+                        "StartedAt": "2026-11-23T10:00:00.123456789Z",
                         "ExitCode": 137,
                         "Health": {"Status": item["health"], "Log": [{"Output": "connection refused"}]},
                     },
@@ -124,13 +148,22 @@ def inspect(ids):
 if argv[0] == "version":
     print("26.1.5")
 elif argv[0] == "compose":
-    flags = {"--project-name", "--project-directory", "--file", "--env-file"}
+    flags = {"--ansi", "--project-name", "--project-directory", "--file", "--env-file"}
     words = argv[1:]
     while words and words[0] in flags:
         words = words[2:]
     compose(words)
 elif argv[0] == "ps":
     print("\n".join(item["id"] for item in state["containers"].values()))
+elif argv[0] == "exec":
+    words = [word for word in argv[1:] if word != "--interactive"]
+    if words[0] not in [item["id"] for item in state["containers"].values()]:
+        sys.exit(f"No such container: {words[0]}")
+    fcntl.flock(lock, fcntl.LOCK_UN)
+    os.execvp(words[1], words[1:])  # noqa: S606
+elif argv[0] == "stats":
+    for item in state["containers"].values():
+        print(item["id"], "100.5MiB / 512MiB")
 elif argv[0] == "inspect":
     inspect(argv[1:])
 elif argv[:2] == ["image", "ls"]:

@@ -42,7 +42,10 @@ class Sshd:
     tunnels: dict[int, int] = field(default_factory=dict)
     """Port asked for -> port on this machine that answers."""
     on_command: Callable[[str], None] = lambda _command: None
-    respond_to_probes: bool = True
+    prelude: str = ""
+    """What the login shell runs before every command."""
+    directory: str = ""
+    """Where commands begin; the home directory when empty."""
 
     def __post_init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -82,6 +85,8 @@ class Sshd:
 class _Server(paramiko.ServerInterface):
     def __init__(self, sshd: Sshd) -> None:
         self.sshd = sshd
+        self._accepting = threading.Lock()
+        self._waiting: dict[int, paramiko.Channel] = {}
 
     def get_allowed_auths(self, username: str) -> str:
         return "publickey"
@@ -114,12 +119,12 @@ class _Server(paramiko.ServerInterface):
     def _run(self, channel: paramiko.Channel, command: str) -> None:
         self.sshd.on_command(command)
         process = subprocess.Popen(
-            ["/bin/sh", "-c", command],
+            ["/bin/sh", "-c", self.sshd.prelude + command],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=self.sshd.environment,
-            cwd=self.sshd.environment["HOME"],
+            cwd=self.sshd.directory or self.sshd.environment["HOME"],
         )
         assert process.stdout
         assert process.stderr
@@ -144,11 +149,19 @@ class _Server(paramiko.ServerInterface):
             pass
         feeder.join(5)
 
-    def _pump(self, chanid: int, port: int) -> None:
+    def _accepted(self, chanid: int) -> paramiko.Channel | None:
+        """The channel of this number; one that another thread waits for is left for it."""
         transport = self.sshd.transports[-1]
-        channel = transport.accept(5)
-        while channel is not None and channel.get_id() != chanid:
-            channel = transport.accept(5)
+        with self._accepting:
+            while chanid not in self._waiting:
+                channel = transport.accept(5)
+                if channel is None:
+                    return None
+                self._waiting[channel.get_id()] = channel
+            return self._waiting.pop(chanid)
+
+    def _pump(self, chanid: int, port: int) -> None:
+        channel = self._accepted(chanid)
         if channel is None:
             return
         # The client may go away at any point of this, and that is no failure of the server.
@@ -185,7 +198,8 @@ def _feed(channel: paramiko.Channel, process: subprocess.Popen[bytes]) -> None:
         while data := channel.recv(32768):
             process.stdin.write(data)
             process.stdin.flush()
-    except OSError:
+    except (OSError, EOFError):
+        # The line is gone, or the command ended without reading all of it.
         pass
     with contextlib.suppress(OSError):
         process.stdin.close()

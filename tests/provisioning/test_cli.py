@@ -12,25 +12,23 @@ import pytest
 from typer.testing import CliRunner
 
 from provisioning import cli
-from provisioning.errors import Locked, ProvisioningError, SettingsError, UnhealthyRelease, Unreachable
+from provisioning.cli import session
+from provisioning.errors import Locked, ProvisioningError, SettingsError, UnhealthyRelease
+from provisioning.host_errors import Unreachable
 from provisioning.push import PushResult
 from provisioning.stack import push_settings, read_outputs
-from provisioning.status import HostStatus, ServiceStatus
 
 RESULT = PushResult("a" * 64, True, 3, 1000, ("recreate api",), 2.5, ())
-STATUS = HostStatus(
-    "a" * 64, "2026-11-23T10:00:00+00:00", (ServiceStatus("api", "b" * 64, "running", "healthy"),), (), ""
-)
 
 
 @pytest.fixture
 def run(host: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setattr(cli, "_settings", lambda _stack: host.settings())
+    monkeypatch.setattr(session, "settings", lambda _stack: host.settings())
     return lambda *words: CliRunner().invoke(cli.app, words)
 
 
 def test_a_push_says_what_serves_now(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("provisioning.push.push_release", lambda _settings, _report: RESULT)
+    monkeypatch.setattr("provisioning.push.push_release", lambda *_given, **_more: RESULT)
 
     result = run("push")
 
@@ -40,7 +38,7 @@ def test_a_push_says_what_serves_now(run: Any, monkeypatch: pytest.MonkeyPatch) 
 def test_the_result_of_a_push_as_json_is_all_of_standard_output(
     run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("provisioning.push.push_release", lambda _settings, _report: RESULT)
+    monkeypatch.setattr("provisioning.push.push_release", lambda *_given, **_more: RESULT)
 
     shown = json.loads(run("push", "--json").stdout)
 
@@ -69,7 +67,7 @@ def test_the_result_of_a_push_as_json_is_all_of_standard_output(
 def test_each_kind_of_failure_has_its_exit_code(
     run: Any, monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int
 ) -> None:
-    def fail(_settings: Any, _report: Any) -> PushResult:
+    def fail(*_given: Any, **_more: Any) -> PushResult:
         raise error
 
     monkeypatch.setattr("provisioning.push.push_release", fail)
@@ -98,16 +96,6 @@ def test_the_help_names_the_exit_codes(run: Any) -> None:
             "3 the new release was unhealthy and the previous one is back; 4 another push holds the host"
             in text
         )
-
-
-def test_status_shows_services_and_drift(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("provisioning.status.read_status", lambda _settings: STATUS)
-
-    assert run("status").stdout.splitlines() == [
-        "release aaaaaaaaaaaa, pushed 2026-11-23T10:00:00+00:00",
-        "  api              bbbbbbbbbbbb  running (healthy)",
-    ]
-    assert json.loads(run("status", "--json").stdout)["drift"] == []
 
 
 def test_logs_come_from_the_host(run: Any, capfdbinary: Any) -> None:
@@ -174,7 +162,25 @@ def test_the_stacks_outputs_become_the_settings(host: Any, pulumi: Any, tmp_path
 
     assert (settings.target.host, settings.target.host_keys) == ("192.0.2.7", (host.host_key,))
     assert dict(settings.environment) == {"MODEL_V1_WEIGHT": "70"}
-    assert (tmp_path / "argv").read_text() == "stack output --json --non-interactive --stack dev\n"
+    assert (
+        tmp_path / "argv"
+    ).read_text() == "stack output --json --show-secrets --non-interactive --stack dev\n"
+
+
+def test_the_way_and_the_secrets_of_a_stack_become_the_settings(host: Any, pulumi: Any) -> None:
+    more = {"ssh_jump": "me@jump.example:2222", "ssh_jump_host_key": host.host_key}
+    values = {"host_public_key": host.host_key, "ssh_public_key": host.sshd.login_key, **more}
+    secret = {"service_secrets": {"api_token": "canary-17"}, "digest_key": "k" * 64}
+    pulumi(json.dumps({**OUTPUTS, **values, **secret}))
+
+    outputs = read_outputs(host.project, "dev")
+    settings = push_settings(outputs, host.project)
+
+    assert settings.target.private_key_file is None
+    assert settings.target.login_key == host.sshd.login_key
+    assert str(settings.target.jump) == "me@jump.example:2222"
+    assert dict(settings.secrets.values) == {"api_token": "canary-17"}
+    assert "canary-17" not in repr(outputs) + repr(settings)
 
 
 @pytest.mark.parametrize(

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from provisioning.audit import read_audit
+from provisioning.errors import LockBroken, Locked
+from provisioning.lock import break_lock, read_lock
 from provisioning.remote import script
+from provisioning.who import whoami
 
 pytestmark = pytest.mark.process
 
@@ -37,7 +45,9 @@ def start() -> Iterator[Any]:
 
 def _step(root: Path, command: str, *, finish: bool, seconds: float = 60) -> str:
     argv = ["/bin/sh", "-c", command]
-    return json.dumps({"root": str(root), "argv": argv, "seconds": seconds, "finish": finish, "log": ""})
+    return json.dumps(
+        {"root": str(root), "argv": argv, "seconds": seconds, "finish": finish, "log": "", "note": None}
+    )
 
 
 def test_of_eight_at_once_one_gets_the_lock_and_the_others_are_told_who(start: Any, tmp_path: Path) -> None:
@@ -89,3 +99,144 @@ def test_a_step_ends_with_its_commands_status_and_output(start: Any, tmp_path: P
 
     assert step.stdout.read() == "out\nerr\n"
     assert step.wait(10) == 7
+
+
+def test_the_outcome_that_the_holder_tells_is_its_line_in_the_audit_log(start: Any, tmp_path: Path) -> None:
+    first = start("lock.py", str(tmp_path), HOLDER)
+    assert first.stdout.readline() == "held\n"
+    first.communicate('\n{"result": "ok", "detail": "recreate api"}\n', timeout=10)
+
+    (line,) = (tmp_path / "audit.jsonl").read_text().splitlines()
+
+    entry = json.loads(line)
+    assert (entry["who"], entry["result"], entry["detail"]) == ("ann@laptop", "ok", "recreate api")
+    assert not (tmp_path / "push.holder").exists()
+
+
+def test_a_holder_whose_client_is_gone_is_in_the_audit_log_as_broken_off(start: Any, tmp_path: Path) -> None:
+    first = start("lock.py", str(tmp_path), HOLDER)
+    assert first.stdout.readline() == "held\n"
+    first.communicate(timeout=10)
+
+    assert json.loads((tmp_path / "audit.jsonl").read_text())["result"] == "broken off"
+
+
+def _holders(root: Path, break_as: str | None = None) -> dict[str, Any]:
+    request = json.dumps({"root": str(root), "break_as": break_as})
+    argv = [sys.executable, "-I", "-c", script("holders.py")]
+    done = subprocess.run(argv, input=request, capture_output=True, text=True, check=True)
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def test_looking_at_the_lock_names_its_holder_and_takes_nothing(start: Any, tmp_path: Path) -> None:
+    assert _holders(tmp_path) == {"holder": None, "steps": 0, "free": True}
+    first = start("lock.py", str(tmp_path), HOLDER)
+    assert first.stdout.readline() == "held\n"
+
+    found = _holders(tmp_path)
+
+    assert (found["holder"]["who"], found["holder"]["pid"], found["free"]) == ("ann@laptop", first.pid, False)
+    assert first.poll() is None
+
+
+def test_a_holder_file_of_a_process_that_is_gone_counts_as_nobody(tmp_path: Path) -> None:
+    holder = {**json.loads(HOLDER), "pid": 1}
+    (tmp_path / "push.holder").write_text(json.dumps(holder))
+
+    assert _holders(tmp_path)["free"]
+
+
+def test_breaking_ends_the_holder_and_its_step_and_says_who_did_it(start: Any, tmp_path: Path) -> None:
+    first = start("lock.py", str(tmp_path), HOLDER)
+    assert first.stdout.readline() == "held\n"
+    step = start("step.py", _step(tmp_path, "echo begun; sleep 30", finish=True))
+    assert step.stdout.readline() == "begun\n"
+
+    answer = _holders(tmp_path, break_as="bob@desk")
+
+    assert answer["free"]
+    assert (first.wait(10), first.stdout.readline(), step.wait(10)) == (76, "bob@desk\n", 143)
+    entry = json.loads((tmp_path / "audit.jsonl").read_text())
+    assert (entry["result"], entry["detail"]) == ("lock broken", "by bob@desk")
+    assert start("lock.py", str(tmp_path), HOLDER).stdout.readline() == "held\n"
+
+
+def test_breaking_ends_a_step_whose_push_is_gone(start: Any, tmp_path: Path) -> None:
+    step = start("step.py", _step(tmp_path, "echo begun; sleep 30", finish=True))
+    assert step.stdout.readline() == "begun\n"
+
+    assert _holders(tmp_path)["steps"] == 1
+    assert _holders(tmp_path, break_as="bob@desk")["free"]
+    assert step.wait(10) == 143
+
+
+def test_a_push_waits_for_a_held_host_and_tells_for_whom(host: Any, start: Any, events: Any) -> None:
+    first = start("lock.py", str(host.root), HOLDER)
+    assert first.stdout.readline() == "held\n"
+    threading.Timer(1.5, first.stdin.close).start()
+
+    result = host.push(events, lock_wait_seconds=30)
+
+    first.stdin = None
+    assert result.changed
+    assert "held by ann@laptop, push of abc, since today; waiting up to 30 s" in events.text()
+    assert "wait for the lock: free after" in events.text()
+
+
+def test_waiting_ends_with_the_holders_name_and_steals_nothing(host: Any, start: Any) -> None:
+    first = start("lock.py", str(host.root), HOLDER)
+    assert first.stdout.readline() == "held\n"
+
+    with pytest.raises(Locked, match="ann@laptop"):
+        host.push(lock_wait_seconds=1)
+
+    assert first.poll() is None
+
+
+def test_a_push_whose_lock_is_broken_stops_and_names_who_did_it(host: Any) -> None:
+    host.push()
+    (host.project / "ui" / "page.py").write_text("second")
+    (host.home / "docker" / "slow").write_text("30")
+    pushing = ThreadPoolExecutor(1).submit(host.push)
+    _wait_until(lambda: read_lock(host.settings()).steps > 0)
+
+    found = break_lock(host.settings())
+
+    assert whoami() in found.who
+    with pytest.raises(LockBroken, match=re.escape(f"the lock was broken by {whoami()}")) as caught:
+        pushing.result(20)
+    assert caught.value.exit_code == 4
+    (host.home / "docker" / "slow").unlink()
+    # The step that was under way is ended on the host, a moment after we have gone.
+    _wait_until(lambda: read_lock(host.settings()).free)
+    assert [entry.result for entry in read_audit(host.settings()).entries] == ["ok", "lock broken", "ok"]
+    assert host.push().changed
+
+
+def test_an_interrupted_push_frees_the_lock_and_is_in_the_log(host: Any) -> None:
+    def interrupt(event: Any) -> None:
+        if str(event).startswith("publish …"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        host.push(interrupt)
+
+    assert read_lock(host.settings()).free
+    (entry,) = read_audit(host.settings()).entries
+    assert entry.result == "interrupted"
+    assert host.push().changed
+
+
+def test_breaking_a_lock_that_nobody_holds_does_nothing(host: Any) -> None:
+    host.push()
+
+    assert break_lock(host.settings()).free
+    assert read_audit(host.settings()).lines == 1
+
+
+def _wait_until(condition: Any, seconds: float = 20) -> None:
+    ends = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < ends
+        time.sleep(0.05)

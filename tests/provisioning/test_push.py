@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from provisioning.errors import BuildFailed, Locked, UnhealthyRelease
+from provisioning.errors import Locked, UnhealthyRelease
+from provisioning.host_errors import BuildFailed
 from provisioning.push import retire
 from provisioning.release import read_release
 from provisioning.remote import script

@@ -9,14 +9,8 @@ from typing import Any
 import pytest
 
 from provisioning.deadline import Deadline
-from provisioning.errors import (
-    AuthFailed,
-    HostKeyMismatch,
-    NoBanner,
-    NotReady,
-    ProvisioningError,
-    Unreachable,
-)
+from provisioning.errors import NotReady, ProvisioningError
+from provisioning.host_errors import AuthFailed, HostKeyMismatch, NoBanner, Unreachable
 from provisioning.ready import AUTH_GRACE_SECONDS, rungs, wait_for_login, wait_until_ready
 
 REFUSED = Unreachable("h:22", "connection refused")

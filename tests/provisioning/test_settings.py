@@ -27,12 +27,30 @@ def test_an_address_or_a_name_is_a_host(values: dict[str, Any], host: str) -> No
     assert Target(**{**values, "host": host}).host_keys == (KEY,)
 
 
+def test_an_ipv6_address_may_stand_in_brackets(values: dict[str, Any]) -> None:
+    target = Target(**{**values, "host": "[2001:db8::1]"})
+
+    assert (target.host, target.address) == ("2001:db8::1", "[2001:db8::1]:22")
+
+
 @pytest.mark.parametrize(
     ("name", "value", "sentence"),
     [
         *(
             ("host", host, "is not an address")
-            for host in ("", "-oProxyCommand=id", "a b", "a;id", "$(id)", "a\n", "u@h", "h:22")
+            for host in (
+                *("", "-oProxyCommand=id", "a b", "a;id", "$(id)", "`id`", "a\n", "u@h", "u@", "h:22"),
+                *(
+                    "abc:22",
+                    "1.2.3.4:22",
+                    "[1.2.3.4]",
+                    "[2001:db8::1]:22",
+                    "fe80::1%eth0",
+                    "[::1",
+                    "a/b",
+                    "h.",
+                ),
+            )
         ),
         *(("user", user, "is not a Linux user") for user in ("", "-l", "a b", "Admin", "a;id", "a" * 40)),
         ("port", 0, "between 1 and 65535"),

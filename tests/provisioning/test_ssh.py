@@ -12,14 +12,13 @@ from typing import Any
 
 import pytest
 
-from provisioning.errors import (
+from provisioning.errors import DeadlinePassed, SettingsError
+from provisioning.host_errors import (
     AuthFailed,
     CommandFailed,
     ConnectionLost,
-    DeadlinePassed,
     HostKeyMismatch,
     NoBanner,
-    SettingsError,
     Unreachable,
     UploadFailed,
 )

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from provisioning.errors import CommandFailed, HostKeyMismatch
+from provisioning.host_errors import CommandFailed, HostKeyMismatch
 from provisioning.ssh import connect
 from provisioning.trust import make_host_key, seal_host_key
 

@@ -10,17 +10,18 @@ from rich.console import Console as RichConsole
 from rich.markup import escape
 from rich.status import Status
 
-from provisioning.errors import BuildFailed, ProvisioningError, UnhealthyRelease
+from provisioning.errors import ProvisioningError, UnhealthyRelease
 from provisioning.events import Event, StepFailed, StepFinished, StepProgress, StepStarted, WarningGiven
+from provisioning.host_errors import BuildFailed
 
 
 class Console:
-    """Shows events on standard error; plain lines where that is not a terminal."""
+    """Shows events on standard error; where that is no terminal, one plain line for each step that ended."""
 
     def __init__(self, *, verbose: bool = False) -> None:
         self._rich = RichConsole(file=sys.stderr, highlight=False)
         self._status = Status("", console=self._rich) if self._rich.is_terminal else None
-        self._verbose = verbose or self._status is None
+        self._verbose = verbose
 
     def __enter__(self) -> Self:
         return self

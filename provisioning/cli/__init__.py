@@ -1,0 +1,45 @@
+"""The command `onebox`: words for what the library does. One module for each group of verbs.
+
+Everything heavy is imported when it is needed, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import signal
+
+import typer
+
+from provisioning.cli import audit, doctor, execute, lock, logs, plan, push, rollback, ssh, status, tunnel
+from provisioning.cli.session import EPILOG
+
+app = typer.Typer(
+    name="onebox",
+    help="Push a release to a stack's host over SSH, and look after it there.",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    add_completion=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+app.command("plan", epilog=plan.EPILOG, cls=plan.PlanCommand)(plan.plan)
+app.command("push", epilog=EPILOG)(push.push)
+app.command("rollback", epilog=EPILOG)(rollback.rollback)
+app.command("releases", epilog=EPILOG)(rollback.releases)
+app.command("status", epilog=status.EPILOG)(status.status)
+app.command("doctor", epilog=doctor.EPILOG)(doctor.doctor)
+app.command("audit", epilog=EPILOG)(audit.audit)
+app.command("lock", epilog=lock.EPILOG)(lock.lock)
+app.command("logs", epilog=EPILOG)(logs.logs)
+app.command("exec", epilog=execute.EPILOG)(execute.execute)
+app.command("tunnel", epilog=tunnel.EPILOG)(tunnel.tunnel)
+app.command("ssh", epilog=EPILOG)(ssh.ssh)
+
+
+def main() -> None:
+    """Entry point."""
+    try:
+        app(prog_name="onebox")
+    finally:
+        # All is done but for the interpreter's own end, and that is no time for a traceback.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,0 +1,42 @@
+"""`onebox doctor`."""
+
+from __future__ import annotations
+
+import typer
+
+from provisioning.cli import session
+
+EPILOG = "Exit codes: 0 nothing is broken; 1 something is; 2 wrong usage; 130 interrupted."
+_MARKS = {"ok": "ok", "note": "note", "broken": "BROKEN", "unknown": "?"}
+
+
+def doctor(stack: session.Stack = None, as_json: session.AsJson = False) -> None:
+    """Name what is broken, and its cure.
+
+    Walks every rung from the stack's outputs to the public ports, once, and repairs nothing.
+    """
+    from provisioning.errors import ProvisioningError
+
+    with session.running():
+        from provisioning.doctor import diagnosis_without_stack, examine
+
+        try:
+            settings = session.settings(stack)
+        except ProvisioningError as error:
+            found = diagnosis_without_stack(error)
+        else:
+            found = examine(settings)
+    first = found.first_broken
+    if as_json:
+        session.print_json(found.as_json())
+    else:
+        for check in found.checks:
+            typer.echo(f"{_MARKS[check.condition]:<7} {check.rung:<18} {check.found}".rstrip())
+            if check.condition == "note" and check.cure:
+                typer.echo(f"{'':<26} {check.cure}")
+        if first is None:
+            typer.echo("nothing is broken")
+        else:
+            typer.echo(f"\nfirst broken: {first.rung}: {first.found}\ncure: {first.cure or 'none is known'}")
+    if first is not None:
+        raise typer.Exit(1)

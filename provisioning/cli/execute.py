@@ -1,0 +1,49 @@
+"""`onebox exec`."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from provisioning.cli import session
+
+EPILOG = (
+    "Exit codes: 0 the command ended with 0; 1 it ended with another status, which is shown, or failed to run; "
+    "2 wrong usage, or no such service; 130 interrupted."
+)
+
+
+def execute(
+    service: Annotated[str, typer.Argument(help="Service whose running container it is.")],
+    command: Annotated[list[str], typer.Argument(help="The command and its arguments, after `--`.")],
+    stdin: Annotated[
+        bool, typer.Option("--stdin", "-i", help="Hand this command's standard input on, up to its end.")
+    ] = False,
+    stack: session.Stack = None,
+    as_json: session.AsJson = False,
+    timeout: Annotated[int, typer.Option(min=1, help="Seconds for the command.")] = 300,
+) -> None:
+    """Run a command in a service's container.
+
+    For example `onebox exec flask-api -- python --version`. It is written to
+    the host's audit log. With --json its output is part of the document.
+    """
+    said: list[bytes] = []
+    with session.running(as_json):
+        settings = session.settings(stack)
+        from provisioning.execute import execute as run
+
+        data = sys.stdin.buffer.read() if stdin else None
+        write = said.append if as_json else session.write_bytes
+        done = run(settings, service, command, write, data=data, deadline_seconds=timeout)
+    if as_json:
+        session.print_json({**asdict(done), "stdout": b"".join(said).decode("utf-8", "replace")})
+    elif done.stderr:
+        typer.echo(done.stderr, nl=False, err=True)
+    if done.status != 0:
+        if not as_json:
+            typer.echo(f"error: {command[0]} ended with status {done.status} in {service}", err=True)
+        raise typer.Exit(1)

@@ -1,0 +1,39 @@
+"""`onebox push`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from provisioning.cli import session
+
+
+def push(
+    stack: session.Stack = None,
+    as_json: session.AsJson = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the lines of image builds.")] = False,
+    timeout: Annotated[int, typer.Option(min=1, help="Seconds for the whole push.")] = 900,
+    plan: Annotated[
+        Path | None, typer.Option("--plan", help="Do what this plan says, or nothing if it no longer holds.")
+    ] = None,
+    lock_wait: session.LockWait = 0,
+) -> None:
+    """Bring this tree's release onto the host. Does nothing where it already serves."""
+    with session.running(as_json, verbose) as console:
+        settings = replace(
+            session.settings(stack), deadline_seconds=timeout + lock_wait, lock_wait_seconds=lock_wait
+        )
+        from provisioning.plan_file import read_plan
+        from provisioning.push import push_release
+
+        agreed = read_plan(plan) if plan else None
+        result = push_release(settings, console.show, agreed=agreed)
+    if as_json:
+        session.print_json(asdict(result))
+    elif result.changed:
+        typer.echo(f"release {result.release[:12]} serves ({result.seconds:.1f} s)")
+    else:
+        typer.echo(f"release {result.release[:12]} is up to date ({result.seconds:.1f} s)")

@@ -1,0 +1,107 @@
+"""`onebox rollback` and `onebox releases`."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from provisioning.cli import session
+from provisioning.cli.words import ago
+
+if TYPE_CHECKING:
+    from provisioning.go_back import RollbackPlan
+    from provisioning.releases import Kept, KeptRelease
+
+
+def rollback(
+    release: Annotated[
+        str | None,
+        typer.Argument(help="Beginning of a kept release's digest; without it the release before this one."),
+    ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Do not ask; needed where nobody can answer.")
+    ] = False,
+    stack: session.Stack = None,
+    as_json: session.AsJson = False,
+    timeout: Annotated[int, typer.Option(min=1, help="Seconds for the whole rollback.")] = 300,
+    lock_wait: session.LockWait = 0,
+) -> None:
+    """Serve a kept release again.
+
+    Its images, models, rules and values come back as a set. The plan is shown first. Nothing is built
+    and nothing is uploaded, so it takes seconds.
+    """
+    with session.running(as_json) as console:
+        settings = replace(
+            session.settings(stack), deadline_seconds=timeout + lock_wait, lock_wait_seconds=lock_wait
+        )
+        from provisioning.errors import SettingsError
+        from provisioning.go_back import plan_rollback, roll_back
+
+        plan = plan_rollback(settings, release)
+        if not (as_json and yes):
+            typer.echo(plan_text(plan), err=True)
+        if not yes:
+            if as_json or not (sys.stdin.isatty() and sys.stdout.isatty()):
+                raise SettingsError(
+                    "yes",
+                    "a rollback changes what serves, and nobody is here to say yes; nothing was changed",
+                    hint="Give --yes.",
+                )
+            if not typer.confirm("go back?"):
+                typer.echo("nothing was changed")
+                raise typer.Exit(1)
+        result = roll_back(settings, plan, console.show)
+    if as_json:
+        session.print_json({**asdict(result), "plan": plan.as_json()})
+    else:
+        typer.echo(f"release {result.release[:12]} serves again ({result.seconds:.1f} s)")
+
+
+def releases(stack: session.Stack = None, as_json: session.AsJson = False) -> None:
+    """List the kept releases: when, who, what differs."""
+    with session.running(as_json):
+        settings = session.settings(stack)
+        from provisioning.releases import read_releases
+
+        kept = read_releases(settings)
+    if as_json:
+        session.print_json(kept.as_json())
+        return
+    if not kept.releases:
+        typer.echo("nothing was pushed yet")
+    for item in kept.releases:
+        typer.echo(_line(item, kept))
+
+
+def plan_text(plan: RollbackPlan) -> str:
+    """Pure: the plan of a rollback for somebody who has to decide."""
+    target = plan.target
+    by = f" by {target.who}" if target.who else ""
+    lines = [
+        f"from {(plan.current or 'nothing')[:12]} back to {target.release[:12]}, "
+        f"which came {ago(target.age_seconds)} ago{by}"
+    ]
+    for action in plan.actions:
+        what = (
+            str(action.container) if action.image == "keep" else f"{action.image} image, {action.container}"
+        )
+        lines.append(f"  {action.service:<16} {what}{f' ({action.reason})' if action.reason else ''}")
+    if plan.differences is not None:
+        lines.append(f"  what differs: {plan.differences}")
+    return "\n".join(lines)
+
+
+def _line(item: KeptRelease, kept: Kept) -> str:
+    mark = "current" if item.current else "previous" if item.previous else ""
+    changed = "its predecessor is no longer kept"
+    if item.differences is not None:
+        changed = str(item.differences)
+    elif item.before is None:
+        changed = "the first release" if item.who and not kept.past else changed
+    missing = f"; {len(item.images_missing)} images would be built again" if item.images_missing else ""
+    when, who = item.at[:19].replace("T", " "), item.who or "unknown"
+    return f"{item.release[:12]}  {mark:<8}  {when}  {who:<20}  {changed}{missing}"

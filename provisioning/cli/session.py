@@ -1,0 +1,100 @@
+"""What all verbs share: their common options, the stack's settings, and how an error ends the command."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from provisioning.errors import ProvisioningError
+
+if TYPE_CHECKING:
+    from provisioning.cli.console import Console
+    from provisioning.settings import PushSettings
+
+INTERRUPTED = 130
+PROJECT_ROOT = Path(__file__).resolve().parents[2]
+
+EPILOG = (
+    "Exit codes: 0 ok; 1 failed; 2 wrong usage or setting; 3 the new release was unhealthy and the previous one "
+    "is back; 4 another push holds the host; 130 interrupted."
+)
+
+Stack = Annotated[
+    str | None,
+    typer.Option("--stack", "-s", envvar="ONEBOX_STACK", help="Pulumi stack; without it the selected one."),
+]
+LockWait = Annotated[
+    int, typer.Option("--lock-wait", min=0, help="Seconds to wait for a host that somebody else holds.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
+
+
+def settings(stack: str | None) -> PushSettings:
+    """The settings of a push to the stack's host. Raises ProvisioningError."""
+    from provisioning.stack import push_settings, read_outputs
+
+    return push_settings(read_outputs(PROJECT_ROOT, stack), PROJECT_ROOT)
+
+
+@contextmanager
+def running(as_json: bool = False, verbose: bool = False) -> Iterator[Console]:
+    """A console for what runs inside; our errors become a sentence and an exit code."""
+    from provisioning.cli.console import Console
+
+    with Console(verbose=verbose) as console, _interruptible():
+        try:
+            yield console
+        except ProvisioningError as error:
+            if as_json:
+                print_json({"error": str(error), "hint": error.hint, "exit_code": error.exit_code})
+            console.fail(error)
+            raise typer.Exit(error.exit_code) from error
+        except KeyboardInterrupt:
+            if as_json:
+                print_json({"error": "interrupted", "hint": "", "exit_code": INTERRUPTED})
+            typer.echo("interrupted", err=True)
+            raise typer.Exit(INTERRUPTED) from None
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Ctrl-C, and the signal of a pipeline that is cancelled, end us in good order; a second one at once.
+
+    Either way the lock is free then: its process on the host ends with our connection.
+    """
+    kinds = (signal.SIGINT, signal.SIGTERM)
+    seen: list[int] = []
+
+    def interrupt(number: int, _frame: FrameType | None) -> None:
+        seen.append(number)
+        if len(seen) > 1:
+            os.write(sys.stderr.fileno(), b"interrupted\n")
+            os._exit(INTERRUPTED)
+        raise KeyboardInterrupt
+
+    before = {kind: signal.signal(kind, interrupt) for kind in kinds}
+    try:
+        yield
+    finally:
+        for kind, handler in before.items():
+            signal.signal(kind, handler)
+
+
+def print_json(value: Mapping[str, Any]) -> None:
+    """One JSON document on standard output."""
+    typer.echo(json.dumps(value, indent=2))
+
+
+def write_bytes(chunk: bytes) -> None:
+    """Bytes from the host to standard output as they come."""
+    sys.stdout.buffer.write(chunk)
+    sys.stdout.buffer.flush()

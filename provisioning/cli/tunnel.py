@@ -1,0 +1,41 @@
+"""`onebox tunnel`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from provisioning.cli import session
+
+EPILOG = (
+    "Exit codes: 1 failed, or the host went away; 2 wrong usage, or the local port is taken; 130 ended by Ctrl-C, "
+    "which is how it ends."
+)
+
+
+def tunnel(
+    port: Annotated[int, typer.Argument(min=1, max=65535, help="Port of the host, for example 9090.")],
+    local_port: Annotated[
+        int | None, typer.Option("--local-port", min=0, max=65535, help="Port here; 0 for any that is free.")
+    ] = None,
+    stack: session.Stack = None,
+    as_json: session.AsJson = False,
+) -> None:
+    """Reach a port of the host without opening it.
+
+    It is reached from this machine alone, until Ctrl-C.
+    """
+    with session.running(as_json):
+        target = session.settings(stack).target
+        from provisioning.tunnel import LOOPBACK, open_tunnel
+
+        warn = lambda text: typer.echo(f"warning: {text}", err=True)  # noqa: E731 - one line, used once
+        with open_tunnel(target, port, local_port, on_error=warn) as opened:
+            if as_json:
+                session.print_json({"port": port, "local_address": LOOPBACK, "local_port": opened.local_port})
+            else:
+                typer.echo(
+                    f"http://{LOOPBACK}:{opened.local_port} is port {port} of {target.host}; Ctrl-C ends it"
+                )
+            opened.wait()

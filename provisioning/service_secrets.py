@@ -1,0 +1,54 @@
+"""Secret values for the services, and marks of them that tell two values apart without telling what they are."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from provisioning.errors import SettingsError
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
+_MOST_BYTES = 64 * 1024
+_SHORTEST_KEY = 32
+_FIELD = "service_secrets"
+
+
+@dataclass(frozen=True)
+class ServiceSecrets:
+    """Values by the names that the compose file gives them. Neither they nor the key show in `repr`.
+
+    `key` is a secret of the stack: a mark is an HMAC under it, so that a digest that everybody may read
+    cannot be used to try guesses. Raises SettingsError, which never holds a value.
+    """
+
+    values: Mapping[str, str] = field(default_factory=dict, repr=False)
+    key: str = field(default="", repr=False)
+
+    def __post_init__(self) -> None:
+        for name, value in self.values.items():
+            if not _NAME.fullmatch(name):
+                raise SettingsError(_FIELD, f"{name!r} is not the name of a secret")
+            if not value.strip():
+                raise SettingsError(_FIELD, f"the secret {name} is empty")
+            if "\0" in value or len(value.encode()) > _MOST_BYTES:
+                raise SettingsError(_FIELD, f"the secret {name} holds a NUL or is larger than 64 KiB")
+        if self.values and len(self.key) < _SHORTEST_KEY:
+            raise SettingsError(
+                _FIELD,
+                "there are secrets for the services, but the stack has no key for their digests",
+                hint="Run `pulumi up` once: it makes the key and keeps it in the stack's state.",
+            )
+        object.__setattr__(self, "values", MappingProxyType(dict(self.values)))
+
+    def mark(self, name: str) -> str:
+        """SHA-256 hex that changes with the value, and with nothing else."""
+        text = json.dumps([name, self.values[name]]).encode()
+        return hmac.new(self.key.encode(), text, hashlib.sha256).hexdigest()
+
+
+NO_SECRETS = ServiceSecrets()

@@ -1,0 +1,273 @@
+"""Data that a service reads anew on a signal: what counts as such, how it is switched, and how it is proved."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from provisioning.compose import Project
+from provisioning.compose_file import parse_compose_file
+from provisioning.deadline import Deadline
+from provisioning.errors import ReleaseError, ServiceFailure, UnhealthyRelease
+from provisioning.release import read_release
+from provisioning.reload import PrometheusProof, rules_in, rules_shown, seconds, wait_for
+from provisioning.smoke import Answer, NotYet
+from provisioning.status import read_status
+
+RULES = """\
+  rules:
+    build: ./rules
+    x-onebox-reload: SIGHUP
+    image: onebox/rules:${ONEBOX_RULES_DIGEST:-dev}
+    labels: {io.onebox.service-digest: "${ONEBOX_RULES_DIGEST:-dev}"}
+    volumes: ["${ONEBOX_RULES_DIR:-./rules}:/etc/rules:ro"]
+"""
+
+
+@pytest.fixture
+def project(project: Path) -> Path:
+    """With a third service, which reads its data anew on a signal."""
+    (project / "rules").mkdir()
+    (project / "rules" / "Dockerfile").write_text("FROM scratch\n")
+    (project / "rules" / "alerts.yml").write_text("groups: []\n")
+    compose = project / "docker-compose.yml"
+    compose.write_text(compose.read_text() + RULES)
+    return project
+
+
+def test_data_that_is_read_on_a_signal_is_no_part_of_its_services_digest(project: Path) -> None:
+    before = read_release(project, {})
+    (project / "rules" / "alerts.yml").write_text("groups: [1]\n")
+    after = read_release(project, {})
+
+    assert after.digest != before.digest
+    assert after.services == before.services
+    assert after.data["ONEBOX_RULES_DIR"].digest != before.data["ONEBOX_RULES_DIR"].digest
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("SIGHUP", "SIGKILL", "rules asks for x-onebox-reload by SIGKILL; use SIGHUP"),
+        ("${ONEBOX_RULES_DIR:-./rules}", "/rules", "rules has x-onebox-reload, but mounts no data"),
+        ("ONEBOX_RULES_DIR", "ONEBOX_MODELS_DIR", "ONEBOX_MODELS_DIR is mounted by api and rules"),
+    ],
+)
+def test_a_reload_that_cannot_work_is_refused(project: Path, old: str, new: str, sentence: str) -> None:
+    text = (project / "docker-compose.yml").read_text().replace(old, new)
+
+    with pytest.raises(ReleaseError, match=sentence.replace("$", r"\$")):
+        parse_compose_file(text)
+
+
+def test_the_signal_is_sent_from_inside_because_docker_takes_its_own_for_a_stop() -> None:
+    argv = Project("onebox", "/opt/onebox", "abc").reload("rules", "SIGHUP")
+
+    assert argv[-6:] == ["exec", "--no-TTY", "rules", "sh", "-c", "kill -s HUP 1"]
+    assert "kill" not in argv
+
+
+FILES = {
+    "prometheus.yml": "scrape_configs: [{job_name: api}, {job_name: prometheus}]",
+    "rules/a.yml": """
+groups:
+  - name: api
+    rules:
+      - alert: Down
+        expr: up == 0
+        for: 1m30s
+        labels: {severity: page}
+        annotations: {summary: It is down.}
+      - record: job:up
+        expr: sum(up)
+""",
+}
+SHOWN = {
+    "groups": [
+        {
+            "name": "api",
+            "rules": [
+                {
+                    "name": "Down",
+                    "query": "up == 0",
+                    "duration": 90,
+                    "labels": {"severity": "page"},
+                    "annotations": {"summary": "It is down."},
+                },
+                {"name": "job:up", "query": "sum(up)"},
+            ],
+        }
+    ]
+}
+
+
+class Prometheus:
+    """Answers as Prometheus does about what it loaded."""
+
+    def __init__(self) -> None:
+        self.loaded, self.well = 1000.5, 1
+        self.rules: Any = SHOWN
+        self.config = FILES["prometheus.yml"]
+
+    def __call__(self, path: str, body: Any = None) -> Answer:
+        if path == "/metrics":
+            name = "prometheus_config_last_reload"
+            text = (
+                f"# HELP x\n{name}_success_timestamp_seconds {self.loaded}\n{name}_successful {self.well}\n"
+            )
+            return Answer(200, text.encode())
+        data = {"yaml": self.config} if path.endswith("config") else self.rules
+        return Answer(200, json.dumps({"data": data}).encode())
+
+
+def test_a_new_load_with_the_releases_jobs_and_rules_is_the_proof() -> None:
+    prometheus = Prometheus()
+    proof = PrometheusProof(prometheus, FILES)
+    prometheus.loaded = 1001.5
+
+    proof.check()
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({}, "did not load its configuration anew"),
+        ({"loaded": 1001, "config": "scrape_configs: [{job_name: api}]"}, "configuration is not the one"),
+        ({"loaded": 1001, "rules": {"groups": []}}, "rules are not those"),
+    ],
+)
+def test_without_all_of_it_there_is_no_proof(change: dict[str, Any], reason: str) -> None:
+    prometheus = Prometheus()
+    proof = PrometheusProof(prometheus, FILES)
+    vars(prometheus).update(change)
+
+    with pytest.raises(NotYet, match=reason):
+        proof.check()
+
+
+def test_a_configuration_that_is_refused_fails_at_once() -> None:
+    prometheus = Prometheus()
+    proof = PrometheusProof(prometheus, FILES)
+    prometheus.well = 0
+
+    with pytest.raises(ServiceFailure, match="it refuses the new configuration"):
+        proof.check()
+
+
+def test_a_refusal_of_earlier_files_does_not_count_against_these() -> None:
+    prometheus = Prometheus()
+    prometheus.well = 0
+    proof = PrometheusProof(prometheus, FILES)
+
+    with pytest.raises(NotYet):
+        proof.check()
+    prometheus.well, prometheus.loaded = 1, 1002.0
+    proof.check()
+
+
+def test_a_proof_that_does_not_come_is_a_failure_with_its_last_reason() -> None:
+    now = [0.0]
+    proof = PrometheusProof(Prometheus(), FILES)
+
+    def pass_by(pause: float) -> None:
+        now[0] += pause
+
+    with pytest.raises(ServiceFailure, match="did not load its configuration anew"):
+        wait_for(proof, "prometheus", Deadline(600, lambda: now[0]), sleep=pass_by)
+    assert 19 < now[0] < 21
+
+
+@pytest.mark.parametrize("field", ["name", "duration", "labels", "annotations"])
+def test_rules_differ_in_name_time_labels_and_words(field: str) -> None:
+    other: Any = json.loads(json.dumps(SHOWN))
+    other["groups"][0]["rules"][0][field] = {"other": "x"} if field in ("labels", "annotations") else 5
+
+    assert rules_shown(SHOWN) == rules_in(FILES)
+    assert rules_shown(other) != rules_in(FILES)
+
+
+@pytest.mark.parametrize(
+    ("duration", "lasting"), [("0s", 0), ("90s", 90), ("1h30m", 5400), ("500ms", 0.5), ("1d", 86400)]
+)
+def test_a_duration_is_read_as_prometheus_writes_it(duration: str, lasting: float) -> None:
+    assert seconds(duration) == lasting
+
+
+def live(host: Any) -> Path:
+    return Path(host.root / "live" / "ONEBOX_RULES_DIR")
+
+
+@pytest.mark.process
+def test_a_changed_rule_is_a_reload_and_touches_nothing_else(host: Any) -> None:
+    host.push()
+    host.calls()
+    before = host.state()["containers"]
+    inode = live(host).stat().st_ino
+    (host.project / "rules" / "alerts.yml").write_text("groups: [1]\n")
+
+    result = host.push()
+
+    assert result.container_actions == ("reload rules",)
+    assert host.calls() == [["exec", "rules", "sh", "-c", "kill -s HUP 1"]]
+    assert host.state()["containers"] == before
+    assert live(host).stat().st_ino == inode
+    assert (live(host) / "alerts.yml").read_text() == "groups: [1]\n"
+    assert read_status(host.settings()).drift == ()
+    assert not host.push().changed
+
+
+@pytest.mark.process
+def test_all_files_of_the_data_change_by_one_move_of_one_link(host: Any) -> None:
+    (host.project / "rules" / "more").mkdir()
+    (host.project / "rules" / "more" / "a.yml").write_text("1")
+    host.push()
+    (host.project / "rules" / "more" / "a.yml").write_text("2")
+    (host.project / "rules" / "alerts.yml").unlink()
+    (host.project / "rules" / "new.yml").write_text("2")
+
+    host.push()
+
+    home = live(host)
+    digest = read_release(host.project, {}).data["ONEBOX_RULES_DIR"].digest
+    assert (home / ".current").readlink() == Path(f".data/{digest}")
+    links = {path.name: path.readlink() for path in home.iterdir() if not path.name.startswith(".")}
+    assert links == {name: Path(f".current/{name}") for name in ("Dockerfile", "more", "new.yml")}
+    assert (home / "more" / "a.yml").read_text() == "2"
+    assert len(list((home / ".data").iterdir())) == 2
+
+
+@pytest.mark.process
+def test_the_service_mounts_the_same_directory_in_every_release(host: Any) -> None:
+    host.push()
+    env_file = host.root / "current" / "release.env"
+
+    assert f"ONEBOX_RULES_DIR='{live(host)}'" in env_file.read_text()
+
+
+@pytest.mark.process
+def test_a_service_that_does_not_take_the_signal_gets_its_earlier_data_back(host: Any) -> None:
+    first = host.push()
+    (host.project / "rules" / "alerts.yml").write_text("groups: [1]\n")
+    (host.docker / "deaf").write_text("rules")
+
+    with pytest.raises(UnhealthyRelease, match="not healthy: it did not take SIGHUP") as caught:
+        host.push()
+
+    assert (live(host) / "alerts.yml").read_text() == "groups: []\n"
+    assert caught.value.restored == first.release
+    assert (host.root / "current").readlink().name == first.release
+    assert read_status(host.settings()).drift == ()
+    assert host.push().container_actions == ("reload rules",)
+
+
+@pytest.mark.process
+def test_a_push_that_died_before_the_signal_is_made_good_by_the_next(host: Any) -> None:
+    host.push()
+    (live(host) / ".in-force").unlink()
+    assert read_status(host.settings()).drift == ("rules: it is not known to have read its data",)
+
+    assert host.push().container_actions == ("reload rules",)
+    assert read_status(host.settings()).drift == ()

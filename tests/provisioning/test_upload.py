@@ -1,0 +1,210 @@
+"""An upload goes on where an earlier one was cut, and nothing that is wrong is built upon."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tarfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from provisioning.host_errors import ConnectionLost, DiskFull, UploadFailed
+from provisioning.process import Completed
+from provisioning.push import push_release
+from provisioning.remote import script
+from provisioning.ssh import connect
+from provisioning.status import read_status
+from provisioning.upload import Upload
+
+CONTENT = b"0123456789" * 100
+
+
+def offer(offset: int, prefix: bytes, free: int = 10_000) -> str:
+    return json.dumps({"offset": offset, "sha256": hashlib.sha256(prefix).hexdigest(), "free": free})
+
+
+@pytest.mark.parametrize(
+    ("offset", "prefix", "start"),
+    [
+        (0, b"", 0),
+        (400, CONTENT[:400], 400),
+        (1000, CONTENT, 1000),
+        (400, b"x" * 400, 0),
+        (2000, CONTENT * 2, 0),
+    ],
+    ids=["nothing is there", "a beginning", "all of it", "something else", "more than there is"],
+)
+def test_only_a_beginning_of_our_own_content_is_gone_on_with(offset: int, prefix: bytes, start: int) -> None:
+    upload = Upload.of(CONTENT)
+
+    assert upload.answer(offer(offset, prefix), "f") == f"{start}\n".encode() + CONTENT[start:]
+    assert upload.sent == 1000 - start
+
+
+def test_what_does_not_fit_on_the_disk_is_refused_before_a_byte_is_sent() -> None:
+    upload = Upload.of(CONTENT)
+
+    with pytest.raises(DiskFull) as caught:
+        upload.answer(offer(400, CONTENT[:400], free=599), "f")
+    assert (caught.value.needed, caught.value.free) == (600, 599)
+    assert upload.answer(offer(400, CONTENT[:400], free=600), "f")
+
+
+@pytest.mark.parametrize("said", ["hello", "{}", "[]", '{"offset": "x", "sha256": "", "free": 1}'])
+def test_an_offer_that_makes_no_sense_is_refused(said: str) -> None:
+    with pytest.raises(UploadFailed, match="makes no sense"):
+        Upload.of(CONTENT).answer(said, "f")
+
+
+@pytest.mark.parametrize(
+    ("status", "sentence"), [(28, "disk of the host is full"), (74, "was cut"), (1, "why")]
+)
+def test_each_end_on_the_host_has_its_sentence(status: int, sentence: str) -> None:
+    with pytest.raises(UploadFailed, match=sentence):
+        Upload.of(CONTENT).check(Completed(status, "", "why"), "f")
+
+
+def cut_upload(host: Any, relay_to: Any, content: bytes, remote: Path, after: int) -> None:
+    """Bring some of the content to the host, over a line that breaks."""
+    relay = relay_to(host.sshd.port)
+    with connect(replace(host.target, port=relay.port)) as connection:
+        relay.cut_after(after)
+        with pytest.raises((ConnectionLost, UploadFailed)):
+            connection.put_file(content, str(remote), deadline=20)
+
+
+@pytest.mark.process
+def test_a_cut_upload_is_continued_and_what_was_there_does_not_travel_again(host: Any, relay_to: Any) -> None:
+    content, remote = os.urandom(6_000_000), host.home / "there" / "file"
+    cut_upload(host, relay_to, content, remote, 3_000_000)
+    (part,) = remote.parent.iterdir()
+    wait_until_nobody_has_it_open(part)
+    there = part.stat().st_size
+
+    with connect(host.target) as connection:
+        upload = connection.send(Upload.of(content), str(remote), deadline=20)
+
+    assert 0 < there < len(content)
+    assert upload.sent == len(content) - there
+    assert remote.read_bytes() == content
+    assert [path.name for path in remote.parent.iterdir()] == ["file"]
+
+
+@pytest.mark.process
+def test_a_part_that_was_tampered_with_is_sent_anew(host: Any, relay_to: Any) -> None:
+    content, remote = os.urandom(3_000_000), host.home / "there" / "file"
+    cut_upload(host, relay_to, content, remote, 2_000_000)
+    (part,) = remote.parent.iterdir()
+    wait_until_nobody_has_it_open(part)
+    with part.open("r+b") as file:
+        file.write(b"evil")
+
+    with connect(host.target) as connection:
+        upload = connection.send(Upload.of(content), str(remote), deadline=20)
+
+    assert upload.sent == len(content)
+    assert remote.read_bytes() == content
+
+
+@pytest.mark.process
+def test_two_uploads_of_the_same_content_do_not_disturb_each_other(host: Any) -> None:
+    content, remote = os.urandom(4_000_000), host.home / "there" / "file"
+
+    def bring(_number: int) -> str:
+        with connect(host.target) as connection:
+            return connection.put_file(content, str(remote), deadline=30)
+
+    with ThreadPoolExecutor(3) as pool:
+        hashes = set(pool.map(bring, range(3)))
+
+    assert hashes == {hashlib.sha256(content).hexdigest()}
+    assert remote.read_bytes() == content
+    assert [path.name for path in remote.parent.iterdir()] == ["file"]
+
+
+@pytest.mark.process
+def test_a_push_over_a_line_that_breaks_is_continued_by_the_next(host: Any, relay_to: Any) -> None:
+    first = host.push()
+    (host.project / "app" / "artifacts" / "model.onnx").write_bytes(os.urandom(5_000_000))
+    relay = relay_to(host.sshd.port)
+    settings = replace(host.settings(), target=replace(host.target, port=relay.port))
+    host.sshd.on_command = lambda command: (
+        relay.cut_after(2_500_000) if "final, part, wanted" in command else None
+    )
+    with pytest.raises((ConnectionLost, UploadFailed)):
+        push_release(settings, run_dir=str(host.home / "cloud-init"))
+    host.sshd.on_command = lambda _command: None
+    assert (host.root / "current").readlink().name == first.release
+
+    result = host.push(lock_wait_seconds=30)
+
+    assert 0 < result.uploaded_bytes < 4_000_000
+    assert not (host.root / "incoming").exists()
+    assert read_status(host.settings()).drift == ()
+
+
+@pytest.mark.process
+def test_a_release_that_does_not_fit_on_the_disk_changes_nothing(
+    host: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.push()
+    before, journal = host.state()["containers"], (host.root / "journal.jsonl").read_text()
+    (host.project / "ui" / "page.py").write_text("new")
+    monkeypatch.setattr("provisioning.under_way.file_bytes", lambda *_: 1 << 60)
+
+    with pytest.raises(DiskFull, match=r"1099511627776\.0 MiB on the host's disk"):
+        host.push()
+
+    assert host.state()["containers"] == before
+    assert (host.root / "journal.jsonl").read_text() == journal
+    assert not (host.root / "incoming").exists()
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("name", ["../evil", "/tmp/onebox-evil", "link", "a" * 64])
+def test_members_of_an_archive_that_do_not_belong_there_reach_nothing(tmp_path: Path, name: str) -> None:
+    content = b"print('api')\n"
+    sha256 = hashlib.sha256(content).hexdigest()
+    packed = BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        evil = tarfile.TarInfo(name)
+        if name == "link":
+            evil = tarfile.TarInfo(sha256)
+            evil.type, evil.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        archive.addfile(evil, BytesIO())
+        good = tarfile.TarInfo(sha256)
+        good.size = len(content)
+        archive.addfile(good, BytesIO(content))
+    root = tmp_path / "onebox"
+    (root / "incoming").mkdir(parents=True)
+    (root / "incoming" / "a.tar.gz").write_bytes(packed.getvalue())
+    entry = {"path": "app/server.py", "mode": 0o644, "sha256": sha256, "size": len(content)}
+    request = {
+        "root": str(root),
+        "note": None,
+        "archive": str(root / "incoming" / "a.tar.gz"),
+        "manifest": {"release": "r" * 64, "files": [entry], "data": {}},
+    }
+
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", script("publish.py")], input=json.dumps(request), text=True, check=False
+    )
+
+    assert done.returncode == 0
+    assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {"server.py", "manifest.json"}
+    assert not Path("/tmp/onebox-evil").exists()
+
+
+def wait_until_nobody_has_it_open(path: Path) -> None:
+    """Until the process that was writing it has seen that its line is gone."""
+    with path.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
