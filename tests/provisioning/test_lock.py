@@ -174,7 +174,12 @@ def test_breaking_ends_a_step_whose_push_is_gone(start: Any, tmp_path: Path) -> 
 def test_a_push_waits_for_a_held_host_and_tells_for_whom(host: Any, start: Any, events: Any) -> None:
     first = start("lock.py", str(host.root), HOLDER)
     assert first.stdout.readline() == "held\n"
-    threading.Timer(1.5, first.stdin.close).start()
+
+    def end_when_waited_for() -> None:
+        _wait_until(lambda: "waiting up to" in events.text())
+        first.stdin.close()
+
+    threading.Thread(target=end_when_waited_for, daemon=True).start()
 
     result = host.push(events, lock_wait_seconds=30)
 
