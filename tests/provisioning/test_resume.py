@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from provisioning.host_errors import CommandFailed
+from provisioning.host_errors import BuildFailed
 from provisioning.release import read_release
 from provisioning.status import read_status
 
@@ -169,7 +169,7 @@ def test_a_push_that_failed_before_it_touched_a_service_is_ended_in_the_journal(
     (host.project / "ui" / "page.py").write_text("new")
     (host.docker / "broken-build").write_text("web")
 
-    with pytest.raises(CommandFailed):
+    with pytest.raises(BuildFailed):
         host.push()
 
     assert entries(host)[-1]["result"] == "failed"
