@@ -23,6 +23,8 @@ def main() -> int:
 
     Ends by itself when the engine that started it is gone.
     """
+    # Read first: an engine killed while this starts must not leave its successor's pid here.
+    engine = os.getppid()
     bare_pulumi.install()
     from pulumi.runtime.proto import provider_pb2_grpc
 
@@ -45,7 +47,6 @@ def main() -> int:
     signal.signal(signal.SIGTERM, stop)
     server.start()
     print(port, flush=True)
-    engine = os.getppid()
     while not stopping.wait(_LOOK_SECONDS) and os.getppid() == engine:
         pass
     provider.Cancel(None, None)
