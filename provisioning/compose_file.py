@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
-import yaml
-
+from provisioning.compose_rules import check_rules
+from provisioning.compose_yaml import read_compose_yaml
 from provisioning.errors import ReleaseError
 
 DIGEST_LABEL = "io.onebox.service-digest"
@@ -85,12 +85,10 @@ class ComposeFile:
 
 def parse_compose_file(text: str) -> ComposeFile:
     """The compose file's content. Raises ReleaseError in one sentence for what cannot be pushed."""
-    try:
-        document = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ReleaseError(f"docker-compose.yml is not valid YAML: {_first_line(error)}") from error
-    if not isinstance(document, dict) or not isinstance(document.get("services"), dict):
+    document = read_compose_yaml(text)
+    if not isinstance(document.get("services"), dict) or not document["services"]:
         raise ReleaseError("docker-compose.yml has no services")
+    check_rules(document)
     sections = {name: section or {} for name, section in document["services"].items()}
     services = {name: _service(str(name), section) for name, section in sections.items()}
     _refuse_shared_live_data(services.values())
@@ -123,11 +121,6 @@ def substitute(text: str, values: Mapping[str, str]) -> str:
 def _service(name: str, section: Any) -> Service:
     if not isinstance(section, dict):
         raise ReleaseError(f"service {name} in docker-compose.yml is not a mapping")
-    if "env_file" in section:
-        raise ReleaseError(
-            f"service {name} uses env_file, which a release does not carry",
-            hint="Name the variables under `environment` and give their values in the stack's config.",
-        )
     build = section.get("build")
     if isinstance(build, str):
         build = {"context": build}
@@ -289,7 +282,3 @@ def _required(text: str) -> Iterable[str]:
 
 def _canonical(node: Any) -> str:
     return json.dumps(node, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
-
-
-def _first_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
