@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from provisioning.deadline import Deadline
 from provisioning.errors import ProvisioningError, ServiceFailure, UnhealthyRelease
@@ -15,14 +16,16 @@ from provisioning.host_errors import ConnectionLost
 from provisioning.lock import hold
 from provisioning.masking import Mask
 from provisioning.plan import HostState, Plan
-from provisioning.plan_file import BoundPlan
-from provisioning.ready import Connector, wait_for_login, wait_until_ready
+from provisioning.ready import Connector, climb, wait_for_login
 from provisioning.release import read_release
 from provisioning.rollback import put_back, stop_bad
 from provisioning.settings import PushSettings
 from provisioning.smoke import smoke
 from provisioning.ssh import connect
 from provisioning.under_way import Push, begin, publish
+
+if TYPE_CHECKING:
+    from provisioning.plan_file import BoundPlan
 
 
 @dataclass(frozen=True)
@@ -62,14 +65,23 @@ def push_release(
         running.detail = f"{release.short}, {len(release.files)} files"
     if agreed:
         agreed.check_release(settings, release.digest)
-    connection, said = wait_until_ready(settings, deadline, report, connector=connector, run_dir=run_dir)
-    with connection:
+    with ExitStack() as open_connections:
+        connection = open_connections.enter_context(
+            wait_for_login(settings.target, deadline, report, connector=connector)
+        )
         push = Push(settings, release, deadline, report, connection, agreed)
-        for text in said:
-            push.warn(text)
-        state, plan = push.look()
-        sent = 0
-        if not plan.nothing_to_do or state.holder:
+        seen = push.glance()
+        sent, plan = 0, seen[1] if seen else None
+        if seen is None or plan is None or not plan.nothing_to_do or seen[0].holder:
+            # A host that is to be changed must be able to take it; one that is as wanted has proved it.
+            connection, said = climb(
+                connection, settings, deadline, report, connector=connector, run_dir=run_dir
+            )
+            push = Push(
+                settings, release, deadline, report, open_connections.enter_context(connection), agreed
+            )
+            for text in said:
+                push.warn(text)
             with hold(
                 push.store,
                 deadline,
@@ -80,7 +92,7 @@ def push_release(
                 mask=mask,
             ) as held:
                 # Only what is seen under the lock counts.
-                state, plan = push.look()
+                state, plan = push.look(seen)
                 held.detail = ", ".join(map(str, plan.container_actions)) or "files only"
                 if plan.nothing_to_do:
                     held.result, held.detail = "nothing to do", ""

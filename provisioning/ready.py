@@ -108,6 +108,20 @@ def wait_until_ready(
     the rung that was not reached.
     """
     connection = wait_for_login(settings.target, deadline, report, connector=connector, sleep=sleep)
+    return climb(connection, settings, deadline, report, connector=connector, sleep=sleep, run_dir=run_dir)
+
+
+def climb(
+    connection: Connection,
+    settings: PushSettings,
+    deadline: Deadline,
+    report: Report,
+    *,
+    connector: Connector = connect,
+    sleep: Callable[[float], None] = time.sleep,
+    run_dir: str = "/run/cloud-init",
+) -> tuple[Connection, tuple[str, ...]]:
+    """The rungs above the login, as `wait_until_ready` has them. The connection that comes back may be another."""
     try:
         with step("ready", report) as running:
             return _climb(connection, settings, deadline, running, connector, sleep, run_dir)

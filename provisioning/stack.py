@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 
 from infra.outputs import OutputsError, StackOutputs
+from provisioning.checkpoint import read_checkpoint
 from provisioning.errors import StackError
 from provisioning.passphrase import read_passphrase
 from provisioning.service_secrets import ServiceSecrets
@@ -15,8 +19,27 @@ from provisioning.settings import Jump, PushSettings, Target
 _SECONDS = 60
 
 
-def read_outputs(project_root: Path, stack: str | None) -> StackOutputs:
-    """The outputs of a stack (None: the selected one). Raises StackError."""
+def read_outputs(
+    project_root: Path, stack: str | None, environment: Mapping[str, str] | None = None
+) -> StackOutputs:
+    """The outputs of a stack (None: the selected one). Raises StackError.
+
+    From the engine's own file where that is enough, else from the engine, which runs in `environment`
+    (None: this process's).
+    """
+    environment = os.environ if environment is None else environment
+    names = [item.name for item in fields(StackOutputs)]
+    values = read_checkpoint(project_root, stack, names, environment)
+    if values is not None:
+        try:
+            return StackOutputs.from_mapping(values)
+        except OutputsError:
+            # An update may be under way; the engine has the last word.
+            pass
+    return _ask_engine(project_root, stack, environment)
+
+
+def _ask_engine(project_root: Path, stack: str | None, environment: Mapping[str, str]) -> StackOutputs:
     argv = [
         "pulumi",
         "stack",
@@ -30,7 +53,13 @@ def read_outputs(project_root: Path, stack: str | None) -> StackOutputs:
     name = f"stack {stack}" if stack else "the selected stack"
     try:
         done = subprocess.run(
-            argv, cwd=project_root, capture_output=True, text=True, timeout=_SECONDS, check=False
+            argv,
+            cwd=project_root,
+            env=dict(environment),
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS,
+            check=False,
         )
     except FileNotFoundError as error:
         raise StackError("pulumi is not on PATH", hint="Run `. tools/env.sh` first.") from error

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from provisioning.compose import ENV_FILE, Project, environment_text
 from provisioning.deadline import Deadline
 from provisioning.disk import file_bytes
-from provisioning.events import Report, StepFinished, WarningGiven, step
+from provisioning.events import Report, StepFinished, StepStarted, WarningGiven, step
 from provisioning.host import Store, make_archive
-from provisioning.host_errors import DiskFull
+from provisioning.host_errors import CommandFailed, DiskFull
 from provisioning.manifest import manifest_of
 from provisioning.plan import HostState, Plan, make_plan
-from provisioning.plan_file import BoundPlan
 from provisioning.release import Release, ReleaseFile
 from provisioning.settings import PushSettings
 from provisioning.ssh import Connection
+
+if TYPE_CHECKING:
+    from provisioning.plan_file import BoundPlan
 
 
 @dataclass
@@ -52,18 +55,25 @@ class Push:
         self.ended = True
         return self.store.finish(entry, deadline, **more)
 
-    def look(self) -> tuple[HostState, Plan]:
-        """What is on the host, and what has to be done there."""
-        with step("look at the host", self.report) as running:
-            state = self.store.read_state(self.manifest, self.deadline)
-            plan = make_plan(self.release, state, (self.env_file,))
-            if self.agreed:
-                self.agreed.check_host(state, plan)
-            running.detail = (
-                "up to date"
-                if plan.nothing_to_do
-                else ", ".join(map(str, plan.container_actions)) or "files only"
-            )
+    def glance(self) -> tuple[HostState, Plan] | None:
+        """As `look`, for a host that may not be ready for it: then None."""
+        try:
+            return self.look()
+        except CommandFailed:
+            return None
+
+    def look(self, before: tuple[HostState, Plan] | None = None) -> tuple[HostState, Plan]:
+        """What is on the host, and what has to be done there. Told, unless it is the same as `before`."""
+        name, started = "look at the host", time.monotonic()
+        self.report(StepStarted(name))
+        state = self.store.read_state(self.manifest, self.deadline)
+        plan = make_plan(self.release, state, (self.env_file,))
+        if self.agreed:
+            self.agreed.check_host(state, plan)
+        if before is None or before[1] != plan:
+            touched = ", ".join(map(str, plan.container_actions)) or "files only"
+            found = "up to date" if plan.nothing_to_do else touched
+            self.report(StepFinished(name, time.monotonic() - started, found))
         return state, plan
 
 

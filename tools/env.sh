@@ -22,6 +22,11 @@ export ONEBOX_PYTHON="$ONEBOX_ROOT/.venv/bin/python"
 # The engine's helper processes import the same checkout as the program does.
 case ":${PYTHONPATH:-}:" in *":$ONEBOX_ROOT:"*) ;; *) export PYTHONPATH="$ONEBOX_ROOT${PYTHONPATH:+:$PYTHONPATH}" ;; esac
 
+# Without compiled Python kept somewhere, every start of `pulumi` and `onebox` compiles thousands of files anew, for
+# seconds. It is kept here and never beside the sources, which is what PYTHONDONTWRITEBYTECODE is set for.
+export PYTHONPYCACHEPREFIX="${PYTHONPYCACHEPREFIX:-$ONEBOX_ROOT/.onebox/pycache}"
+unset PYTHONDONTWRITEBYTECODE
+
 # State, credentials and plugins of the engine stay inside the checkout until you say otherwise.
 export PULUMI_HOME="${PULUMI_HOME:-$ONEBOX_ROOT/.onebox/pulumi}"
 export PULUMI_BACKEND_URL="${PULUMI_BACKEND_URL:-file://$ONEBOX_ROOT/.onebox/state}"

@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from types import TracebackType
-from typing import Self
-
-from rich.console import Console as RichConsole
-from rich.markup import escape
-from rich.status import Status
+from typing import TYPE_CHECKING, Self
 
 from provisioning.errors import ProvisioningError, UnhealthyRelease
 from provisioning.events import Event, StepFailed, StepFinished, StepProgress, StepStarted, WarningGiven
 from provisioning.host_errors import BuildFailed
+
+if TYPE_CHECKING:
+    from rich.console import Console as RichConsole
+    from rich.status import Status
 
 
 class Console:
     """Shows events on standard error; where that is no terminal, one plain line for each step that ended."""
 
     def __init__(self, *, verbose: bool = False) -> None:
-        self._rich = RichConsole(file=sys.stderr, highlight=False)
-        self._status = Status("", console=self._rich) if self._rich.is_terminal else None
+        self._rich: RichConsole | None = None
+        self._status: Status | None = None
         self._verbose = verbose
+        # A pipeline needs no colours, and is spared the time that it takes to load them.
+        if sys.stderr.isatty() or os.environ.get("FORCE_COLOR"):
+            from rich.console import Console as RichConsole
+            from rich.status import Status
+
+            self._rich = RichConsole(file=sys.stderr, highlight=False)
+            if self._rich.is_terminal:
+                self._status = Status("", console=self._rich)
 
     def __enter__(self) -> Self:
         return self
@@ -34,31 +43,41 @@ class Console:
 
     def show(self, event: Event) -> None:
         """Show one event."""
-        text = escape(str(event))
+        text = str(event)
         if isinstance(event, StepStarted):
             self._spin(text)
         elif isinstance(event, StepProgress):
             self._spin(text[:100])
             if self._verbose:
-                self._rich.print(f"  {text}", soft_wrap=True)
+                self._line("", "", f"  {text}")
         elif isinstance(event, StepFinished):
-            self._rich.print(f"[green]✓[/] {text}", soft_wrap=True)
+            self._line("green", "✓ ", text)
         elif isinstance(event, StepFailed):
-            self._rich.print(f"[red]✗[/] {text}", soft_wrap=True)
+            self._line("red", "✗ ", text)
         elif isinstance(event, WarningGiven):
-            self._rich.print(f"[yellow]![/] {text}", soft_wrap=True)
+            self._line("yellow", "! ", text)
 
     def fail(self, error: ProvisioningError) -> None:
         """Show an error: its sentence, the log lines it carries, and what to do next."""
         if isinstance(error, UnhealthyRelease | BuildFailed):
             source = error.service if isinstance(error, UnhealthyRelease) else "build"
             for line in error.log_tail:
-                self._rich.print(f"  {source} | {escape(line)}", soft_wrap=True)
-        self._rich.print(f"[red]error:[/] {escape(str(error))}", soft_wrap=True)
+                self._line("", "", f"  {source} | {line}")
+        self._line("red", "error: ", str(error))
         if error.hint:
-            self._rich.print(f"[dim]hint:[/] {escape(error.hint)}", soft_wrap=True)
+            self._line("dim", "hint: ", error.hint)
+
+    def _line(self, style: str, head: str, text: str) -> None:
+        if self._rich is None:
+            print(head + text, file=sys.stderr, flush=True)
+            return
+        from rich.text import Text
+
+        self._rich.print(Text.assemble((head, style), text), soft_wrap=True)
 
     def _spin(self, text: str) -> None:
         if self._status:
-            self._status.update(text)
+            from rich.markup import escape
+
+            self._status.update(escape(text))
             self._status.start()

@@ -26,10 +26,13 @@ def push(
         settings = replace(
             session.settings(stack), deadline_seconds=timeout + lock_wait, lock_wait_seconds=lock_wait
         )
-        from provisioning.plan_file import read_plan
         from provisioning.push import push_release
 
-        agreed = read_plan(plan) if plan else None
+        agreed = None
+        if plan:
+            from provisioning.plan_file import read_plan
+
+            agreed = read_plan(plan)
         result = push_release(settings, console.show, agreed=agreed)
     if as_json:
         session.print_json(asdict(result))

@@ -61,18 +61,23 @@ def compare(directory: str, entries: list[dict[str, Any]], own: Iterable[str] = 
     return sorted(wrong)
 
 
-def docker(*argv: str) -> str:
-    done = subprocess.run(["docker", *argv], capture_output=True, text=True)
-    if done.returncode != 0:
-        sys.exit(f"docker {argv[0]}: {done.stderr.strip()}")
-    return done.stdout
+def docker(*argv: str) -> subprocess.Popen[str]:
+    """Begins to ask Docker; `answer` waits for it."""
+    try:
+        return subprocess.Popen(["docker", *argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    except OSError as error:
+        sys.exit(f"docker {argv[0]}: {error.strerror}")
 
 
-def containers() -> Iterator[dict[str, Any]]:
-    ids = docker(
-        "ps", "--all", "--quiet", "--no-trunc", "--filter", "label=com.docker.compose.project=" + project
-    ).split()
-    for item in json.loads(docker("inspect", *ids)) if ids else []:
+def answer(asked: subprocess.Popen[str]) -> str:
+    said, complaint = asked.communicate()
+    if asked.returncode != 0:
+        sys.exit(f"docker: {complaint.strip()}")
+    return said
+
+
+def containers(inspected: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for item in inspected:
         labels, state = item["Config"].get("Labels") or {}, item["State"]
         if labels.get("com.docker.compose.oneoff") == "True":
             continue
@@ -91,10 +96,9 @@ def containers() -> Iterator[dict[str, Any]]:
         }
 
 
-def images() -> Iterator[tuple[str, str, int]]:
+def images(rows: list[str]) -> Iterator[tuple[str, str, int]]:
     """Name, id and size of each image that has a name."""
-    template = "{{.Repository}}:{{.Tag}} {{.ID}} {{.Size}}"
-    for row in docker("image", "ls", "--no-trunc", "--format", template).splitlines():
+    for row in rows:
         name, digest, *size = row.split()
         if "<none>" not in name:
             yield name, digest, in_bytes("".join(size))
@@ -197,6 +201,15 @@ def secret_problem(name: str, digest: str) -> str:
     return ""
 
 
+# Docker works on its answers while the files are read here.
+asked_for_images = docker(
+    "image", "ls", "--no-trunc", "--format", "{{.Repository}}:{{.Tag}} {{.ID}} {{.Size}}"
+)
+ids = answer(
+    docker("ps", "--all", "--quiet", "--no-trunc", "--filter", "label=com.docker.compose.project=" + project)
+).split()
+asked_for_containers = docker("inspect", *ids) if ids else None
+
 try:
     current = os.path.basename(os.readlink(os.path.join(root, "current")))
 except OSError:
@@ -239,12 +252,13 @@ if manifest:
         ):
             needed.append(entry["sha256"])
 
+inspected = json.loads(answer(asked_for_containers)) if asked_for_containers else []
 builds: dict[str, dict[str, str]] = {}
 for name in sorted(known, key=lambda item: os.stat(os.path.join(releases, item)).st_mtime):
     for service, part in known[name]["services"].items():
         if part["build"]:
             builds.setdefault(service, {})[part["build"]] = part["image"]
-sizes = {name: (digest, size) for name, digest, size in images()}
+sizes = {name: (digest, size) for name, digest, size in images(answer(asked_for_images).splitlines())}
 tags = {name: digest for name, (digest, _) in sizes.items()}
 for service, made in builds.items():
     builds[service] = {build: image for build, image in made.items() if image in tags}
@@ -262,7 +276,7 @@ print(
             "unfinished": unfinished(),
             "live": live,
             "needed": sorted(set(needed)),
-            "containers": list(containers()),
+            "containers": list(containers(inspected)),
             "images": tags,
             "image_bytes": {name: size for name, (_, size) in sizes.items()},
             "builds": builds,

@@ -14,6 +14,7 @@ import pytest
 import requests
 import yaml
 
+from provisioning.checkpoint import read_checkpoint
 from tests.e2e.conftest import STACK, changed, eventually
 
 if TYPE_CHECKING:
@@ -54,6 +55,15 @@ def test_up_with_nothing_to_do_touches_neither_files_nor_containers(rehearsal: C
     said = rehearsal.pulumi("up", "--expect-no-changes")
     assert "upload" not in said
     assert rehearsal.containers() == containers
+
+
+def test_what_onebox_reads_of_the_stack_without_the_engine_is_what_the_engine_says(
+    rehearsal: Checkout,
+) -> None:
+    said = rehearsal.outputs()
+    environment = {"PULUMI_BACKEND_URL": f"file://{rehearsal.root}/.onebox/state"}
+
+    assert read_checkpoint(rehearsal.root, STACK, list(said), environment) == said
 
 
 def test_onebox_push_with_nothing_to_do_uploads_nothing_and_touches_no_container(rehearsal: Checkout) -> None:

@@ -302,6 +302,24 @@ def test_every_step_is_reported_with_its_end(host: Any, events: Any) -> None:
     assert "build: #1 building web" in text
 
 
+def test_a_host_that_is_as_wanted_is_looked_at_once_and_asked_nothing_else(host: Any, events: Any) -> None:
+    host.push()
+
+    host.push(events)
+
+    told = [line.split(":")[0] for line in events.text().splitlines() if not line.endswith("…")]
+    assert told == ["read the release", "connect", "look at the host"]
+
+
+def test_the_look_under_the_lock_is_told_only_when_it_finds_something_else(host: Any, events: Any) -> None:
+    host.push()
+    (host.project / "ui" / "page.py").write_text("print('new')\n")
+
+    host.push(events)
+
+    assert events.text().count("look at the host: build+recreate web") == 1
+
+
 def test_nothing_of_an_upload_is_left_behind(host: Any) -> None:
     host.push()
 
