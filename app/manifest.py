@@ -11,7 +11,7 @@ import msgspec
 from app.errors import ArtifactsError
 
 MANIFEST = "manifest.json"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 VERSIONS = ("v1", "v2")
 
 
@@ -49,6 +49,8 @@ class ModelEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     algorithm: str
     params: dict[str, Any]
     metrics: dict[str, Estimate]
+    recall: dict[str, Estimate]
+    """class -> share of its held-out rows that were recognised."""
     canary: Canary
 
 
@@ -60,12 +62,31 @@ class FileEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class DataEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The data set, by content, and how it was split."""
+    """The data set, by name and content, and how it was split."""
 
+    source: str
+    label: str
     sha256: str
     rows: int
     training_rows: int
     held_out_rows: int
+
+
+class WindowLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How far a window of at least so many rows may be from the training rows, by feature and by class."""
+
+    rows: int
+    features: list[float]
+    classes: list[float]
+    joint: float
+
+
+class DriftLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Limits of the drift test and how they were made: `alpha` is the share of false alarms that was aimed at."""
+
+    alpha: float
+    replicates: int
+    windows: list[WindowLimits]
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -77,6 +98,9 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     models: dict[str, ModelEntry]
     reference: FileEntry
     data: DataEntry
+    agreement_rows: int
+    """Rows on which every model file was seen to answer as its forest does."""
+    drift: DriftLimits
     libraries: dict[str, str]
 
     @property
@@ -102,6 +126,12 @@ class Reference(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rows: int
     features: list[FeatureReference]
     class_prior: dict[str, float]
+    predicted_shares: dict[str, dict[str, float]]
+    """model version -> class -> share of the sample that the model puts there, by trees that have not seen the row."""
+    sample: list[list[float]]
+    """Training rows, all of them or a fixed choice."""
+    pairs: list[tuple[int, int]]
+    """Positions of the features whose connection the joint check watches."""
 
 
 class Catalogue(msgspec.Struct, frozen=True):
@@ -137,8 +167,9 @@ def read_catalogue(directory: Path) -> Catalogue:
         reference = msgspec.json.decode(content, type=Reference)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ArtifactsError(path, f"is not a training reference: {error}") from error
-    if [feature.name for feature in reference.features] != manifest.feature_names:
-        raise ArtifactsError(path, "names other features than the manifest")
+    why = _mismatch(manifest, reference)
+    if why:
+        raise ArtifactsError(path, why)
     return Catalogue(manifest, reference, sha256(manifest_bytes))
 
 
@@ -149,6 +180,27 @@ def _content(path: Path) -> bytes:
         raise ArtifactsError(path, f"is missing in {path.parent}") from None
     except OSError as error:
         raise ArtifactsError(path, f"cannot be read: {error.strerror}") from error
+
+
+def _mismatch(manifest: Manifest, reference: Reference) -> str | None:
+    features, classes = len(manifest.features), set(manifest.classes)
+    positions = range(features)
+    checks = {
+        "names other features than the manifest": (
+            [feature.name for feature in reference.features] != manifest.feature_names
+        ),
+        "names other classes than the manifest": any(
+            set(shares) != classes for shares in (reference.class_prior, *reference.predicted_shares.values())
+        ),
+        "does not say what each model predicts": set(reference.predicted_shares) != set(manifest.models),
+        "has no rows, or rows of another length": (
+            not reference.sample or any(len(row) != features for row in reference.sample)
+        ),
+        "pairs features that do not exist": any(
+            position not in positions for pair in reference.pairs for position in pair
+        ),
+    }
+    return next((why for why, wrong in checks.items() if wrong), None)
 
 
 def _defect(manifest: Manifest) -> str | None:
@@ -166,6 +218,12 @@ def _defect(manifest: Manifest) -> str | None:
         "names a file outside its own directory": any(Path(file).name != file for file in files),
         "has a feature whose accepted range is empty": any(
             feature.accept_min >= feature.accept_max for feature in manifest.features
+        ),
+        "has no drift limits, or limits for other features and classes": not manifest.drift.windows
+        or any(
+            (len(window.features), len(window.classes)) != (len(names), len(manifest.classes))
+            or min(*window.features, *window.classes, window.joint) <= 0
+            for window in manifest.drift.windows
         ),
     }
     return next((why for why, wrong in checks.items() if wrong), None)

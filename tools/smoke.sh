@@ -1,12 +1,18 @@
 #!/usr/bin/env bash
-# tools/smoke.sh STACK: one prediction from the API's public address, shown as it came.
+# tools/smoke.sh STACK: one prediction from the API's public address, for a row from the middle of the model's own ranges.
 set -euo pipefail
 . "$(dirname "$0")/steps.sh"
 cd "$onebox_root"
 . tools/env.sh
 
+ask() { curl --fail --silent --show-error --max-time 10 "$@"; }
+advice="look at: onebox status --stack $1, onebox logs flask-api --stack $1."
+
 url=$(pulumi stack output --stack "$1" api_url)
-answer=$(curl --fail --silent --show-error --max-time 10 -H 'Content-Type: application/json' \
-  --data '{"features": [5.1, 3.5, 1.4, 0.2]}' "$url/predict") ||
-  fail "$url/predict gave no prediction; look at: onebox status --stack $1, onebox logs flask-api --stack $1."
+row=$(ask "$url/config" | python -c '
+import json, sys
+middle = {item["name"]: (item["min"] + item["max"]) / 2 for item in json.load(sys.stdin)["features"]}
+print(json.dumps({"features": middle}))') || fail "$url/config does not say what the models take; $advice"
+answer=$(ask -H 'Content-Type: application/json' --data "$row" "$url/predict") ||
+  fail "$url/predict gave no prediction; $advice"
 printf '%s\n' "$answer"

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # From a fresh checkout to a served prediction on the stack `local`. The second call changes nothing.
+# ONEBOX_DATA and ONEBOX_LABEL: a table of your own to train on instead of Iris (see app/train_model.py).
 # ONEBOX_STACK names another rehearsal stack, ONEBOX_CLOUD_OPTIONS its cloud's ports and subnet, so that two can run.
 set -euo pipefail
 . "$(dirname "$0")/steps.sh"

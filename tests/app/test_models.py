@@ -162,7 +162,7 @@ def test_with_both_arms_off_the_service_answers_503_and_lives(
 
 
 def set_schema(manifest: dict[str, Any]) -> None:
-    manifest["schema_version"] = 2
+    manifest["schema_version"] = 1
 
 
 def drop_an_arm(manifest: dict[str, Any]) -> None:
@@ -189,10 +189,25 @@ def empty_a_range(manifest: dict[str, Any]) -> None:
     manifest["features"][0]["accept_min"] = manifest["features"][0]["accept_max"]
 
 
+def forget_the_limits(manifest: dict[str, Any]) -> None:
+    manifest["drift"]["windows"] = []
+
+
+def drop_a_limit(manifest: dict[str, Any]) -> None:
+    manifest["drift"]["windows"][0]["features"].pop()
+
+
+def allow_nothing(manifest: dict[str, Any]) -> None:
+    manifest["drift"]["windows"][-1]["joint"] = 0.0
+
+
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        (set_schema, "manifest.json has schema version 2"),
+        (forget_the_limits, "manifest.json has no drift limits"),
+        (drop_a_limit, "manifest.json has no drift limits, or limits for other features"),
+        (allow_nothing, "manifest.json has no drift limits"),
+        (set_schema, "manifest.json has schema version 1"),
         (drop_an_arm, "manifest.json must describe the models v1, v2"),
         (add_a_key, "manifest.json is not a manifest"),
         (leave_the_directory, "manifest.json names a file outside its own directory"),
@@ -209,6 +224,30 @@ def test_a_manifest_that_does_not_fit_turns_both_arms_off(
     assert models.catalogue is None
     assert set(models.refusals) == {"v1", "v2"}
     assert all(reason.startswith(why) for reason in models.refusals.values())
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"class_prior": {"a": 1.0}}, "reference.json names other classes"),
+        ({"predicted_shares": {}}, "reference.json does not say what each model predicts"),
+        ({"sample": [[1.0, 2.0]]}, "reference.json has no rows, or rows of another length"),
+        ({"pairs": [[0, 4]]}, "reference.json pairs features that do not exist"),
+    ],
+)
+def test_a_reference_that_does_not_fit_turns_both_arms_off(
+    change: dict[str, Any], why: str, artifacts: Path
+) -> None:
+    path = artifacts / "reference.json"
+    path.write_text(json.dumps(json.loads(path.read_bytes()) | change))
+
+    def accept(manifest: dict[str, Any]) -> None:
+        manifest["reference"]["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+
+    edit_manifest(artifacts, accept)
+    models = load_models(artifacts)
+    assert models.catalogue is None
+    assert (models.reason or "").startswith(why)
 
 
 @pytest.mark.parametrize("file", ["manifest.json", "reference.json"])

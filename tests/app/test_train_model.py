@@ -5,22 +5,24 @@ import json
 import stat
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pytest
 
 from app import train_model
 from app.decision import most_likely
-from app.evaluation import mean_interval, wilson_interval
-from app.train_model import TrainingError, iris, is_current, require_agreement, train, write
+from app.train_model import iris, is_current, train, write
+from app.training import assemble
+from app.training.errors import TrainingError
+from app.training.forests import DRAWN_ROWS, FORESTS, most_likely_of_rows, require_agreement
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.process
 
-FILES = {"manifest.json", "reference.json", "model_v1.onnx", "model_v2.onnx"}
+FILES = {"manifest.json", "model_card.md", "reference.json", "model_v1.onnx", "model_v2.onnx"}
 
 
 def test_the_script_makes_the_same_bytes_again(root: Path, trained: Path, tmp_path: Path) -> None:
@@ -47,6 +49,7 @@ def test_the_manifest_names_every_file_by_its_content(trained: Path) -> None:
         == manifest["data"]["rows"]
         == 150
     )
+    assert (manifest["data"]["source"], manifest["data"]["label"]) == ("iris", "species")
     assert set(manifest["libraries"]) == {"numpy", "onnx", "scikit-learn", "skl2onnx", "python"}
 
 
@@ -82,11 +85,37 @@ def test_a_model_that_answers_otherwise_than_its_forest_is_not_let_through(train
         require_agreement("v1", forest, (trained / "model_v1.onnx").read_bytes(), data.rows)
 
 
+def test_a_model_that_is_off_in_its_probabilities_is_not_let_through(trained: Path) -> None:
+    from sklearn.ensemble import RandomForestClassifier
+
+    data = iris()
+    forest = RandomForestClassifier(n_estimators=50, max_depth=5, random_state=9).fit(data.rows, data.labels)
+    same_label = np.flatnonzero(
+        forest.predict(data.rows)
+        == RandomForestClassifier(**FORESTS["v1"])
+        .fit(data.training_rows, data.training_labels)
+        .predict(data.rows)
+    )
+    with pytest.raises(TrainingError, match=r"is off by .* in a probability"):
+        require_agreement("v1", forest, (trained / "model_v1.onnx").read_bytes(), data.rows[same_label])
+
+
+def test_agreement_is_tried_on_every_row_and_on_100_000_drawn_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[int] = []
+    monkeypatch.setattr(assemble, "require_agreement", lambda _v, _f, _c, rows: tried.append(len(rows)))
+    _, manifest = train(iris())
+    assert tried == [150 + DRAWN_ROWS] * 2
+    assert DRAWN_ROWS == 100_000
+    assert manifest.agreement_rows == 100_150
+
+
 def test_nothing_is_written_when_a_model_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise TrainingError("no")
 
-    monkeypatch.setattr(train_model, "require_agreement", refuse)
+    monkeypatch.setattr(assemble, "require_agreement", refuse)
     assert train_model.main(["--out", str(tmp_path / "out")]) == 1
     assert not (tmp_path / "out").exists()
     with pytest.raises(TrainingError):
@@ -109,14 +138,11 @@ def test_a_tie_goes_to_the_first_class(chances: list[float], index: int) -> None
     assert most_likely(chances) == index
 
 
-def test_intervals_hold_their_figure_and_stay_in_bounds() -> None:
-    low, high = wilson_interval(8, 10)
-    assert (low, high) == (pytest.approx(0.4902, abs=1e-4), pytest.approx(0.9433, abs=1e-4))
-    assert wilson_interval(30, 30)[1] == 1.0
-    assert wilson_interval(0, 30)[0] == 0.0
-    low, high = mean_interval(np.arange(100.0), seed=1)
-    assert low < 49.5 < high
-    assert high - low == pytest.approx(4 * 28.9 / 10, rel=0.1)
+@pytest.mark.parametrize(
+    "chances", [[[0.04, 0.47999993, 0.47999996], [0.1, 0.2, 0.7]], [[0.5, 0.5], [0.4999991, 0.5000009]]]
+)
+def test_many_rows_are_decided_as_one_is(chances: list[list[float]]) -> None:
+    assert most_likely_of_rows(np.array(chances)).tolist() == [most_likely(row) for row in chances]
 
 
 def test_whole_artifacts_of_these_forests_are_current(trained: Path) -> None:
@@ -131,5 +157,7 @@ def test_artifacts_are_stale_when_missing_damaged_or_of_other_forests(
         (tmp_path / path.name).write_bytes(path.read_bytes())
     (tmp_path / "model_v2.onnx").write_bytes(b"cut")
     assert not is_current(tmp_path)
-    monkeypatch.setitem(train_model.FORESTS, "v1", {"n_estimators": 51, "max_depth": 5, "random_state": 1})
+    monkeypatch.setitem(
+        cast("dict[str, Any]", FORESTS), "v1", {"n_estimators": 51, "max_depth": 5, "random_state": 1}
+    )
     assert not is_current(trained)

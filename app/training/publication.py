@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from app.manifest import MANIFEST, Manifest
+from app.training.card import CARD
+from app.training.forests import params_for_people
 
 
 def write(files: Mapping[str, bytes], out: Path) -> None:
@@ -28,13 +30,11 @@ def write(files: Mapping[str, bytes], out: Path) -> None:
             raise
 
 
-def table(manifest: Manifest, box_rows: int, out: Path) -> str:
-    """A short table for people; `box_rows` is how many drawn rows the ONNX forms were tried on."""
+def table(manifest: Manifest, out: Path) -> str:
+    """A short table for people."""
     lines = [f"{'model':<7}{'params':<34}{'held-out accuracy (95 %)':<27}{'log loss (95 %)':<27}file"]
     for version, entry in manifest.models.items():
-        params = ", ".join(
-            f"{name}={value}" for name, value in entry.params.items() if name != "random_state"
-        )
+        params = params_for_people(entry.params)
         figures = [
             f"{figure.value:.3f} ({figure.low:.3f} to {figure.high:.3f})"
             for figure in (entry.metrics["accuracy"], entry.metrics["log_loss"])
@@ -44,7 +44,10 @@ def table(manifest: Manifest, box_rows: int, out: Path) -> str:
         )
     data = manifest.data
     lines.append(
-        f"{data.training_rows} training rows, {data.held_out_rows} held out; ONNX and forest agree on "
-        f"{data.rows} + {box_rows} rows; written to {out}"
+        f"{data.source}: {len(manifest.features)} features, {len(manifest.classes)} classes in '{data.label}', "
+        f"{data.training_rows} training rows, {data.held_out_rows} held out"
+    )
+    lines.append(
+        f"ONNX and forest give the same label on {manifest.agreement_rows:,} rows; written to {out}, see {CARD} there"
     )
     return "\n".join(lines)
