@@ -119,6 +119,14 @@ def _head(settings: PushSettings, verdict: str, reason: str, state: str | None) 
     }
 
 
+def check_place(path: Path) -> None:
+    """Refuse a place where no plan can be written, before the host is asked. Raises SettingsError."""
+    if path.is_dir():
+        raise SettingsError("out", f"the plan cannot be written to {path}: it is a directory")
+    if not path.parent.is_dir():
+        raise SettingsError("out", f"the plan cannot be written to {path}: {path.parent} is not a directory")
+
+
 def write_plan(document: Mapping[str, Any], path: Path) -> None:
     """Write a plan that only its owner can read, whole or not at all. Raises SettingsError."""
     beside = path.with_name(f".{path.name}.new")

@@ -42,8 +42,11 @@ def plan(
     """Show what a push would do. Changes nothing on the host."""
     try:
         with session.running(as_json) as console:
+            from provisioning.plan_file import check_place, write_plan
+
+            if out is not None:
+                check_place(out)
             settings = session.settings(stack)
-            from provisioning.plan_file import write_plan
             from provisioning.plan_text import plan_lines
             from provisioning.preview import preview_push
 

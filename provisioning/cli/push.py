@@ -23,16 +23,16 @@ def push(
 ) -> None:
     """Bring this tree's release onto the host. Does nothing where it already serves."""
     with session.running(as_json, verbose) as console:
-        settings = replace(
-            session.settings(stack), deadline_seconds=timeout + lock_wait, lock_wait_seconds=lock_wait
-        )
-        from provisioning.push import push_release
-
         agreed = None
         if plan:
             from provisioning.plan_file import read_plan
 
             agreed = read_plan(plan)
+        settings = replace(
+            session.settings(stack), deadline_seconds=timeout + lock_wait, lock_wait_seconds=lock_wait
+        )
+        from provisioning.push import push_release
+
         result = push_release(settings, console.show, agreed=agreed)
     if as_json:
         session.print_json(asdict(result))

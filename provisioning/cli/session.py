@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import Iterator, Mapping
@@ -28,9 +29,25 @@ EPILOG = (
     "is back; 4 another push holds the host; 130 interrupted."
 )
 
+_STACK_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_.-]+){0,2}")
+
+
+def _stack_name(name: str | None) -> str | None:
+    # An empty name, as from a variable that is not set, must not become the stack that happens to be selected.
+    if name is not None and not _STACK_NAME.fullmatch(name):
+        raise typer.BadParameter(f"{name!r} is not the name of a stack")
+    return name
+
+
 Stack = Annotated[
     str | None,
-    typer.Option("--stack", "-s", envvar="ONEBOX_STACK", help="Pulumi stack; without it the selected one."),
+    typer.Option(
+        "--stack",
+        "-s",
+        envvar="ONEBOX_STACK",
+        callback=_stack_name,
+        help="Pulumi stack; without it the selected one.",
+    ),
 ]
 LockWait = Annotated[
     int, typer.Option("--lock-wait", min=0, help="Seconds to wait for a host that somebody else holds.")

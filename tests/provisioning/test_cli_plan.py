@@ -146,3 +146,31 @@ def test_the_help_of_plan_names_its_own_exit_codes(run: Any) -> None:
     text = " ".join(run("plan", "--help").stdout.split())
 
     assert "0 nothing to do; 2 something to do; 1 no plan" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("push", "--plan", "no/such.json"), 2, "No such file"),
+        (("push", "--plan", "."), 2, "Is a directory"),
+        (("plan", "--out", "."), 1, "it is a directory"),
+        (("plan", "--out", "no/such/place.json"), 1, "no/such is not a directory"),
+        (("push", "--stack", ""), 2, "'' is not the name of a stack"),
+        (("plan", "--stack", ""), 1, "is not the name of a stack"),
+        (("push", "--stack", "../dev"), 2, "is not the name of a stack"),
+        (("push", "--stack", "dev; id"), 2, "is not the name of a stack"),
+        (("push", "--stack", "--yes"), 2, "is not the name of a stack"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_before_the_stack_is_asked(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, words: tuple[str, ...], code: int, said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(
+        "provisioning.cli.session.settings", lambda _stack: pytest.fail("the stack was asked")
+    )
+
+    result = CliRunner().invoke(cli.app, words)
+
+    assert result.exit_code == code
+    assert said in result.stderr
