@@ -103,6 +103,18 @@ class Store:
                 raise UploadFailed(self.root, "the disk of the host is full", hint=hint) from error
             raise
 
+    def put_live(self, variable: str, entry: Mapping[str, Any], deadline: Deadline, *, loaded: bool) -> None:
+        """Put the data of a variable before the service that reloads, or write down that it has read it."""
+        request = {
+            "root": self.root,
+            "note": self._note(f"{'confirm' if loaded else 'switch'} {variable}"),
+            "variable": variable,
+            "digest": entry["digest"],
+            "files": entry["files"],
+            "loaded": loaded,
+        }
+        self.ask("live.py", request, deadline)
+
     def finish(
         self, entry: Mapping[str, Any], deadline: Deadline, *, switch_to: str | None = None, keep: int = 0
     ) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 import time
 from collections.abc import Callable
@@ -26,6 +27,10 @@ from provisioning.ssh import Connection, connect
 
 AUTH_GRACE_SECONDS = 25.0
 """How long a refused key is tried again: sshd may be up before cloud-init has written the key."""
+DAEMON_GRACE_SECONDS = 20.0
+"""How long a host that has booted is given for what is just being restarted."""
+GROUP_GRACE_SECONDS = 5.0
+"""How long a user who may not use Docker is given: a new login shows a new group."""
 _FIRST_PAUSE = 0.4
 _LONGEST_PAUSE = 5.0
 _CHECK_SECONDS = 30.0
@@ -43,6 +48,8 @@ class Rung:
     hint: str = ""
     final: bool = False
     """Waiting does not help."""
+    patience: float = math.inf
+    """Seconds after which waiting no longer helps."""
     again: bool = False
     """A new login may help: groups are given at login."""
 
@@ -141,6 +148,7 @@ def _climb(
 ) -> tuple[Connection, tuple[str, ...]]:
     pause = _FIRST_PAUSE
     started = deadline.waited
+    since: dict[str, float] = {}
     while True:
         facts = _ask(connection, settings, deadline, run_dir)
         missing = next((rung for rung in rungs(facts, settings.min_free_bytes) if not rung.reached), None)
@@ -148,7 +156,8 @@ def _climb(
             running.detail = f"Docker {facts['docker']}, compose {facts['compose']}"
             return connection, tuple(facts["warnings"])
         waited = deadline.waited - started
-        if missing.final or deadline.left <= pause:
+        in_vain = waited - since.setdefault(missing.name, waited) >= missing.patience
+        if missing.final or in_vain or deadline.left <= pause:
             raise NotReady(missing.name, deadline.waited, missing.reason, hint=missing.hint)
         running.line(f"{missing.name}: {missing.reason} ({waited:.0f} s)")
         sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311 - jitter, not a secret
@@ -201,6 +210,7 @@ def rungs(facts: dict[str, Any], min_free_bytes: int) -> tuple[Rung, ...]:
             "this user may not use it" if denied else facts["daemon_error"] or "it does not answer",
             hint="Add the user to the group docker." if denied else "Look at `systemctl status docker`.",
             again=denied,
+            patience=(GROUP_GRACE_SECONDS if denied else DAEMON_GRACE_SECONDS) if booted else math.inf,
         ),
         Rung(
             "docker compose",

@@ -108,6 +108,7 @@ def parse_kept(answer: Mapping[str, Any]) -> Kept:
     for entry in answer["served"]:
         # A repair of the release that serves already is not a new beginning of it.
         if entry["release"] != before:
+            served.pop(entry["release"], None)
             served[entry["release"]] = (entry, before)
             before = entry["release"]
     found = []
@@ -129,7 +130,9 @@ def parse_kept(answer: Mapping[str, Any]) -> Kept:
                 images_missing=tuple(sorted(built - set(answer["images"]))),
             )
         )
-    found.sort(key=lambda item: (item.current, item.at), reverse=True)
+    # In the order in which they came to serve: the host's clock may have been set back in between.
+    order = {release: number for number, release in enumerate(served)}
+    found.sort(key=lambda item: (item.current, order.get(item.release, -1), item.at), reverse=True)
     return Kept(tuple(found), tuple(answer["past"]), manifests)
 
 

@@ -39,13 +39,13 @@ class Proof(Protocol):
 def switch_data(store: Store, service: str, manifest: Mapping[str, Any], deadline: Deadline) -> None:
     """Put the manifest's data before a service that reloads; nothing for any other service."""
     for variable, entry in _live_data(service, manifest):
-        store.ask("live.py", _request(store, variable, entry, loaded=False), deadline)
+        store.put_live(variable, entry, deadline, loaded=False)
 
 
 def confirm_data(store: Store, service: str, manifest: Mapping[str, Any], deadline: Deadline) -> None:
     """Write down on the host that the service has read the manifest's data."""
     for variable, entry in _live_data(service, manifest):
-        store.ask("live.py", _request(store, variable, entry, loaded=True), deadline)
+        store.put_live(variable, entry, deadline, loaded=True)
 
 
 def reload_service(
@@ -196,13 +196,3 @@ def _live_data(service: str, manifest: Mapping[str, Any]) -> list[tuple[str, Map
     part = manifest["services"].get(service)
     variables = part["data"] if part and part["reload"] else ()
     return [(variable, manifest["data"][variable]) for variable in variables]
-
-
-def _request(store: Store, variable: str, entry: Mapping[str, Any], *, loaded: bool) -> dict[str, Any]:
-    return {
-        "root": store.root,
-        "variable": variable,
-        "digest": entry["digest"],
-        "files": entry["files"],
-        "loaded": loaded,
-    }

@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 from provisioning.remote.journal import append, hold_steps
@@ -29,6 +30,22 @@ def now() -> str | None:
         return os.path.basename(os.readlink(link))
     except OSError:
         return None
+
+
+def place(name: str) -> str:
+    return os.path.join(releases, name)
+
+
+def ended_well() -> Iterator[dict[str, Any]]:
+    """The journal's lines of pushes and rollbacks that left their release serving, the newest last."""
+    with open(journal, encoding="utf-8", errors="replace") as file:
+        for line in file.read().splitlines():
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(entry, dict) and entry.get("result") == "ok" and entry.get("release"):
+                yield entry
 
 
 lock = hold_steps(root)
@@ -49,7 +66,11 @@ if request["keep"]:
                 known[name] = json.load(file)
         except (OSError, ValueError):
             pass
-    newest = sorted(known, key=lambda name: os.stat(os.path.join(releases, name)).st_mtime, reverse=True)
+    # By the order in which they came to serve: this host's clock may have been set back in between.
+    order = {entry["release"]: number for number, entry in enumerate(ended_well())}
+    newest = sorted(
+        known, key=lambda name: (order.get(name, -1), os.stat(place(name)).st_mtime), reverse=True
+    )
     pair = {now(), request["entry"].get("previous") or previous}
     kept = pair | set(newest[: request["keep"]])
     for name in os.listdir(releases):

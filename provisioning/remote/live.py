@@ -1,4 +1,5 @@
-"""Put data in force that a service reads anew on a signal. Input: {"root", "variable", "digest", "files", "loaded"}.
+"""Put data in force that a service reads anew on a signal. Input: {"root", "note", "variable", "digest", "files",
+"loaded"}.
 
 The service mounts <root>/live/<variable>, which stays the same directory for ever. In it, each entry is a link
 through `.current`, and `.current` is moved by one rename: who reads sees all of the old data or all of the
@@ -12,6 +13,8 @@ import json
 import os
 import shutil
 import sys
+
+from provisioning.remote.journal import Journal
 
 OWN = {".data", ".current", ".in-force"}
 request = json.load(sys.stdin)
@@ -96,10 +99,13 @@ def switch() -> None:
         shutil.rmtree(os.path.join(home, ".data", name), ignore_errors=True)
 
 
+journal = Journal(request["note"])
+journal.begin()
 if request["loaded"]:
     with open(marker + ".new", "w", encoding="utf-8") as file:
         file.write(digest)
     os.replace(marker + ".new", marker)
 else:
     switch()
+journal.end()
 print(json.dumps({}))

@@ -1,4 +1,4 @@
-"""Hold the host for one push: print "held" and wait until our input ends or stays silent for a minute.
+"""Hold the host for one push: print "held" and wait until our input ends or stays silent for half a minute.
 
 Arguments: our root, who we are as JSON. Status 75: somebody else holds it; printed is who. While it is
 held, a line of input is a sign of life when it is empty, else the outcome as JSON. The audit line is
@@ -20,7 +20,7 @@ from typing import Any
 
 from provisioning.remote.audit_log import append_audit
 
-SILENCE_SECONDS = 60
+SILENCE_SECONDS = 30
 root, holder = sys.argv[1], json.loads(sys.argv[2])
 holder["pid"] = os.getpid()
 path = os.path.join(root, "push.holder")
@@ -85,7 +85,7 @@ while select.select([0], [], [], SILENCE_SECONDS)[0]:
         if line.strip():
             outcome = json.loads(line)
 else:
-    outcome = {"result": "broken off", "detail": "its client was silent for a minute"}
+    outcome = {"result": "broken off", "detail": "its client was silent for half a minute"}
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 record()
 os.unlink(path)

@@ -18,7 +18,7 @@ import sys
 
 from provisioning.remote.journal import Journal
 
-SILENCE_SECONDS = 60
+SILENCE_SECONDS = 30
 final, part, wanted, size, mode, note = sys.argv[1:7]
 journal = Journal(json.loads(note) if note else None)
 digest = hashlib.sha256()

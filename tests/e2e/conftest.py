@@ -18,8 +18,13 @@ import pytest
 import requests
 
 ROOT = Path(__file__).resolve().parents[2]
-STACK = "e2e"
-CLOUD_OPTIONS = "--port 4578 --subnet 172.29.92.0/24 --registry-port 5578"
+# Two runs on one machine need a name and ports each.
+STACK = os.environ.get("ONEBOX_E2E_STACK", "e2e")
+CLOUD_OPTIONS = os.environ.get(
+    "ONEBOX_E2E_CLOUD_OPTIONS", "--port 4578 --subnet 172.29.92.0/24 --registry-port 5578"
+)
+# A checkout whose stack is up already: it is used as it is, and left up. For work on a single test.
+CHECKOUT = os.environ.get("ONEBOX_E2E_CHECKOUT")
 MINUTE = 60
 
 
@@ -160,6 +165,9 @@ def first_light(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Chec
     if lacks and not os.environ.get("CI"):
         pytest.skip(f"not on this machine: {', '.join(lacks)}")
     assert not lacks, f"CI skips nothing, and this machine lacks {', '.join(lacks)}"
+    if CHECKOUT:
+        yield Checkout(Path(CHECKOUT).resolve()), ""
+        return
     checkout = copy_checkout(tmp_path_factory.mktemp("checkout"))
     try:
         yield checkout, checkout.do("make", "up", timeout=20 * MINUTE)
@@ -171,3 +179,9 @@ def first_light(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Chec
 def rehearsal(first_light: tuple[Checkout, str]) -> Checkout:
     """The checkout whose stack is up."""
     return first_light[0]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The faults come when the stack is known to be well, and the test that destroys it comes last."""
+    last = {"faults": 1, "test_stack_life.py": 2}
+    items.sort(key=lambda item: max(last.get(part, 0) for part in item.path.parts))

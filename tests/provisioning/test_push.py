@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import time
 from typing import Any
 
 import pytest
@@ -255,6 +257,18 @@ def test_old_releases_and_images_are_pruned_but_never_the_last_two(host: Any) ->
 
     assert {path.name for path in (host.root / "releases").iterdir()} == set(releases[-2:])
     assert sum(name.startswith("onebox/web:") for name in host.state()["images"]) == 2
+
+
+def test_what_is_pruned_does_not_depend_on_the_hosts_clock(host: Any) -> None:
+    digests = []
+    for number in range(4):
+        (host.project / "ui" / "page.py").write_text(str(number))
+        digests.append(host.push(keep_releases=3).release)
+        # As if the clock had been a day ahead then, and were set back with every push.
+        future = time.time() + 86400 * (5 - number)
+        os.utime(host.root / "releases" / digests[-1], (future, future))
+
+    assert {path.name for path in (host.root / "releases").iterdir()} == set(digests[1:])
 
 
 def test_going_back_to_an_earlier_tree_needs_no_upload_and_no_build(host: Any) -> None:

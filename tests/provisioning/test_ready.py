@@ -11,7 +11,14 @@ import pytest
 from provisioning.deadline import Deadline
 from provisioning.errors import NotReady, ProvisioningError
 from provisioning.host_errors import AuthFailed, HostKeyMismatch, NoBanner, Unreachable
-from provisioning.ready import AUTH_GRACE_SECONDS, rungs, wait_for_login, wait_until_ready
+from provisioning.ready import (
+    AUTH_GRACE_SECONDS,
+    DAEMON_GRACE_SECONDS,
+    GROUP_GRACE_SECONDS,
+    rungs,
+    wait_for_login,
+    wait_until_ready,
+)
 
 REFUSED = Unreachable("h:22", "connection refused")
 SILENT = NoBanner("h:22", "it said nothing yet")
@@ -141,6 +148,37 @@ def test_a_user_who_may_not_use_docker_yet_logs_in_again() -> None:
     missing = next(item for item in rungs(facts, 0) if not item.reached)
 
     assert (missing.again, missing.reason) == (True, "this user may not use it")
+
+
+@pytest.mark.parametrize(
+    ("said", "limit", "reason"),
+    [
+        ("Cannot connect to the Docker daemon", DAEMON_GRACE_SECONDS, "Docker daemon: Cannot connect"),
+        ("permission denied while trying to connect", GROUP_GRACE_SECONDS, "this user may not use it"),
+    ],
+)
+def test_a_booted_host_without_a_daemon_for_us_is_not_waited_for_until_the_deadline(
+    clock: Clock, events: Any, said: str, limit: float, reason: str
+) -> None:
+    facts = json.dumps({**READY, "docker": "", "daemon_error": said})
+    answer = SimpleNamespace(stdout=facts)
+    connection = SimpleNamespace(active=True, run_script=lambda *_, **__: answer, close=lambda: None)
+    settings: Any = SimpleNamespace(
+        target=SimpleNamespace(address="h:22"), remote_root="/r", min_free_bytes=0
+    )
+
+    with pytest.raises(NotReady, match=reason):
+        wait_until_ready(
+            settings, Deadline(900, clock), events, connector=lambda _: connection, sleep=clock.sleep
+        )
+
+    assert limit <= clock.now < limit + 5
+
+
+def test_a_daemon_that_is_still_being_installed_is_waited_for() -> None:
+    facts = {**READY, "cloud_init": "absent", "docker": "", "daemon_error": "Cannot connect"}
+
+    assert next(item for item in rungs(facts, 0) if not item.reached).patience > 900
 
 
 def test_a_running_cloud_init_is_waited_for_on_the_host(host: Any, events: Any) -> None:

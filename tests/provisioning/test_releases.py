@@ -54,6 +54,13 @@ def test_releases_are_listed_from_the_current_one_back() -> None:
     assert [item.previous for item in kept.releases] == [False, True, False]
 
 
+def test_a_clock_that_was_set_back_does_not_change_the_order() -> None:
+    served = [_line(A, "08:00"), _line(B, "10:00"), _line(C, "09:00")]
+    kept = parse_kept(_answer(current=A, served=[*served, _line(A, "07:00", "rollback")]))
+
+    assert [item.release for item in kept.releases] == [A, C, B]
+
+
 def test_after_a_rollback_the_older_release_is_the_current_one_again() -> None:
     served = [*_answer()["served"], _line(A, "10:30", "rollback")]
     kept = parse_kept(_answer(current=A, previous=C, served=served))

@@ -220,6 +220,20 @@ def test_a_changed_rule_is_a_reload_and_touches_nothing_else(host: Any) -> None:
 
 
 @pytest.mark.process
+def test_a_switch_of_data_is_in_the_journal_before_and_after(host: Any) -> None:
+    host.push()
+    (host.project / "rules" / "alerts.yml").write_text("groups: [1]\n")
+
+    host.push()
+
+    text = (host.root / "journal.jsonl").read_text().splitlines()
+    begun = [json.loads(line) for line in text]
+    steps = [(entry.get("step"), entry.get("state")) for entry in begun if entry["push"] == begun[-1]["push"]]
+    names = ["upload", "publish", "switch ONEBOX_RULES_DIR", "reload rules", "confirm ONEBOX_RULES_DIR"]
+    assert steps[1:-1] == [(name, state) for name in names for state in ("begin", "end")]
+
+
+@pytest.mark.process
 def test_all_files_of_the_data_change_by_one_move_of_one_link(host: Any) -> None:
     (host.project / "rules" / "more").mkdir()
     (host.project / "rules" / "more" / "a.yml").write_text("1")
