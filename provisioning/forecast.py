@@ -92,7 +92,7 @@ def make_forecast(
     return Forecast(
         release=release.digest,
         current=state.current,
-        services=tuple(_service(action, state) for action in plan.actions),
+        services=tuple(service_forecast(action, state) for action in plan.actions),
         files=files,
         environment=_environment(before, release.environment, mask),
         split=_split(before if state.current_manifest else None, release.environment, compose_files),
@@ -105,7 +105,8 @@ def make_forecast(
     )
 
 
-def _service(action: ServiceAction, state: HostState) -> ServiceForecast:
+def service_forecast(action: ServiceAction, state: HostState) -> ServiceForecast:
+    """What an action means for those who use the service, from what this host's journal has measured."""
     name = action.service
     container = state.container(name)
     answers = container is not None and container.state == "running"
@@ -162,10 +163,10 @@ def _split(
 
 
 def _repairs(release: Release, plan: Plan, state: HostState) -> tuple[str, ...]:
-    if state.current_manifest is None:
-        return ()
-    found = [f"left over from a push that was broken off: {path}" for path in state.leftovers]
+    found = [f"left over from a push that was broken off, to be removed: {path}" for path in state.leftovers]
     found += [f"a push that was broken off at: {state.unfinished.get('step')}"] if state.unfinished else []
+    if state.current_manifest is None:
+        return tuple(found)
     found += [
         f"the file of a secret: {problem}" for problem in state.secret_problems.values() if state.present
     ]

@@ -11,9 +11,11 @@ from provisioning.compose import Project
 from provisioning.deadline import Deadline
 from provisioning.errors import HostMoved, ProvisioningError, ServiceFailure, UnhealthyRelease
 from provisioning.events import Report, WarningGiven, masked, silent, step
+from provisioning.forecast import ServiceForecast, service_forecast
 from provisioning.health import bring_up, check_services, log_tail, make_images
 from provisioning.host import Store
 from provisioning.host_errors import ConnectionLost, HostError
+from provisioning.kept_secrets import mask_on
 from provisioning.lock import hold
 from provisioning.manifest import data_digests_of, parts_of
 from provisioning.masking import Mask
@@ -36,6 +38,8 @@ class RollbackPlan:
     target: KeptRelease
     actions: tuple[ServiceAction, ...]
     differences: Differences | None
+    services: tuple[ServiceForecast, ...] = ()
+    """The actions with the seconds in which nobody answers."""
 
     def as_json(self) -> dict[str, Any]:
         """What a reader of `--json` gets."""
@@ -45,7 +49,15 @@ class RollbackPlan:
             "at": self.target.at,
             "who": self.target.who,
             "services": [
-                {"service": item.service, "action": str(item), "reason": item.reason} for item in self.actions
+                {
+                    "service": item.service,
+                    "action": str(item),
+                    "reason": item.reason,
+                    "text": str(told),
+                    "seconds_without_answer": told.seconds_without_answer,
+                    "measured": told.measured,
+                }
+                for item, told in zip(self.actions, self.services, strict=True)
             ],
             "differences": asdict(self.differences) if self.differences else None,
         }
@@ -82,11 +94,13 @@ def plan_rollback(
         manifest = kept.manifests[target.release]
         state = _look(store, manifest, deadline)
         serving = kept.manifests.get(state.current or "")
+        actions = _actions(manifest, state)
         return RollbackPlan(
             current=state.current,
             target=target,
-            actions=_actions(manifest, state),
+            actions=actions,
             differences=difference(serving, manifest) if serving else None,
+            services=tuple(service_forecast(action, state) for action in actions),
         )
 
 
@@ -225,12 +239,17 @@ def _undo(
     started: float,
 ) -> ProvisioningError:
     """Put back what served before, and return the error that tells about it."""
-    mask = Mask.of(settings.secrets.values.values())
+    failed = error.service if isinstance(error, ServiceFailure) else ""
+    tail: tuple[str, ...] = ()
+    try:
+        # The release that failed may have run with values that the stack's config no longer has.
+        mask = mask_on(store, settings.secrets, Deadline(20))
+        tail = tuple(map(mask.text, log_tail(store, project, failed))) if failed else ()
+    except ProvisioningError:
+        mask = Mask.of(settings.secrets.values.values())
     if isinstance(error, ServiceFailure):
         # What a service says about its own failure may hold what it was given.
         error = ServiceFailure(error.service, mask.text(error.reason))
-    failed = error.service if isinstance(error, ServiceFailure) else ""
-    tail = tuple(map(mask.text, log_tail(store, project, failed))) if failed else ()
     restored, outcome = None, "there is no release to go back to"
     if state.current_manifest is not None:
         restored = put_back(store, state.current_manifest, settings.wait_seconds, report)

@@ -135,4 +135,4 @@ def log_tail(store: Store, project: Project, service: str) -> tuple[str, ...]:
 
 def plain(line: str) -> str:
     """A line without what would move the cursor or the colours of the terminal that shows it."""
-    return "".join(character for character in _ESCAPES.sub("", line) if character.isprintable())
+    return "".join(char for char in _ESCAPES.sub("", line) if char.isprintable() or char == "\t")

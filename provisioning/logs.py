@@ -7,7 +7,9 @@ from collections.abc import Callable
 from provisioning.deadline import Deadline
 from provisioning.events import silent
 from provisioning.health import plain
+from provisioning.host import Store
 from provisioning.host_errors import CommandFailed
+from provisioning.kept_secrets import mask_on
 from provisioning.ready import Connector, wait_for_login
 from provisioning.remote import script
 from provisioning.settings import PushSettings
@@ -38,37 +40,56 @@ def logs_argv(project_name: str, service: str | None, *, follow: bool, tail: int
 def read_logs(
     settings: PushSettings,
     service: str | None,
-    write: Callable[[bytes], None],
+    show: Callable[[str], None],
     *,
     follow: bool = False,
     tail: int = 100,
     connector: Connector = connect,
 ) -> None:
-    """Hand the logs of one service, or of all, to `write` as they come; with `follow`, until interrupted."""
+    """Hand the logs of one service, or of all, to `show` line by line as they come; until interrupted with `follow`.
+
+    Values of secrets are hidden. Raises CommandFailed when the host keeps some that cannot be read.
+    """
     argv = logs_argv(settings.project_name, service, follow=follow, tail=tail)
-    with wait_for_login(settings.target, Deadline(_LOGIN_SECONDS), silent, connector=connector) as connection:
+    login = Deadline(_LOGIN_SECONDS)
+    with wait_for_login(settings.target, login, silent, connector=connector) as connection:
+        store = Store(connection, settings.remote_root, settings.project_name)
+        mask = mask_on(store, settings.secrets, login)
+        lines = WholeLines(lambda line: show(mask.known(line)))
         done = connection.run(
             ["python3", "-I", "-c", script("attended.py"), *argv],
             deadline=_FOLLOW_SECONDS if follow else _READ_SECONDS,
             step="docker compose logs",
             check=False,
-            on_output=write,
+            on_output=lines.feed,
             hold_input=True,
         )
+        lines.end()
     if done.status != 0:
         raise CommandFailed("docker compose logs", done.status, done.stderr)
 
 
-def whole_lines(show: Callable[[str, str], None]) -> Callable[[bytes], None]:
-    """A `write` for `read_logs` that hands on whole lines, each with the container that compose names before it."""
-    rest = b""
+class WholeLines:
+    """Cuts bytes that come in pieces into lines; one that is not whole yet waits, so that nothing in it is missed."""
 
-    def write(chunk: bytes) -> None:
-        nonlocal rest
-        *lines, rest = (rest + chunk).split(b"\n")
-        for raw in lines:
-            # Compose clears the line before it writes, even where it was told to use no such codes.
-            container, found, line = plain(raw.decode("utf-8", "replace")).partition("|")
-            show(*((container.strip(), line.removeprefix(" ")) if found else ("", container)))
+    def __init__(self, show: Callable[[str], None]) -> None:
+        self._show = show
+        self._rest = b""
 
-    return write
+    def feed(self, chunk: bytes) -> None:
+        """The next piece."""
+        *lines, self._rest = (self._rest + chunk).split(b"\n")
+        for line in lines:
+            self._show(line.decode("utf-8", "replace"))
+
+    def end(self) -> None:
+        """Nothing more comes."""
+        if self._rest:
+            self.feed(b"\n")
+
+
+def of_container(line: str) -> tuple[str, str]:
+    """Pure: the container that compose names before a line (empty for none), and what it said."""
+    # Compose clears the line before it writes, even where it was told to use no such codes.
+    container, found, said = plain(line).partition("|")
+    return (container.strip(), said.removeprefix(" ")) if found else ("", container)

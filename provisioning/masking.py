@@ -47,12 +47,17 @@ class Mask:
         """The value of a setting as it can be shown."""
         return MASK if looks_secret(name) else self.text(value)
 
-    def text(self, line: str) -> str:
-        """One line of text as it can be shown."""
+    def known(self, line: str) -> str:
+        """One line without the known values, and otherwise as it is."""
         for value in self.values:
             # A short value stands in many words; only where it stands alone does it tell anything.
             pattern = re.escape(value) if len(value) > 3 else rf"(?<!\w){re.escape(value)}(?!\w)"
             line = re.sub(pattern, MASK, line)
+        return line
+
+    def text(self, line: str) -> str:
+        """One line of text as it can be shown."""
+        line = self.known(line)
         whole = _ASSIGNMENT.match(line)
         if whole and looks_secret(whole["name"]) and not _PLAIN_REFERENCE.fullmatch(whole["value"]):
             quote = whole["quote"]

@@ -142,6 +142,15 @@ class Plan:
         return tuple(action for action in self.actions if action.container is not ContainerWork.NOTHING)
 
     @property
+    def summary(self) -> str:
+        """All of it in a few words."""
+        if self.nothing_to_do:
+            return "up to date"
+        if self.container_actions:
+            return ", ".join(map(str, self.container_actions))
+        return "files only" if self.uploads or self.publish or self.switch else "clean up only"
+
+    @property
     def nothing_to_do(self) -> bool:
         """Whether the host already is as wanted."""
         return not (self.container_actions or self.uploads or self.publish or self.switch or self.clean)

@@ -25,6 +25,7 @@ def short_lines(forecast: Forecast) -> list[str]:
     lines += [f"{', '.join(kept)}: nothing"] if kept else []
     lines += [_split(forecast)] if forecast.split_changed else []
     lines += [_files(forecast)] if forecast.files else []
+    lines += [f"repair: {line}" for line in forecast.repairs]
     return [plain(line) for line in (*lines, *_room(forecast))]
 
 

@@ -93,7 +93,7 @@ def push_release(
             ) as held:
                 # Only what is seen under the lock counts.
                 state, plan = push.look(seen)
-                held.detail = ", ".join(map(str, plan.container_actions)) or "files only"
+                held.detail = plan.summary
                 if plan.nothing_to_do:
                     held.result, held.detail = "nothing to do", ""
                 else:

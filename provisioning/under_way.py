@@ -71,9 +71,7 @@ class Push:
         if self.agreed:
             self.agreed.check_host(state, plan)
         if before is None or before[1] != plan:
-            touched = ", ".join(map(str, plan.container_actions)) or "files only"
-            found = "up to date" if plan.nothing_to_do else touched
-            self.report(StepFinished(name, time.monotonic() - started, found))
+            self.report(StepFinished(name, time.monotonic() - started, plan.summary))
         return state, plan
 
 

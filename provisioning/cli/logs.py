@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Annotated
 
 import typer
@@ -19,16 +20,20 @@ def logs(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until interrupted.")] = False,
     tail: Annotated[int, typer.Option(min=0, help="Lines of the past.")] = 100,
 ) -> None:
-    """Show the logs of the services."""
+    """Show the logs of the services, without the values of their secrets."""
     with session.running(as_json):
         if service is not None and service.startswith("-"):
             raise typer.BadParameter(f"{service!r} is not a service")
         settings = session.settings(stack)
-        from provisioning.logs import read_logs, whole_lines
+        from provisioning.health import plain
+        from provisioning.logs import of_container, read_logs
 
-        write = whole_lines(_print_line) if as_json else session.write_bytes
-        read_logs(settings, service, write, follow=follow, tail=tail)
+        def show(line: str) -> None:
+            if as_json:
+                container, said = of_container(line)
+                typer.echo(json.dumps({"container": container, "line": said}))
+            else:
+                # What a service colours is for a terminal; a file or another program gets the text alone.
+                typer.echo(line if sys.stdout.isatty() else plain(line))
 
-
-def _print_line(container: str, line: str) -> None:
-    typer.echo(json.dumps({"container": container, "line": line}))
+        read_logs(settings, service, show, follow=follow, tail=tail)

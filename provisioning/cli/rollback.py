@@ -85,11 +85,10 @@ def plan_text(plan: RollbackPlan) -> str:
         f"from {(plan.current or 'nothing')[:12]} back to {target.release[:12]}, "
         f"which came {ago(target.age_seconds)} ago{by}"
     ]
-    for action in plan.actions:
-        what = (
-            str(action.container) if action.image == "keep" else f"{action.image} image, {action.container}"
-        )
-        lines.append(f"  {action.service:<16} {what}{f' ({action.reason})' if action.reason else ''}")
+    for action, told in zip(plan.actions, plan.services, strict=True):
+        image = "" if action.image == "keep" else f"{action.image} image, "
+        reason = f"  ({action.reason})" if action.reason else ""
+        lines.append(f"  {action.service:<16} {image}{told}{reason}")
     if plan.differences is not None:
         lines.append(f"  what differs: {plan.differences}")
     return "\n".join(lines)

@@ -84,6 +84,9 @@ def containers(inspected: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         health = state.get("Health") or {}
         log = health.get("Log") or [{}]
         exited = "" if state["Status"] == "running" else f"status {state.get('ExitCode')}"
+        if exited and state.get("Error"):
+            # Docker could not start it, so it has no log of its own that says why.
+            exited += ": " + state["Error"]
         yield {
             "id": item["Id"],
             "service": labels.get("com.docker.compose.service", ""),

@@ -107,6 +107,8 @@ def compose(words):
             state["containers"][service].update(state="exited", health="unhealthy")
     elif command == "logs":
         print("\n".join(f"line {number} of {services[0]}" for number in range(80)))
+        if (home / "said").exists():
+            sys.stdout.write((home / "said").read_text())
     elif command == "exec":
         signal(services[0], [word for word in words[1:] if word != "--no-TTY"])
     elif command == "down":

@@ -22,7 +22,7 @@ from provisioning.cli.words import ago, size
 from provisioning.doctor import Check, Condition, Diagnosis
 from provisioning.errors import StackError
 from provisioning.lock import LockState
-from provisioning.logs import whole_lines
+from provisioning.logs import WholeLines, of_container
 from provisioning.overview import ContainerUse, Overview
 from provisioning.remote import script
 
@@ -107,7 +107,8 @@ def test_a_rollback_that_nobody_can_confirm_shows_its_plan_and_changes_nothing(h
 
     assert result.exit_code == 2
     assert f"back to {first[:12]}" in result.stderr
-    assert "web              recreate (it changed)" in result.stderr
+    assert "web              recreate, about " in result.stderr
+    assert " s without answer  (it changed)" in result.stderr
     assert "what differs: web; 1 file" in result.stderr
     assert "nobody is here to say yes; nothing was changed" in result.stderr
     assert host.calls() == []
@@ -309,7 +310,7 @@ def test_logs_as_json_are_one_object_for_each_line(host: Any, run: Any) -> None:
 
 def test_a_line_that_comes_in_pieces_is_whole_and_without_what_moves_the_cursor() -> None:
     seen: list[tuple[str, str]] = []
-    write = whole_lines(lambda container, line: seen.append((container, line)))
+    lines = WholeLines(lambda line: seen.append(of_container(line)))
 
     for chunk in (
         b"\x1b[2Kapi-1  | on",
@@ -317,9 +318,19 @@ def test_a_line_that_comes_in_pieces_is_whole_and_without_what_moves_the_cursor(
         b"\xff\nno container\n",
         b"rest",
     ):
-        write(chunk)
+        lines.feed(chunk)
 
     assert seen == [("api-1", "one two | three"), ("api-1", "\ufffd"), ("", "no container")]
+    lines.end()
+    assert seen[-1] == ("", "rest")
+
+
+@pytest.mark.process
+def test_logs_that_go_into_a_file_hold_no_codes_of_a_terminal(host: Any, run: Any) -> None:
+    host.push()
+    (host.docker / "said").write_text("\x1b[2Kapi-1  | \x1b[31mred\x1b[0m\tand tabbed\n")
+
+    assert run("logs", "api").stdout.endswith("line 79 of api\napi-1  | red\tand tabbed\n")
 
 
 CHILD = """

@@ -159,3 +159,18 @@ def test_bytes_are_told_in_units(count: int, shown: str) -> None:
 
 def test_a_line_cannot_move_the_cursor_of_the_terminal_that_shows_it() -> None:
     assert plain("a\x1b[2Jb\tc\r") == "a�[2Jb\tc�"
+
+
+@pytest.mark.parametrize("pushed", [True, False])
+def test_what_a_push_would_only_clean_up_is_named(release: Release, pushed: bool) -> None:
+    state = as_pushed(release, leftovers=("incoming/a.part-1",))
+    if not pushed:
+        state = replace(state, current_manifest=None)
+    plan = make_plan(release, state)
+
+    forecast = forecast_of(release, state)
+
+    line = "repair: left over from a push that was broken off, to be removed: incoming/a.part-1"
+    assert (forecast.nothing_to_do, plan.summary) == (False, "clean up only")
+    assert line in plan_lines(forecast)
+    assert line in short_lines(forecast)
