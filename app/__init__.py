@@ -26,7 +26,7 @@ def create_app(
 ) -> Flask:
     """The WSGI application for these settings, with both models loaded or refused by name.
 
-    registry: where the counters live; a new one if not given, so that two apps never share a total.
+    registry: collectors that GET /metrics shows beside the service's own.
     draw: gives a number in [0, 1) for every request; random if not given.
     """
     from app.factory import build

@@ -21,13 +21,18 @@ class _DuplicateKeyError(Exception):
         self.key = key
 
 
-def explain(body: bytes, names: Sequence[str]) -> InvalidRequestError | None:
+def explain(body: bytes, names: Sequence[str], max_rows: int) -> InvalidRequestError | None:
     """The first thing wrong with the body, from encoding down to single values; None if all is well.
 
     Ranges are not looked at here.
     """
     try:
-        _values(_features(_parsed(body)), names)
+        document = _parsed(body)
+        _keys(document)
+        if "features" in document:
+            _row(document["features"], names, "")
+        else:
+            _batch(document["instances"], names, max_rows)
     except InvalidRequestError as wrong:
         return wrong
     return None
@@ -72,45 +77,67 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return result
 
 
-def _features(document: Any) -> Any:
+def _keys(document: Any) -> None:
     if not isinstance(document, dict):
         raise InvalidRequestError(
             422, "wrong_shape", f'the body must be an object with the key "features", not {_kind(document)}'
         )
     for key in document:
-        if key != "features":
-            _unknown(key, ["features"], "key")
-    if "features" not in document:
-        raise InvalidRequestError(422, "missing_field", 'the key "features" is missing', field="features")
-    return document["features"]
+        if key not in ("features", "instances"):
+            _unknown(key, ["features", "instances"], "key", "")
+    if not document:
+        raise InvalidRequestError(
+            422, "missing_field", 'the key "features" is missing, and so is "instances"', field="features"
+        )
+    if len(document) > 1:
+        raise InvalidRequestError(
+            422, "wrong_shape", 'give either "features" or "instances", not both', field="instances"
+        )
 
 
-def _values(features: Any, names: Sequence[str]) -> None:
+def _batch(instances: Any, names: Sequence[str], max_rows: int) -> None:
+    if not isinstance(instances, list):
+        raise InvalidRequestError(
+            422, "wrong_type", f"instances must be a list of rows, not {_kind(instances)}", field="instances"
+        )
+    if not 0 < len(instances) <= max_rows:
+        raise InvalidRequestError(
+            422,
+            "wrong_count",
+            f"instances must be from 1 to {max_rows} rows, not {len(instances)}",
+            field="instances",
+        )
+    for number, row in enumerate(instances):
+        _row(row, names, f"instances[{number}]")
+
+
+def _row(features: Any, names: Sequence[str], where: str) -> None:
+    prefix = f"{where}." if where else ""
+    itself = where or "features"
     if isinstance(features, dict):
         for key in features:
             if key not in names:
-                _unknown(key, names, "feature")
+                _unknown(key, names, "feature", prefix)
         for name in names:
             if name not in features:
-                raise InvalidRequestError(422, "missing_field", f"{name} is missing", field=name)
-            _number(name, features[name])
+                raise InvalidRequestError(
+                    422, "missing_field", f"{prefix}{name} is missing", field=prefix + name
+                )
+            _number(prefix + name, features[name])
     elif isinstance(features, list):
         # Single values first: [[5.1, 3.5, 1.4, 0.2]] is a nested list rather than a list of the wrong length.
         for name, value in zip(names, features, strict=False):
-            _number(name, value)
+            _number(prefix + name, value)
         if len(features) != len(names):
             raise InvalidRequestError(
                 422,
                 "wrong_count",
-                f"features must be {len(names)} numbers, not {len(features)}",
-                field="features",
+                f"{itself} must be {len(names)} numbers, not {len(features)}",
+                field=itself,
             )
     else:
         raise InvalidRequestError(
-            422,
-            "wrong_type",
-            f"features must be a list or an object, not {_kind(features)}",
-            field="features",
+            422, "wrong_type", f"{itself} must be a list or an object, not {_kind(features)}", field=itself
         )
 
 
@@ -123,11 +150,13 @@ def _number(name: str, value: Any) -> None:
         raise InvalidRequestError(422, "not_finite", f"{name} must be a finite number", field=name)
 
 
-def _unknown(key: str, known: Sequence[str], word: str) -> NoReturn:
+def _unknown(key: str, known: Sequence[str], word: str, prefix: str) -> NoReturn:
     shown = _shown(key)
     near = difflib.get_close_matches(shown, known, n=1)
     meant = f"; did you mean '{near[0]}'?" if near else ""
-    raise InvalidRequestError(422, "unknown_field", f"there is no {word} '{shown}'{meant}", field=shown)
+    raise InvalidRequestError(
+        422, "unknown_field", f"there is no {word} '{shown}'{meant}", field=prefix + shown
+    )
 
 
 def _kind(value: Any) -> str:

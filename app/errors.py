@@ -34,6 +34,9 @@ Reason = Literal[
     "wrong_type",
     "not_finite",
     "out_of_range",
+    "bad_header",
+    "unauthorized",
+    "rate_limited",
 ]
 
 

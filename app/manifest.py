@@ -139,6 +139,8 @@ class Catalogue(msgspec.Struct, frozen=True):
 
     manifest: Manifest
     reference: Reference
+    sha256: str
+    """Hash of manifest.json, which holds the hashes of all the rest: the name of this set of models."""
 
 
 def sha256(content: bytes) -> str:
@@ -149,8 +151,9 @@ def sha256(content: bytes) -> str:
 def read_catalogue(directory: Path) -> Catalogue:
     """Manifest and reference of a models directory; raises ArtifactsError naming the file that cannot be used."""
     path = directory / MANIFEST
+    manifest_bytes = _content(path)
     try:
-        manifest = msgspec.json.decode(_content(path), type=Manifest)
+        manifest = msgspec.json.decode(manifest_bytes, type=Manifest)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ArtifactsError(path, f"is not a manifest: {error}") from error
     why = _defect(manifest)
@@ -167,7 +170,7 @@ def read_catalogue(directory: Path) -> Catalogue:
     why = _mismatch(manifest, reference)
     if why:
         raise ArtifactsError(path, why)
-    return Catalogue(manifest, reference)
+    return Catalogue(manifest, reference, sha256(manifest_bytes))
 
 
 def _content(path: Path) -> bytes:

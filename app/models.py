@@ -25,11 +25,19 @@ PROBABILITIES = 1
 """Position of the probabilities among a model's outputs; 0 is the label."""
 
 
-class Model(Protocol):
-    """What scores a row: an Arm, or a test's stand-in."""
+Scored = tuple[int, list[float]]
+"""Class index and the probability of each class, in the manifest's order."""
 
-    def score(self, row: Sequence[float]) -> tuple[int, list[float]]:
-        """Class index and the probability of each class; raises ModelFailedError."""
+
+class Model(Protocol):
+    """What scores rows: an Arm, or a test's stand-in."""
+
+    def score(self, row: Sequence[float]) -> Scored:
+        """The answer to one row; raises ModelFailedError."""
+        ...
+
+    def score_rows(self, rows: Sequence[Sequence[float]]) -> list[Scored]:
+        """The answers to many rows, each the same as alone; raises ModelFailedError when one of them has none."""
         ...
 
     def check(self) -> None:
@@ -47,20 +55,25 @@ class Arm:
         self._outputs = [session.get_outputs()[PROBABILITIES].name]
         self._canary = canary
 
-    def score(self, row: Sequence[float]) -> tuple[int, list[float]]:
-        """Class index and the probability of each class, in the manifest's order; raises ModelFailedError."""
+    def score(self, row: Sequence[float]) -> Scored:
+        """The answer to one row; raises ModelFailedError."""
+        return self.score_rows([row])[0]
+
+    def score_rows(self, rows: Sequence[Sequence[float]]) -> list[Scored]:
+        """The answers to many rows, each the same as alone; raises ModelFailedError when one of them has none."""
         try:
-            (probabilities,) = self._run(self._outputs, {self._input: np.array([row], dtype=np.float32)})
+            (probabilities,) = self._run(self._outputs, {self._input: np.array(rows, dtype=np.float32)})
         except Exception as error:
             raise ModelFailedError(self.version, str(error)) from error
-        votes: list[float] = probabilities[0].tolist()
+        return [self._scored(votes) for votes in probabilities.tolist()]
+
+    def _scored(self, votes: list[float]) -> Scored:
         total = sum(votes)
         # A comparison with NaN is false, so this refuses it too.
         if not 0.99 < total < 1.01:
             raise ModelFailedError(self.version, f"the model answered with probabilities {votes}")
         # Sums in float32 give 0.9999993 where every tree agrees.
-        chances = [round(vote / total, DIGITS) for vote in votes]
-        return most_likely(votes), chances
+        return most_likely(votes), [round(vote / total, DIGITS) for vote in votes]
 
     def check(self) -> None:
         """Score the canary row; raises ModelFailedError when the answer is not the one recorded in training."""

@@ -1,34 +1,41 @@
-"""POST /predict from body to body: validate, choose an arm, score, count. Knows nothing of Flask or of WSGI."""
+"""POST /predict from body to body: validate, choose an arm, score, count. Knows nothing of Flask or of a server."""
 
 from __future__ import annotations
 
 import logging
-import secrets
+import os
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from app.asked import NOBODY, Asked
+from app.assignment import place
 from app.envelope import JSON
 from app.errors import InvalidRequestError, ModelFailedError, NoModelError, PredictionFailedError
+from app.manifest import VERSIONS
+from app.prediction_ring import FAILED, WHYS
 from app.problems import CONTENT_TYPE as PROBLEM
 from app.problems import problem
-from app.schemas import Prediction
+from app.routing import FORCED, SPLIT, STICKY, Choice, Split
+from app.schemas import Prediction, Predictions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
-    from app.decode import RowDecoder
+    from app.decode import Row
+    from app.live_split import LiveSplit
     from app.metrics import Metrics
-    from app.models import Model
-    from app.routing import Split
+    from app.models import Model, Scored
+    from app.serving import Serving
 
 log = logging.getLogger("app")
+_ARMS = {version: index for index, version in enumerate(VERSIONS)}
+_WHYS = {why: index for index, why in enumerate(WHYS)}
+_IDS_AT_ONCE = 256
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What goes back to the client."""
 
     status: int
@@ -36,74 +43,181 @@ class Answer:
     content_type: str = JSON
 
 
+class Job(NamedTuple):
+    """A valid request and the arm that will answer it."""
+
+    rows: list[Row]
+    batch: bool
+    serving: Serving
+    arm: Model
+    choice: Choice
+    synthetic: bool
+    start: float
+
+
 class PredictService:
-    """Answers predictions. One object per worker, shared by whatever front takes the requests."""
+    """Answers predictions. One object per worker, shared by whatever front takes the requests.
+
+    A front that has several requests at hand takes `prepare` for each and `finish` for all of them: the models then
+    score them together, which costs little more than one of them alone.
+    """
 
     def __init__(
-        self,
-        *,
-        decoder: RowDecoder | None,
-        classes: Sequence[str],
-        split: Split,
-        arms: Mapping[str, Model],
-        metrics: Metrics,
-        keep_row: Callable[[Sequence[float]], None],
-        draw: Callable[[], float],
-        no_model: str,
+        self, *, serving: Serving, live: LiveSplit, metrics: Metrics, draw: Callable[[], float]
     ) -> None:
-        """decoder: None when there is no manifest, so that nothing can be answered.
-
-        keep_row: takes every answered row, for drift. draw: a number in [0, 1) for every request.
-        no_model: what a client is told when no arm may answer.
-        """
-        self._decoder = decoder
-        self._classes = list(classes)
-        self._split = split
-        self._arms = arms
+        """draw: a number in [0, 1) for every request."""
+        self._live = live
         self._metrics = metrics
-        self._keep_row = keep_row
         self._draw = draw
-        self._no_model = no_model
         self._encode = msgspec.json.Encoder().encode
+        self._ids = b""
+        self._next_id = 0
+        self.use(serving)
 
-    def answer(self, body: bytes) -> Answer:
+    def use(self, serving: Serving) -> None:
+        """Serve with this from the next request on; what was prepared before is finished with what it was given."""
+        self.serving = serving
+        self._follow_split()
+
+    @property
+    def split(self) -> Split:
+        """The split in force, with the arms that are up."""
+        if self._live.generation != self._generation:
+            self._follow_split()
+        return self._split
+
+    def answer(self, body: bytes, ask: Asked = NOBODY) -> Answer:
         """The answer to one request body of type application/json. Counts it; never raises ApiError."""
+        prepared = self.prepare(body, ask)
+        return prepared if isinstance(prepared, Answer) else self.finish([prepared])[0]
+
+    def prepare(self, body: bytes, ask: Asked = NOBODY) -> Job | Answer:
+        """What there is to score for this request body, or the answer where there is nothing. Never raises ApiError."""
         start = time.perf_counter()
-        version: str | None = None
+        serving = self.serving
         try:
-            if self._decoder is None:
-                raise NoModelError(self._no_model)
-            row = self._decoder.row(body)
-            choice = self._split.choose(self._draw())
-            if choice is None:
-                raise NoModelError(self._no_model)
-            version = choice.version
-            index, chances = self._arms[version].score(row)
+            rows, batch = serving.rows(body)
+            choice = self._choose(ask)
         except InvalidRequestError as error:
             return self.refuse(error)
-        except PredictionFailedError as error:
-            self._metrics.failed(version, time.perf_counter() - start)
-            return self._failure(error)
-        answer = Prediction(
-            prediction=index,
-            class_name=self._classes[index],
-            probabilities=dict(zip(self._classes, chances, strict=True)),
-            model_version=version,
-            prediction_id=secrets.token_hex(16),
-            reason=choice.reason,
-        )
-        encoded = self._encode(answer)
-        self._keep_row(row)
-        self._metrics.answered(version, index, time.perf_counter() - start)
-        return Answer(200, encoded)
+        except NoModelError as error:
+            self._metrics.failed(None, 1, time.perf_counter() - start)
+            return _failure(error)
+        return Job(rows, batch, serving, serving.models.arms[choice.version], choice, ask.synthetic, start)
+
+    def finish(self, jobs: Sequence[Job]) -> list[Answer]:
+        """The answers to these jobs, in their order; jobs for the same arm are scored together."""
+        if len(jobs) == 1:
+            return [self._finish_alone(jobs[0])]
+        groups: dict[int, list[int]] = {}
+        for number, job in enumerate(jobs):
+            groups.setdefault(id(job.arm), []).append(number)
+        answers: dict[int, Answer] = {}
+        for numbers in groups.values():
+            together = [row for number in numbers for row in jobs[number].rows]
+            try:
+                scored = jobs[numbers[0]].arm.score_rows(together)
+            except ModelFailedError:
+                # One of them has no answer: the others still have theirs.
+                answers |= {number: self._finish_alone(jobs[number]) for number in numbers}
+                continue
+            first = 0
+            for number in numbers:
+                count = len(jobs[number].rows)
+                answers[number] = self._answered(jobs[number], scored[first : first + count])
+                first += count
+        return [answers[number] for number in range(len(jobs))]
 
     def refuse(self, error: InvalidRequestError) -> Answer:
         """The answer to a request that is the client's fault; counts it."""
         self._metrics.refused(error.reason)
         return Answer(error.status, problem(error.status, error.detail, error.field), PROBLEM)
 
-    def _failure(self, error: PredictionFailedError) -> Answer:
-        if isinstance(error, ModelFailedError):
-            log.error("%s: %s", error, error.why)
-        detail = f"{error}. {error.hint}" if error.hint else str(error)
-        return Answer(error.status, problem(error.status, detail), PROBLEM)
+    def _finish_alone(self, job: Job) -> Answer:
+        try:
+            return self._answered(job, job.arm.score_rows(job.rows))
+        except ModelFailedError as error:
+            log.error("%s: %s", error, error.why)  # noqa: TRY400 - the model's own trace says nothing more
+            seconds = time.perf_counter() - job.start
+            self._metrics.failed(job.choice.version, len(job.rows), seconds)
+            self._keep(job, [self._new_id() for _ in job.rows], [FAILED] * len(job.rows), seconds)
+            return _failure(error)
+
+    def _answered(self, job: Job, scored: Sequence[Scored]) -> Answer:
+        classes = job.serving.classes
+        version, why = job.choice.version, job.choice.reason
+        ids = [self._new_id() for _ in scored]
+        predictions = [
+            Prediction(
+                prediction=index,
+                class_name=classes[index],
+                probabilities=dict(zip(classes, chances, strict=True)),
+                model_version=version,
+                prediction_id=name.hex(),
+                reason=why,
+            )
+            for (index, chances), name in zip(scored, ids, strict=True)
+        ]
+        body = self._encode(Predictions(predictions) if job.batch else predictions[0])
+        indices = [index for index, _ in scored]
+        seconds = time.perf_counter() - job.start
+        self._metrics.answered(version, indices, seconds, synthetic=job.synthetic)
+        self._keep(job, ids, indices, seconds)
+        return Answer(200, body)
+
+    def _keep(self, job: Job, ids: Sequence[bytes], indices: Sequence[int], seconds: float) -> None:
+        ring = job.serving.ring
+        if ring is None:
+            return
+        now = time.time_ns()
+        arm, why = _ARMS[job.choice.version], _WHYS[job.choice.reason]
+        for name, index, row in zip(ids, indices, job.rows, strict=True):
+            ring.append(
+                time_ns=now,
+                prediction_id=name,
+                latency=seconds,
+                class_index=index,
+                arm=arm,
+                why=why,
+                synthetic=job.synthetic,
+                row=row,
+            )
+
+    def _choose(self, ask: Asked) -> Choice:
+        if ask.forced is not None:
+            if ask.forced not in self.serving.models.arms:
+                raise NoModelError(f"the model {ask.forced} that the request asks for is off")
+            return Choice(ask.forced, FORCED)
+        if ask.user is None:
+            choice = self.split.choose(self._draw(), SPLIT)
+        else:
+            choice = self.split.choose(place(ask.user, self._live.salt), STICKY)
+        if choice is None:
+            raise NoModelError(self._no_model)
+        return choice
+
+    def _follow_split(self) -> None:
+        # In this order: a change in between is seen at the next request.
+        self._generation = self._live.generation
+        arms = self.serving.models.arms
+        self._split = Split(*VERSIONS, *self._live.weights, up=frozenset(arms))
+        idle = ", ".join(version for version in arms if self._split.weights[version] == 0)
+        self._no_model = (
+            f"the model that the weights send all traffic to is off, and the weight of {idle} is 0"
+            if arms
+            else "no model is loaded"
+        )
+
+    def _new_id(self) -> bytes:
+        # Asking the system for 16 bytes at a time would cost as much as decoding a request.
+        start = self._next_id
+        if start >= len(self._ids):
+            self._ids = os.urandom(16 * _IDS_AT_ONCE)
+            start = 0
+        self._next_id = start + 16
+        return self._ids[start : start + 16]
+
+
+def _failure(error: PredictionFailedError) -> Answer:
+    detail = f"{error}. {error.hint}" if error.hint else str(error)
+    return Answer(error.status, problem(error.status, detail), PROBLEM)

@@ -29,7 +29,6 @@ sequence above 0 before and after it copied a record has a whole one.
 
 from __future__ import annotations
 
-import fcntl
 import mmap
 import os
 import struct
@@ -38,6 +37,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from app.claimed_file import claim
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,7 +81,7 @@ class RingWriter:
 
     def __init__(self, directory: Path, features: int, slots: int = SLOTS) -> None:
         """Take over a ring file that no living worker holds, or make one. The directory must exist."""
-        self._file = _claim(directory)
+        self._file = claim(directory, "ring")
         self._record = struct.Struct(f"{FIXED}{features}f")
         self._size = record_type(features).itemsize
         self._slots = slots
@@ -231,16 +232,3 @@ def _copy(file: int, kind: np.dtype[np.void], slots: int, first: int, last: int)
         os.pread(file, number * kind.itemsize, HEADER_SIZE + slot * kind.itemsize) for slot, number in parts
     )
     return np.frombuffer(content, kind, len(content) // kind.itemsize)
-
-
-def _claim(directory: Path) -> int:
-    number = 0
-    while True:
-        file = os.open(directory / f"ring-{number}.bin", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(file)
-            number += 1
-        else:
-            return file

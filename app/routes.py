@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from flask import Blueprint, Response, request
 
+from app.asked import asked
 from app.envelope import JSON, read_body
 from app.errors import InvalidRequestError
 from app.metrics import CONTENT_TYPE as METRICS_TEXT
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from app.state import ServiceState
 
 ENDPOINTS = {
-    "POST /predict": "a prediction for one row of features",
+    "POST /predict": "predictions for one row of features, or for a batch",
     "GET /health": "200 while the process lives",
     "GET /ready": "200 while both models answer, else 503 and why",
     "GET /config": "weights, models, features, ranges, classes",
@@ -37,7 +38,7 @@ def api(service: PredictService, state: ServiceState, metrics: Metrics) -> Bluep
     @blueprint.post("/predict")
     def _predict() -> Response:
         try:
-            answer = service.answer(read_body(request.environ))
+            answer = service.answer(read_body(request.environ), asked(request.headers.get))
         except InvalidRequestError as error:
             answer = service.refuse(error)
         return Response(answer.body, answer.status, content_type=answer.content_type)

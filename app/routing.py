@@ -9,12 +9,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SPLIT = "split"
+STICKY = "sticky"
+FORCED = "forced"
 FALLBACK = "fallback"
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The arm that answers, and why it does: SPLIT, or FALLBACK when the drawn arm is off."""
+    """The arm that answers, and why it does: one of the words above; FALLBACK when the arm that was due is off."""
 
     version: str
     reason: str
@@ -34,15 +36,18 @@ class Split:
     second_weight: int
     up: frozenset[str]
 
-    def choose(self, draw: float) -> Choice | None:
-        """The arm for one request; draw is uniform in [0, 1). None when no arm with a weight above 0 is up."""
+    def choose(self, draw: float, why: str = SPLIT) -> Choice | None:
+        """The arm for one request; None when no arm with a weight above 0 is up.
+
+        draw: uniform in [0, 1), by chance or the user's own place; `why` says which of the two.
+        """
         due, other, other_weight = (
             (self.first, self.second, self.second_weight)
             if draw * (self.first_weight + self.second_weight) < self.first_weight
             else (self.second, self.first, self.first_weight)
         )
         if due in self.up:
-            return Choice(due, SPLIT)
+            return Choice(due, why)
         if other in self.up and other_weight > 0:
             return Choice(other, FALLBACK)
         return None

@@ -6,23 +6,35 @@ from typing import Any
 
 import msgspec
 
+Values = list[float] | dict[str, float]
+"""One row: the features in the manifest's order, or by name."""
+
 
 class PredictRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Body of POST /predict: the features in the manifest's order, or by name."""
+    """Body of POST /predict: one row under `features`, or a batch under `instances`; one of the two."""
 
-    features: list[float] | dict[str, float]
+    features: Values | msgspec.UnsetType = msgspec.UNSET
+    instances: list[Values] | msgspec.UnsetType = msgspec.UNSET
 
 
 class Prediction(msgspec.Struct, frozen=True):
-    """Answer of POST /predict."""
+    """Answer of POST /predict to one row."""
 
     prediction: int
+    """Index of the class among the classes of GET /config."""
     class_name: str = msgspec.field(name="class")
     probabilities: dict[str, float]
     model_version: str
     prediction_id: str
     reason: str
-    """Why this version answered: `split`, or `fallback` when the arm that was due is off."""
+    """Why this version answered: `split` by chance, `sticky` by the user's name, `forced` by the request, or `fallback`
+    because the version that was due is off."""
+
+
+class Predictions(msgspec.Struct, frozen=True):
+    """Answer of POST /predict to a batch, in the order of its rows."""
+
+    predictions: list[Prediction]
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -66,10 +78,22 @@ class DriftView(msgspec.Struct, frozen=True):
     minimum: int
 
 
+class ChangeView(msgspec.Struct, frozen=True):
+    """When and from where the split was changed at run time."""
+
+    time: str
+    by: str
+
+
 class ConfigView(msgspec.Struct, frozen=True):
     """Answer of GET /config."""
 
     weights: dict[str, int]
+    """The weights in force."""
+    pushed_weights: dict[str, int]
+    """The weights of the release."""
+    changed: ChangeView | None
+    """null while the pushed weights are in force."""
     split: dict[str, float]
     """The weights as shares of 1, as configured."""
     serving_split: dict[str, float]
@@ -81,6 +105,8 @@ class ConfigView(msgspec.Struct, frozen=True):
     drift: DriftView
     reason: str | None
     """Why there are no models at all; null when the manifest could be read."""
+    manifest_sha256: str | None
+    """Hash of the manifest of the models that serve; null without one."""
 
 
 class ReadyView(msgspec.Struct, frozen=True):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from app.errors import ApiError, ServerError, SettingsError
 from app.log import logging_config
-from app.settings import ApiSettings, metrics_dir, window_dir
+from app.settings import ApiSettings, metrics_dir
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,7 +53,7 @@ def application() -> Flask:
     from app.factory import build
 
     settings = ApiSettings.from_environ(os.environ)
-    return build(settings, shared_metrics=metrics_dir(settings.state_dir))
+    return build(settings)
 
 
 def serve(settings: ApiSettings) -> None:
@@ -90,7 +90,7 @@ def serve(settings: ApiSettings) -> None:
 
 @contextmanager
 def prepared_state(state_dir: Path) -> Iterator[None]:
-    """Hold the state directory, emptied: counters and drift window start anew with the service.
+    """Hold the state directory, emptied: counters start anew with the service.
 
     Raises ServerError when another server holds it, or it cannot be written.
     """
@@ -104,9 +104,8 @@ def prepared_state(state_dir: Path) -> Iterator[None]:
         ) from error
     try:
         _take(lock, state_dir)
-        for directory in (metrics_dir(state_dir), window_dir(state_dir)):
-            shutil.rmtree(directory, ignore_errors=True)
-            directory.mkdir(mode=0o700, exist_ok=True)
+        shutil.rmtree(metrics_dir(state_dir), ignore_errors=True)
+        metrics_dir(state_dir).mkdir(mode=0o700, exist_ok=True)
         yield
     finally:
         os.close(lock)

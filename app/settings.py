@@ -22,6 +22,8 @@ NAMES = (
     "LOG_LEVEL",
     "ONEBOX_MODELS_DIR",
     "ONEBOX_STATE_DIR",
+    "ONEBOX_DATA_DIR",
+    "ONEBOX_MAX_ROWS",
     "ONEBOX_SERVICE_DIGEST",
 )
 OWN_PREFIXES = ("MODEL_", "API_")
@@ -35,13 +37,18 @@ class ApiSettings:
     """Shares of v1 and v2, whole numbers 0..100 that are not both 0."""
     models_dir: Path = Path(__file__).parent / "artifacts"
     state_dir: Path = Path("/tmp/onebox")  # noqa: S108 - the container's tmpfs; made 0700 before use
-    """Metric files and drift window; emptied at every start."""
+    """Counters and rings, shared by the workers."""
     service_digest: str = "dev"
     port: int = 5000
     workers: int = 2
     log_level: str = "INFO"
     warnings: tuple[str, ...] = ()
     """One sentence for each variable that looks like ours and is not."""
+    data_dir: Path | None = None
+    """What outlives the service: the split set at run time, the salt of the assignment, the audit log. None: below
+    state_dir."""
+    max_rows: int = 1000
+    """Rows that a batch may have."""
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Self:
@@ -63,6 +70,8 @@ class ApiSettings:
             workers=_whole(environ, "API_WORKERS", cls.workers, low=1, high=64),
             log_level=_one_of(environ, "LOG_LEVEL", LOG_LEVELS, cls.log_level),
             warnings=tuple(_unknown(environ)),
+            data_dir=Path(_text(environ, "ONEBOX_DATA_DIR", "")) if "ONEBOX_DATA_DIR" in environ else None,
+            max_rows=_whole(environ, "ONEBOX_MAX_ROWS", cls.max_rows, low=1, high=10_000),
         )
 
 
@@ -71,9 +80,14 @@ def metrics_dir(state_dir: Path) -> Path:
     return state_dir / "metrics"
 
 
-def window_dir(state_dir: Path) -> Path:
-    """Where the rings of the drift window are."""
-    return state_dir / "window"
+def data_dir(settings: ApiSettings) -> Path:
+    """Where what outlives the service is kept."""
+    return settings.data_dir or settings.state_dir / "data"
+
+
+def rings_dir(settings: ApiSettings) -> Path:
+    """Where the rings of answered rows are, in a directory for each manifest."""
+    return data_dir(settings) / "rings"
 
 
 def _whole(environ: Mapping[str, str], name: str, default: int, *, low: int, high: int) -> int:

@@ -10,14 +10,16 @@ from prometheus_client.core import GaugeMetricFamily
 
 from app import drift
 from app.manifest import VERSIONS
-from app.schemas import ConfigView, DriftView, FeatureView, ModelView, ReadyView
+from app.schemas import ChangeView, ConfigView, DriftView, FeatureView, ModelView, ReadyView
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from prometheus_client import Metric
 
+    from app.live_split import Change, LiveSplit
     from app.models import ModelSet
+    from app.predict import PredictService
     from app.routing import Split
 
 
@@ -25,16 +27,26 @@ if TYPE_CHECKING:
 class ServiceState:
     """One worker's view of what it serves."""
 
-    models: ModelSet
-    split: Split
+    service: PredictService
+    live: LiveSplit
     service_digest: str
-    window: Callable[[], drift.Matrix]
-    """Recent rows of all workers, shape (rows, features)."""
+
+    @property
+    def models(self) -> ModelSet:
+        """The models that serve now."""
+        return self.service.serving.models
+
+    @property
+    def split(self) -> Split:
+        """The split in force."""
+        return self.service.split
 
     def config(self) -> ConfigView:
         """Answer of GET /config."""
         return ConfigView(
             weights=dict(self.split.weights),
+            pushed_weights=dict(zip(VERSIONS, self.live.pushed, strict=True)),
+            changed=_change(self.live.change),
             split=dict(self.split.configured),
             serving_split=dict(self.split.serving),
             models={version: self._model(version) for version in VERSIONS},
@@ -43,6 +55,7 @@ class ServiceState:
             service_digest=self.service_digest,
             drift=DriftView(threshold=drift.THRESHOLD, window=drift.WINDOW, minimum=drift.MINIMUM),
             reason=self.models.reason,
+            manifest_sha256=self.models.catalogue.sha256 if self.models.catalogue else None,
         )
 
     def readiness(self) -> ReadyView:
@@ -58,7 +71,7 @@ class ServiceState:
 
     def gauges(self) -> Iterator[Metric]:
         """Drift, arms and release as Prometheus families. The score is left out until the window is long enough."""
-        rows = self.window()
+        rows = self.service.serving.window()
         score = GaugeMetricFamily(
             "model_drift_score", f"Drift of recent inputs, 0 to 1; shown from {drift.MINIMUM} rows on."
         )
@@ -113,3 +126,7 @@ class ServiceState:
             )
             for spec, reference in pairs
         ]
+
+
+def _change(change: Change | None) -> ChangeView | None:
+    return ChangeView(change.time, change.by) if change else None

@@ -37,6 +37,10 @@ def listed(*values: str) -> bytes:
     return ('{"features": [' + ", ".join(values) + "]}").encode()
 
 
+def batch(*rows: str) -> bytes:
+    return ('{"instances": [' + ", ".join(rows) + "]}").encode()
+
+
 CASES: dict[str, tuple[bytes, int, str, str | None]] = {
     "empty body": (b"", 400, "empty_body", None),
     "white space": (b" \n", 400, "empty_body", None),
@@ -71,6 +75,31 @@ CASES: dict[str, tuple[bytes, int, str, str | None]] = {
     "null on top": (b"null", 422, "wrong_shape", None),
     "no features": (b"{}", 422, "missing_field", "features"),
     "other key": (b'{"feature": [5.1, 3.5, 1.4, 0.2]}', 422, "unknown_field", "feature"),
+    "both": (b'{"features": [5.1, 3.5, 1.4, 0.2], "instances": []}', 422, "wrong_shape", "instances"),
+    "empty batch": (b'{"instances": []}', 422, "wrong_count", "instances"),
+    "too large a batch": (batch(*["[5.1, 3.5, 1.4, 0.2]"] * 1001), 422, "wrong_count", "instances"),
+    "batch of numbers": (batch("5.1", "3.5", "1.4", "0.2"), 422, "wrong_type", "instances[0]"),
+    "batch null": (b'{"instances": null}', 422, "wrong_type", "instances"),
+    "batch by number": (b'{"instances": {"0": [5.1, 3.5, 1.4, 0.2]}}', 422, "wrong_type", "instances"),
+    "short row in a batch": (batch("[5.1, 3.5, 1.4, 0.2]", "[5.1]"), 422, "wrong_count", "instances[1]"),
+    "string in a batch": (
+        batch("[5.1, 3.5, 1.4, 0.2]", '[5.1, "3.5", 1.4, 0.2]'),
+        422,
+        "wrong_type",
+        f"instances[1].{WIDTH}",
+    ),
+    "range in a batch": (
+        batch("[5.1, 3.5, 1.4, 0.2]", "[5.1, 3.5, 1400, 0.2]"),
+        422,
+        "out_of_range",
+        f"instances[1].{PETAL_LENGTH}",
+    ),
+    "duplicate in a batch": (
+        batch("[5.1, 3.5, 1.4, 0.2]", '{"petal width (cm)": 1, "petal width (cm)": 1}'),
+        400,
+        "duplicate_key",
+        PETAL_WIDTH,
+    ),
     "extra key": (b'{"features": [5.1, 3.5, 1.4, 0.2], "user": 1}', 422, "unknown_field", "user"),
     "features null": (b'{"features": null}', 422, "wrong_type", "features"),
     "features string": (b'{"features": "5.1"}', 422, "wrong_type", "features"),
@@ -161,6 +190,12 @@ def test_json_may_carry_parameters(kind: str, client: FlaskClient) -> None:
         listed("41.7", "-20", "64.9", "26.5"),
         named(),
         named(f0="5"),
+        batch("[5.1, 3.5, 1.4, 0.2]"),
+        batch(
+            "[5.1, 3.5, 1.4, 0.2]",
+            "[5, 3, 1, 0]",
+            '{"petal width (cm)": 1, "sepal length (cm)": 5,"sepal width (cm)": 3, "petal length (cm)": 2}',
+        ),
         b'{"\\u0066eatures": [5.1, 3.5, 1.4, 0.2]}',
         b' {\n"features"\t:[5.1,3.5,1.4,0.2]}\r\n',
     ],
@@ -171,10 +206,10 @@ def test_numbers_within_the_generous_limits_are_answered(good: bytes, client: Fl
 
 def test_a_feature_name_with_a_colon_is_no_duplicate() -> None:
     decoder = RowDecoder([FeatureSpec("a:b", 0, 1, -10, 11), FeatureSpec('"', 0, 1, -10, 11)])
-    assert decoder.row(b'{"features": {"\\"": 2, "a:b": 1}}') == [1.0, 2.0]
-    assert decoder.row(b'{"features": {"\\"": 2, "a\\u003ab": 1}}') == [1.0, 2.0]
+    assert one(decoder, b'{"features": {"\\"": 2, "a:b": 1}}') == [1.0, 2.0]
+    assert one(decoder, b'{"features": {"\\"": 2, "a\\u003ab": 1}}') == [1.0, 2.0]
     with pytest.raises(InvalidRequestError, match="twice"):
-        decoder.row(b'{"features": {"\\"": 2, "a:b": 1, "a\\u003ab": 1}}')
+        one(decoder, b'{"features": {"\\"": 2, "a:b": 1, "a\\u003ab": 1}}')
 
 
 @given(body=st.binary(max_size=200) | st.text(max_size=100).map(str.encode))
@@ -211,9 +246,16 @@ def test_any_features_give_a_row_or_a_refusal(value: object) -> None:
         assert len(outcome) == len(value) == 2
 
 
+def one(decoder: RowDecoder, body: bytes) -> list[float]:
+    """The row of a body that has a single one."""
+    (row,), batch = decoder.rows(body)
+    assert not batch
+    return row
+
+
 def row_or_refusal(decoder: RowDecoder, body: bytes) -> list[float] | InvalidRequestError:
     try:
-        return decoder.row(body)
+        return one(decoder, body)
     except InvalidRequestError as error:
         return error
 

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from conftest import MakeClient
     from flask.testing import FlaskClient
 
+    from app.models import Scored
+
 GOOD = {"features": [5.1, 3.5, 1.4, 0.2]}
 TYPES = {
     "prediction_requests": "counter",
@@ -100,7 +102,10 @@ def test_the_drift_score_appears_with_the_thirtieth_row(client: FlaskClient) -> 
 class Broken:
     """A model that was loaded and fails on every row."""
 
-    def score(self, row: Sequence[float]) -> tuple[int, list[float]]:
+    def score(self, row: Sequence[float]) -> Scored:
+        raise ModelFailedError("v2", "out of memory")
+
+    def score_rows(self, rows: Sequence[Sequence[float]]) -> list[Scored]:
         raise ModelFailedError("v2", "out of memory")
 
     def check(self) -> None:
@@ -111,7 +116,7 @@ class Broken:
 def half_broken(make_client: MakeClient, monkeypatch: pytest.MonkeyPatch) -> FlaskClient:
     client = make_client()
     service = client.application.extensions["onebox"]
-    monkeypatch.setitem(service._arms, "v2", Broken())
+    monkeypatch.setitem(service.serving.models.arms, "v2", Broken())
     return client
 
 

@@ -106,7 +106,7 @@ def test_an_unknown_path_is_a_problem(path: str, client: FlaskClient) -> None:
 def test_a_bug_is_a_problem_without_its_traceback(
     client: FlaskClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def burst(_body: bytes) -> None:
+    def burst(*_: object) -> None:
         raise RuntimeError("secret detail")
 
     monkeypatch.setattr(client.application.extensions["onebox"], "answer", burst)
