@@ -14,7 +14,7 @@ import numpy as np
 from app.distances import correlations, distribution_distances, joint_distance, ranks
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -53,6 +53,9 @@ class Verdict:
     features: tuple[Finding, ...] = ()
     classes: tuple[Finding, ...] = ()
     joint: Finding | None = None
+    shares: tuple[float, ...] = ()
+    """Of each class in the window, and what the models' answers to training rows let expect."""
+    expected_shares: tuple[float, ...] = ()
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -99,13 +102,15 @@ class Detector:
             return Verdict(count)
         distances = distribution_distances(self._sorted, rows)
         shares = np.bincount(np.asarray(answers, dtype=np.intp), minlength=len(self._classes)) / count
-        moved = np.abs(shares - self._expected(versions))
+        expected = self._expected(versions)
         together = joint_distance(correlations(ranks(self._sorted, rows), self._pairs), self._correlations)
         return Verdict(
             rows=count,
             features=_findings(self._names, distances, limits.features),
-            classes=_findings(self._classes, moved, limits.classes),
+            classes=_findings(self._classes, np.abs(shares - expected), limits.classes),
             joint=Finding("joint", float(together), limits.joint) if len(self._pairs) else None,
+            shares=tuple(shares.tolist()),
+            expected_shares=tuple(expected.tolist()),
         )
 
     def _limits(self, count: int) -> WindowLimits | None:
@@ -123,12 +128,3 @@ def _findings(
     names: Sequence[str], distances: NDArray[np.float64], limits: Sequence[float]
 ) -> tuple[Finding, ...]:
     return tuple(map(Finding, names, distances.tolist(), limits))
-
-
-def worst(verdict: Verdict) -> Mapping[str, float]:
-    """Name -> ratio of every finding that passed its limit, the farthest first."""
-    passed = [finding for finding in verdict.findings if finding.drifted]
-    return {
-        finding.name: finding.ratio
-        for finding in sorted(passed, key=lambda finding: finding.ratio, reverse=True)
-    }

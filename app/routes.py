@@ -23,6 +23,7 @@ ENDPOINTS = {
     "GET /health": "200 while the process lives",
     "GET /ready": "200 while both models answer, else 503 and why",
     "GET /config": "weights, models, features, ranges, classes",
+    "GET /drift": "recent rows and answers against the training rows",
     "GET /metrics": "Prometheus text",
 }
 
@@ -56,6 +57,10 @@ def api(service: PredictService, state: ServiceState, metrics: Metrics) -> Bluep
     @blueprint.get("/config")
     def _config() -> Response:
         return _json(state.config())
+
+    @blueprint.get("/drift")
+    def _drift() -> Response:
+        return _json(state.drift())
 
     @blueprint.get("/metrics")
     def _metrics() -> Response:

@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from app import drift
 from app.decode import RowDecoder
+from app.drift import WINDOW
+from app.drift_watch import DriftWatch
 from app.errors import NoModelError
 from app.models import ModelSet, load_models
-from app.prediction_ring import RingWriter
-from app.window import recent_rows
+from app.prediction_ring import RingWriter, recent
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,18 +30,14 @@ class Serving:
     classes: list[str]
     ring: RingWriter | None
     ring_dir: Path
+    drift: DriftWatch | None
+    """None without a manifest."""
 
     def rows(self, body: bytes) -> tuple[list[Row], bool]:
         """See `RowDecoder.rows`; raises NoModelError where there is no manifest."""
         if self.decoder is None:
             raise NoModelError("no model is loaded")
         return self.decoder.rows(body)
-
-    def window(self) -> drift.Matrix:
-        """Recent real rows of all workers, shape (rows, features)."""
-        if self.models.catalogue is None:
-            return np.empty((0, 0))
-        return recent_rows(self.ring_dir, len(self.models.catalogue.manifest.features), drift.WINDOW)
 
 
 def load_serving(models_dir: Path, rings_dir: Path, max_rows: int) -> Serving:
@@ -54,7 +48,7 @@ def load_serving(models_dir: Path, rings_dir: Path, max_rows: int) -> Serving:
     """
     models = load_models(models_dir)
     if models.catalogue is None:
-        return Serving(models, None, [], None, rings_dir / NO_MANIFEST)
+        return Serving(models, None, [], None, rings_dir / NO_MANIFEST, None)
     manifest = models.catalogue.manifest
     ring_dir = rings_dir / models.catalogue.sha256[:16]
     ring_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -64,4 +58,5 @@ def load_serving(models_dir: Path, rings_dir: Path, max_rows: int) -> Serving:
         classes=list(manifest.classes),
         ring=RingWriter(ring_dir, len(manifest.features)),
         ring_dir=ring_dir,
+        drift=DriftWatch(models.catalogue, lambda: recent(ring_dir, len(manifest.features), WINDOW)),
     )

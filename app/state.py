@@ -9,6 +9,7 @@ import msgspec
 from prometheus_client.core import GaugeMetricFamily
 
 from app import drift
+from app.drift_watch import no_gauges, no_report
 from app.manifest import VERSIONS
 from app.schemas import ChangeView, ConfigView, DriftView, FeatureView, ModelView, ReadyView
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from prometheus_client import Metric
 
+    from app.drift_watch import DriftReport
     from app.live_split import Change, LiveSplit
     from app.models import ModelSet
     from app.predict import PredictService
@@ -69,17 +71,15 @@ class ServiceState:
             status = "unavailable"
         return ReadyView(status=status, models={version: off.get(version, "up") for version in VERSIONS})
 
+    def drift(self) -> DriftReport:
+        """Answer of GET /drift."""
+        watch = self.service.serving.drift
+        return watch.report() if watch else no_report()
+
     def gauges(self) -> Iterator[Metric]:
-        """Drift, arms and release as Prometheus families. The score is left out until the window is long enough."""
-        rows = self.service.serving.window()
-        score = GaugeMetricFamily(
-            "model_drift_score", f"Drift of recent inputs, 0 to 1; shown from {drift.MINIMUM} rows on."
-        )
-        value = self._score(rows)
-        if value is not None:
-            score.add_metric([], value)
-        yield score
-        yield GaugeMetricFamily("model_drift_window_rows", "Rows in the drift window.", value=len(rows))
+        """Drift, arms and release as Prometheus families. What the window is too short for is left out."""
+        watch = self.service.serving.drift
+        yield from watch.gauges() if watch else no_gauges()
         up = GaugeMetricFamily("model_arm_up", "1 while the model version is loaded.", labels=["version"])
         for version in VERSIONS:
             up.add_metric([version], float(version in self.models.arms))
@@ -89,12 +89,6 @@ class ServiceState:
         release = GaugeMetricFamily("release_info", "What is serving; always 1.", labels=list(labels))
         release.add_metric(list(labels.values()), 1.0)
         yield release
-
-    def _score(self, rows: drift.Matrix) -> float | None:
-        if self.models.catalogue is None:
-            return None
-        features = self.models.catalogue.reference.features
-        return drift.drift_score(rows, [item.mean for item in features], [item.std for item in features])
 
     def _model(self, version: str) -> ModelView:
         entry = self.models.catalogue.manifest.models[version] if self.models.catalogue else None

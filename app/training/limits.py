@@ -23,7 +23,7 @@ from app.manifest import DriftLimits, WindowLimits
 from app.training.data import SEED
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from app.distances import Pairs
     from app.training.data import Labels, Matrix
@@ -55,9 +55,15 @@ def strongest_pairs(sample: Matrix) -> Pairs:
 
 
 def bootstrap_limits(
-    sample: Matrix, pairs: Pairs, answers: Mapping[str, Labels], classes: int, *, seed: int = SEED
+    sample: Matrix,
+    pairs: Pairs,
+    answers: Mapping[str, Labels],
+    classes: int,
+    *,
+    sizes: Sequence[int] = SIZES,
+    seed: int = SEED,
 ) -> DriftLimits:
-    """Limits for every size of SIZES.
+    """Limits for windows of each of these sizes.
 
     sample: rows of the reference. answers: by model version, the class index that the model gives to each of them
     (best by trees that have not seen the row). classes: how many there are.
@@ -70,7 +76,7 @@ def bootstrap_limits(
     moments = _Moments(ranks(in_order, sample), pairs)
     votes = [np.eye(classes, dtype=np.float32)[labels] for labels in answers.values()]
     windows = []
-    for size in SIZES:
+    for size in sizes:
         reference, window = _draw(random, count, count), _draw(random, size, count)
         difference = reference - window
         features = np.stack(
