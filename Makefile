@@ -1,10 +1,10 @@
 # Every verb a person or a pipeline needs. `make` alone lists them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help up down setup provision smoke test test-fast check lock bench clean
+.PHONY: help up down setup provision smoke test test-fast test-faults check lock bench clean
 
 help: ## what there is
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 up: ## set everything up and bring the stack `local` to a served prediction
 	@tools/up.sh
@@ -26,6 +26,9 @@ test: setup ## all tests: the pure ones in seconds, then the real stack end to e
 
 test-fast: ## the pure tests alone: no Docker, no engine, no other program
 	@tools/venv.sh && tools/test-tools.sh && . tools/env.sh && pytest -q -n 2 -m 'not e2e and not process'
+
+test-faults: setup ## the fault table with its full counts on a stack of its own: docs/faults.md
+	@tools/test-tools.sh && . tools/env.sh && ONEBOX_FAULTS=full pytest -v -m e2e tests/e2e/faults
 
 check: ## lint, format, types, import rules, lock files
 	@tools/check.sh

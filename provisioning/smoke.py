@@ -20,7 +20,10 @@ from provisioning.ssh import Connection
 
 API, UI, PROMETHEUS = "flask-api", "streamlit-ui", "prometheus"
 PORTS = {API: 5000, UI: 8501, PROMETHEUS: 9090}
-PATIENCE_SECONDS = 45.0
+PATIENCE_SECONDS = 10.0
+"""How long a service that says that it is healthy may still answer wrongly: users see that, too."""
+SCRAPE_PATIENCE_SECONDS = 45.0
+"""The same for Prometheus, whose targets are known only after their next scrape."""
 _DIRECT_SECONDS = 4.0
 _TUNNEL_SECONDS = 10.0
 _LIMIT = 1 << 20
@@ -74,7 +77,7 @@ def smoke(
 def _ask_until_right(
     service: str, check: Callable[[], None], deadline: Deadline, sleep: Callable[[float], None]
 ) -> None:
-    ends = min(deadline.left, PATIENCE_SECONDS)
+    ends = min(deadline.left, SCRAPE_PATIENCE_SECONDS if service == PROMETHEUS else PATIENCE_SECONDS)
     started = deadline.waited
     while True:
         try:

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# What the tests need beside the project itself: promtool for the alert rules, a Chromium for the UI.
+# What the tests need beside the project itself: promtool for the alert rules, a Chromium for the UI, a clock that can be set for
+# one program.
 set -euo pipefail
 . "$(dirname "$0")/steps.sh"
 cd "$onebox_root"
@@ -30,8 +31,12 @@ case ${1:-} in
     if ! command -v chromium >/dev/null 2>&1 && is_root && is_debian_like; then
       step "Chromium for the UI's tests" "$0" chromium
     fi
+    if ! command -v faketime >/dev/null 2>&1 && is_root && is_debian_like; then
+      step "faketime for the tests of clocks" "$0" faketime
+    fi
     ;;
   promtool) promtool ;;
   chromium) apt_install chromium fonts-dejavu-core ;;
-  *) fail "tools/test-tools.sh takes nothing, promtool or chromium, not '$1'." ;;
+  faketime) apt_install faketime ;;
+  *) fail "tools/test-tools.sh takes nothing, promtool, chromium or faketime, not '$1'." ;;
 esac

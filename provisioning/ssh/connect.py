@@ -104,6 +104,8 @@ def _negotiate(
 ) -> paramiko.Transport:
     transport = paramiko.Transport(stream, disabled_algorithms=DISABLED_ALGORITHMS)
     transport.daemon = True
+    # Manifests and scripts go back and forth as text; an archive, which does not shrink, is a small part of it.
+    transport.use_compression(True)
     transport.banner_timeout = limits.banner
     transport.auth_timeout = limits.auth
     transport.channel_timeout = limits.channel

@@ -152,7 +152,11 @@ def copy_checkout(target: Path) -> Checkout:
 
 def missing_tools() -> list[str]:
     """What the real thing needs and this machine lacks."""
-    lacks = [] if shutil.which("chromium") else ["chromium (make test installs it as root on Debian)"]
+    lacks = [
+        f"{program} (make test installs it as root on Debian)"
+        for program in ("chromium", "faketime")
+        if not shutil.which(program)
+    ]
     if subprocess.run(["docker", "info"], capture_output=True, check=False).returncode != 0:
         lacks.append("a Docker daemon that answers (make setup)")
     return lacks

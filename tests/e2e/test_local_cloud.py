@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
 import signal
@@ -14,17 +15,24 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
+from tests.e2e.conftest import CLOUD_OPTIONS, STACK
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.e2e
 
-NAME = "e2e-cloud"
-PORT = 4588
-REGISTRY_PORT = 5588
-SUBNET = "172.29.93.0/24"
-GATEWAY = "172.29.93.1/32"
+# The stack of the other tests has a cloud of its own beside this one.
+NAME = f"{STACK}-cloud"
+WORDS = CLOUD_OPTIONS.split()
+BESIDE = dict(zip(WORDS[::2], WORDS[1::2], strict=True))
+PORT = int(BESIDE["--port"]) + 1
+REGISTRY_PORT = int(BESIDE["--registry-port"]) + 1
+_NETWORK = ipaddress.ip_network(BESIDE["--subnet"])
+_NEXT = ipaddress.ip_network((int(_NETWORK.broadcast_address) + 1, _NETWORK.prefixlen))
+SUBNET = str(_NEXT)
+GATEWAY = f"{_NEXT.network_address + 1}/32"
 ENDPOINT = f"http://127.0.0.1:{PORT}"
 SERVICE_PORT = 5000
 USER_DATA = """#cloud-config

@@ -65,7 +65,8 @@ class Stack:
 def stack(host: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
     stack = Stack()
     host.sshd.tunnels = dict.fromkeys((*smoke_module.PORTS.values(), stack.port), stack.port)
-    monkeypatch.setattr(smoke_module, "PATIENCE_SECONDS", 1.0)
+    for patience in ("PATIENCE_SECONDS", "SCRAPE_PATIENCE_SECONDS"):
+        monkeypatch.setattr(smoke_module, patience, 1.0)
     yield stack
     stack.server.shutdown()
     stack.server.server_close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,5 +52,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         return
     kind = "full counts" if figures.FULL else "reduced counts; make test-faults has the full ones"
     terminalreporter.section(f"faults, seed {figures.SEED}, {kind}")
-    for row in sorted(figures.found, key=lambda item: (int(item.row.strip("F").split(".")[0]), item.row)):
+    for row in sorted(figures.found, key=lambda item: [int(part) for part in re.findall(r"\d+", item.row)]):
         terminalreporter.write_line(f"{row.row:<5} {row.text}")

@@ -114,6 +114,7 @@ def killed_after(small: Small, spec: str, lines: int) -> int:
     return len(seen)
 
 
+@pytest.mark.timeout(1800)
 def test_f7_a_client_killed_after_any_line_of_the_journal_leads_to_the_same_end(
     small_project: Callable[[str], Small],
 ) -> None:
@@ -154,6 +155,7 @@ def test_f7_a_client_killed_after_any_line_of_the_journal_leads_to_the_same_end(
     )
 
 
+@pytest.mark.timeout(3600)
 def test_f8_of_eight_that_push_at_once_one_does_and_seven_are_told_who(
     small_project: Callable[[str], Small],
 ) -> None:

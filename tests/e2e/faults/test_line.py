@@ -24,6 +24,7 @@ STEPS = ("look at the host", "upload", "publish", "build", "recreate first", "re
 NOTICED_SECONDS = 20.0
 
 
+@pytest.mark.timeout(900)
 def test_f4_a_line_cut_anywhere_in_the_upload_leaves_the_old_release_and_the_next_push_goes_on(
     small_project: Callable[[str], Small], host: RealHost
 ) -> None:
@@ -90,6 +91,7 @@ def is_old_or_new(small: Small, old: str) -> None:
     assert small.current() == old
 
 
+@pytest.mark.timeout(3600)
 def test_f5_a_host_that_falls_silent_is_noticed_and_the_step_is_named(
     small_project: Callable[[str], Small], host: RealHost
 ) -> None:
@@ -121,6 +123,7 @@ def test_f5_a_host_that_falls_silent_is_noticed_and_the_step_is_named(
     )
 
 
+@pytest.mark.timeout(3600)
 def test_f6_a_reset_or_an_ended_session_is_noticed_at_once_and_the_next_push_goes_on(
     small_project: Callable[[str], Small], host: RealHost
 ) -> None:
