@@ -104,6 +104,8 @@ def _negotiate(
 ) -> paramiko.Transport:
     transport = paramiko.Transport(stream, disabled_algorithms=DISABLED_ALGORITHMS)
     transport.daemon = True
+    # Scripts, manifests and what the host tells are text, and the line to it may be thin.
+    transport.use_compression(True)
     transport.banner_timeout = limits.banner
     transport.auth_timeout = limits.auth
     transport.channel_timeout = limits.channel
