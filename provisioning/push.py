@@ -73,15 +73,14 @@ def push_release(
         seen = push.glance()
         sent, plan = 0, seen[1] if seen else None
         if seen is None or plan is None or not plan.nothing_to_do or seen[0].holder:
-            # A host that is to be changed must be able to take it; one that is as wanted has proved it.
-            connection, said = climb(
-                connection, settings, deadline, report, connector=connector, run_dir=run_dir
-            )
-            push = Push(
-                settings, release, deadline, report, open_connections.enter_context(connection), agreed
-            )
-            for text in said:
-                push.warn(text)
+            if seen is None or not _took_one_before(seen[0], settings):
+                connection, said = climb(
+                    connection, settings, deadline, report, connector=connector, run_dir=run_dir
+                )
+                open_connections.enter_context(connection)
+                push = Push(settings, release, deadline, report, connection, agreed)
+                for text in said:
+                    push.warn(text)
             with hold(
                 push.store,
                 deadline,
@@ -107,6 +106,11 @@ def push_release(
         seconds=time.monotonic() - started,
         warnings=tuple(push.warnings),
     )
+
+
+def _took_one_before(state: HostState, settings: PushSettings) -> bool:
+    """Whether the host can take a release: it took one, its Docker has just answered, and it has room."""
+    return state.journal is not None and state.free_bytes >= settings.min_free_bytes
 
 
 def retire(
