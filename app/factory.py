@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import random
 from dataclasses import dataclass
@@ -14,6 +15,9 @@ from app.live_split import LiveSplit
 from app.manifest import VERSIONS
 from app.metrics import Metrics
 from app.predict import PredictService
+from app.prediction_log import PredictionLog
+from app.recorder_status import recorder_gauges
+from app.report_routes import reports
 from app.routes import api
 from app.serving import load_serving
 from app.settings import ApiSettings, data_dir, metrics_dir, rings_dir
@@ -63,7 +67,7 @@ def build_worker(
         metrics_dir(settings.state_dir),
         versions=VERSIONS,
         classes=serving.classes,
-        state=lambda: state.gauges(),
+        state=lambda: itertools.chain(state.gauges(), recorder_gauges(settings.state_dir)),
         registry=registry,
     )
     service = PredictService(
@@ -76,5 +80,7 @@ def build_worker(
     app = Flask("app", static_folder=None)
     problems.register(app)
     app.register_blueprint(api(service, state, metrics))
+    predictions = PredictionLog(data_dir(settings), lambda: service.serving)
+    app.register_blueprint(reports(state, predictions, metrics.refused))
     app.extensions["onebox"] = service
     return Worker(app, service, metrics)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from app.errors import ApiError, ServerError, SettingsError
 from app.log import logging_config
 from app.settings import ApiSettings, metrics_dir
+from app.supervision import supervised
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +42,8 @@ def main() -> int:
         # Held open to the end: the lock goes with it.
         with prepared_state(settings.state_dir):
             refuse_taken_port(settings.port)
-            serve(settings)
+            with supervised():
+                serve(settings)
     except ApiError as error:
         log.critical("%s %s", error, error.hint)
         return 2 if isinstance(error, SettingsError) else 1

@@ -24,6 +24,8 @@ NAMES = (
     "ONEBOX_STATE_DIR",
     "ONEBOX_DATA_DIR",
     "ONEBOX_MAX_ROWS",
+    "ONEBOX_LOG_ROWS",
+    "ONEBOX_LOG_DAYS",
     "ONEBOX_SERVICE_DIGEST",
 )
 OWN_PREFIXES = ("MODEL_", "API_")
@@ -49,6 +51,10 @@ class ApiSettings:
     state_dir."""
     max_rows: int = 1000
     """Rows that a batch may have."""
+    log_rows: int = 500_000
+    """Predictions that the log keeps at most, beside those that have a label."""
+    log_days: int = 30
+    """Days that it keeps any of them."""
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Self:
@@ -72,6 +78,8 @@ class ApiSettings:
             warnings=tuple(_unknown(environ)),
             data_dir=Path(_text(environ, "ONEBOX_DATA_DIR", "")) if "ONEBOX_DATA_DIR" in environ else None,
             max_rows=_whole(environ, "ONEBOX_MAX_ROWS", cls.max_rows, low=1, high=10_000),
+            log_rows=_whole(environ, "ONEBOX_LOG_ROWS", cls.log_rows, low=1000, high=10_000_000),
+            log_days=_whole(environ, "ONEBOX_LOG_DAYS", cls.log_days, low=1, high=3650),
         )
 
 
@@ -95,7 +103,7 @@ def _whole(environ: Mapping[str, str], name: str, default: int, *, low: int, hig
     if text is None:
         return default
     # int() alone also takes "1_0", " 1" and digits of other scripts.
-    if not re.fullmatch(r"[0-9]{1,5}", text) or not low <= int(text) <= high:
+    if not re.fullmatch(r"[0-9]{1,8}", text) or not low <= int(text) <= high:
         raise SettingsError(name, f"{name} must be a whole number from {low} to {high}, not {text[:40]!r}.")
     return int(text)
 
