@@ -1,4 +1,4 @@
-"""`python -m app.recorder`: a process beside the workers that writes the prediction log and scores the other arm.
+"""The process beside the workers that writes the prediction log and has the other arm score every row.
 
 It reads the rings of answered rows, so no request waits for it and its death changes no answer: rows stay in the rings
 until a worker has answered `app.prediction_ring.SLOTS` more. Only what is overwritten before it comes to it is lost,
@@ -9,11 +9,9 @@ skips nothing.
 from __future__ import annotations
 
 import logging
-import logging.config
 import os
 import signal
 import sqlite3
-import sys
 import threading
 import time
 from dataclasses import dataclass, field
@@ -22,9 +20,8 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
-from app.errors import ApiError, ModelFailedError
+from app.errors import ModelFailedError
 from app.live_split import LiveSplit
-from app.log import logging_config
 from app.log_store import add_predictions, connect, prune, transaction
 from app.manifest import MANIFEST, VERSIONS
 from app.models import ModelSet, load_models
@@ -211,21 +208,16 @@ class Recorder:
         )
 
 
-def main() -> int:
-    """Record until told to stop or the server that started it is gone. 0 stopped, 1 failed, 2 a bad setting."""
-    logging.config.dictConfig(logging_config("INFO"))
+def run(settings: ApiSettings) -> int:
+    """Record in this process until SIGTERM, or until the server that started it is gone. 0 stopped, 1 failed."""
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    # Ctrl-C reaches the whole group; the server says when the last request is answered.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Ctrl-C and a reload reach all processes. The server says when the last request is answered; new models are seen.
+    for ignored in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(ignored, signal.SIG_IGN)
+    os.nice(NICENESS)
     try:
-        settings = ApiSettings.from_environ(os.environ)
-        logging.config.dictConfig(logging_config(settings.log_level))
-        os.nice(NICENESS)
         record(Recorder(settings), stop)
-    except ApiError as error:
-        log.critical("%s %s", error, error.hint)
-        return 2
     except (sqlite3.Error, OSError) as error:
         log.critical("recorder: %s", error)
         return 1
@@ -245,7 +237,3 @@ def record(recorder: Recorder, stop: threading.Event) -> None:
         recorder.look()
     finally:
         recorder.close()
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -52,12 +52,13 @@ def serve(settings: ApiSettings) -> None:
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
     listeners = [listen(settings.port) for _ in range(settings.workers)]
     # Imported here, once: the workers share the memory, and one that replaces another is there in an instant.
-    from app import worker
+    from app import recorder, worker
 
     children = [
         Child(f"worker {number}", partial(worker.run, settings, listener, STOP_SECONDS))
         for number, listener in enumerate(listeners)
     ]
+    children.append(Child("recorder", partial(recorder.run, settings), vital=False))
     log.info(
         "serving release %s on port %d with %d workers, weights %d/%d",
         settings.service_digest,

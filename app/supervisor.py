@@ -21,6 +21,7 @@ EARLY_SECONDS = 5.0
 EARLY_DEATHS = 5
 """After so many of them in a row there is no use in another try."""
 PAUSE_SECONDS = 0.5
+LONGEST_PAUSE_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -29,17 +30,20 @@ class Child:
 
     name: str
     run: Callable[[], int]
+    vital: bool = True
+    """Without it nothing is served. One that is not is started again for ever, and ends after those that are."""
 
 
 class Supervisor:
     """The parent of these children. It must have no threads: they are made by fork, and share its memory."""
 
     def __init__(self, children: Sequence[Child], *, stop_seconds: float) -> None:
-        """stop_seconds: what a child gets to end after SIGTERM."""
+        """stop_seconds: what a child gets to end after SIGTERM; those that are not vital get as much once more."""
         self._children = list(children)
         self._stop_seconds = stop_seconds
         self._running: dict[int, tuple[Child, float]] = {}
-        self._early = 0
+        self._early: dict[bool, int] = {True: 0, False: 0}
+        """Early deaths in a row, of vital children and of the others."""
 
     def run(self) -> bool:
         """Until SIGTERM or SIGINT: True. False when children keep dying."""
@@ -57,7 +61,7 @@ class Supervisor:
                 self._stop()
                 return False
 
-    def _start(self, child: Child) -> None:
+    def _start(self, child: Child, pause: float = 0.0) -> None:
         pid = os.fork()
         if pid:
             self._running[pid] = (child, time.monotonic())
@@ -65,6 +69,8 @@ class Supervisor:
         status = 1
         try:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+            # It waits itself: the parent has others to look after.
+            time.sleep(pause)
             status = child.run()
         except BaseException:
             log.exception("%s ends with an error", child.name)
@@ -76,17 +82,22 @@ class Supervisor:
     def _replace_dead(self) -> bool:
         for child, began, status in self._reaped():
             log.error("%s ended with status %d; another one starts", child.name, status)
-            if time.monotonic() - began < EARLY_SECONDS:
-                self._early += 1
-                if self._early >= EARLY_DEATHS:
-                    log.critical("%s does not stay up", child.name)
-                    return False
-                if self._early > 1:
-                    time.sleep(PAUSE_SECONDS)
-            else:
-                self._early = 0
-            self._start(child)
+            early = self._early[child.vital] + 1 if time.monotonic() - began < self._early_until(child) else 0
+            self._early[child.vital] = early
+            if child.vital and early >= EARLY_DEATHS:
+                log.critical("%s does not stay up", child.name)
+                return False
+            self._start(child, self._pause(child))
         return True
+
+    def _pause(self, child: Child) -> float:
+        early = self._early[child.vital]
+        if child.vital:
+            return PAUSE_SECONDS if early > 1 else 0.0
+        return min(PAUSE_SECONDS * 2**early, LONGEST_PAUSE_SECONDS) if early else 0.0
+
+    def _early_until(self, child: Child) -> float:
+        return EARLY_SECONDS + self._pause(child)
 
     def _reaped(self) -> list[tuple[Child, float, int]]:
         found = []
@@ -104,15 +115,23 @@ class Supervisor:
             os.kill(pid, number)
 
     def _stop(self) -> None:
-        self._signal_all(signal.SIGTERM)
-        deadline = time.monotonic() + self._stop_seconds
-        while self._running and time.monotonic() < deadline:
-            self._reaped()
-            if self._running:
-                signal.sigtimedwait({signal.SIGCHLD}, 0.2)
+        for vital in (True, False):
+            self._end(vital)
         for pid, (child, _) in self._running.items():
             log.error("%s did not end within %g s and is killed", child.name, self._stop_seconds)
             os.kill(pid, signal.SIGKILL)
         while self._running:
             pid, _ = os.waitpid(-1, 0)
             self._running.pop(pid, None)
+
+    def _end(self, vital: bool) -> None:
+        def of_this_kind() -> list[int]:
+            return [pid for pid, (child, _) in self._running.items() if child.vital is vital]
+
+        for pid in of_this_kind():
+            os.kill(pid, signal.SIGTERM)
+        deadline = time.monotonic() + self._stop_seconds
+        while of_this_kind() and time.monotonic() < deadline:
+            self._reaped()
+            if of_this_kind():
+                signal.sigtimedwait({signal.SIGCHLD}, 0.2)

@@ -125,7 +125,7 @@ def test_a_killed_worker_takes_only_its_own_requests_with_it(
             victim = children(process.pid)[0]
             os.kill(victim, signal.SIGKILL)
             killed = time.monotonic()
-            wait_for(lambda: victim not in children(process.pid) and len(children(process.pid)) == 2)
+            wait_for(lambda: victim not in children(process.pid) and len(children(process.pid)) == 3)
             count = len(load.seconds)
             wait_for(lambda: len(load.seconds) > count + 400)
         longest = max(load.seconds)
