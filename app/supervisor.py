@@ -26,7 +26,10 @@ LONGEST_PAUSE_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Child:
-    """A process to keep: `run` is called in it, and its result is the exit status. SIGTERM must end it."""
+    """A process to keep: `run` is called in it, and its result is the exit status. SIGTERM must end it.
+
+    SIGHUP reaches it once it lifts the block that it starts with.
+    """
 
     name: str
     run: Callable[[], int]
@@ -68,7 +71,7 @@ class Supervisor:
             return
         status = 1
         try:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS - {signal.SIGHUP})
             # It waits itself: the parent has others to look after.
             time.sleep(pause)
             status = child.run()
