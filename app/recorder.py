@@ -8,8 +8,10 @@ skips nothing.
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
+import shutil
 import signal
 import sqlite3
 import threading
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
 LOOK_SECONDS = 0.2
 PRUNE_SECONDS = 30.0
 NICENESS = 10
+FORGOTTEN_SECONDS = 3600.0
+"""Rings that nobody wrote to or made for so long are those of models that will not come back."""
 DAY_NS = 86_400 * 10**9
 log = logging.getLogger("app")
 
@@ -102,7 +106,12 @@ class Recorder:
         return recorded
 
     def prune(self) -> int:
-        """Keep the log within its bounds; how many rows went."""
+        """Keep the log within its bounds, and the rings of models that are gone; how many rows went."""
+        followed = {source.directory for source in self._sources}
+        for directory in rings_dir(self._settings).iterdir():
+            old = time.time() - directory.stat().st_mtime > FORGOTTEN_SECONDS
+            if old and directory not in followed and not in_use(directory):
+                shutil.rmtree(directory, ignore_errors=True)
         oldest = time.time_ns() - self._settings.log_days * DAY_NS
         return prune(self._log, rows=self._settings.log_rows, oldest_ns=oldest)
 
@@ -133,7 +142,12 @@ class Recorder:
             directory=rings_dir(self._settings) / catalogue.sha256[:16],
             id=self._manifest_id(catalogue.sha256, catalogue.manifest),
         )
-        self._sources = [source, *self._sources[:1]]
+        # Workers may refuse the new models and go on with the old; the last ones may have rows left in any case.
+        self._sources = [
+            source,
+            *self._sources[:1],
+            *(old for old in self._sources[1:] if in_use(old.directory)),
+        ]
 
     def _manifest_id(self, sha256: str, manifest: Manifest) -> int:
         same = len({entry.sha256 for entry in manifest.models.values()}) == 1
@@ -206,6 +220,20 @@ class Recorder:
                 )
             ],
         )
+
+
+def in_use(directory: Path) -> bool:
+    """Whether a worker writes to a ring in this directory."""
+    return any(_is_held(path) for path in directory.glob(PATTERN))
+
+
+def _is_held(path: Path) -> bool:
+    with path.open("rb") as ring:
+        try:
+            fcntl.flock(ring, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def run(settings: ApiSettings) -> int:

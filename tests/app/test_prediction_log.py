@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import time
 from typing import TYPE_CHECKING, Any
@@ -304,6 +305,23 @@ def test_rows_of_models_before_are_taken_after_a_change(artifacts: Path, tmp_pat
     assert service.recorder.look() == 1
     assert len(service.logged()) == 2
     service.recorder.close()
+
+
+def test_rings_of_models_that_are_gone_are_taken_away_after_a_while(service: Service) -> None:
+    service.predict()
+    service.recorder.look()
+    rings = rings_dir(service.settings)
+    for name in ("new", "old", "written"):
+        (rings / name).mkdir()
+    ring = RingWriter(rings / "written", 4)
+    for name in ("old", "written"):
+        os.utime(rings / name, (0, 0))
+    service.recorder.prune()
+    left = {path.name for path in rings.iterdir()}
+    assert {"new", "written"} < left
+    assert "old" not in left
+    assert len(left) == 3
+    ring.close()
 
 
 def test_what_comes_too_fast_is_counted_as_shed(service: Service, trained: Path) -> None:
