@@ -6,6 +6,7 @@ ApiError
 ├── ArtifactsError      manifest or reference cannot be used, so no model can
 ├── ModelRefusedError        one model file cannot be used: missing, changed, of another shape
 ├── InvalidRequestError      the client's fault, 4xx; never counts as a prediction
+├── UnknownPredictionError   feedback on a prediction that is not in the log
 └── PredictionFailedError    ours, 5xx
     ├── ModelFailedError     a loaded model raised, or answered nonsense
     └── NoModelError         no arm that may answer is loaded
@@ -34,6 +35,7 @@ Reason = Literal[
     "wrong_type",
     "not_finite",
     "out_of_range",
+    "unknown_label",
     "bad_header",
     "unauthorized",
     "rate_limited",
@@ -95,6 +97,16 @@ class InvalidRequestError(ApiError):
         self.detail = detail
         self.field = field
         super().__init__(detail)
+
+
+class UnknownPredictionError(ApiError):
+    """There is no such prediction, or it is too old to be kept."""
+
+    hint = "Send the prediction_id of an answer; predictions are kept for a limited time."
+
+    def __init__(self, prediction_id: str) -> None:
+        self.prediction_id = prediction_id
+        super().__init__(f"there is no prediction {prediction_id}")
 
 
 class PredictionFailedError(ApiError):

@@ -139,11 +139,17 @@ class Taken:
 class RingReader:
     """Follows one ring, from the oldest record that it still holds."""
 
-    def __init__(self, path: Path, features: int) -> None:
+    def __init__(self, path: Path, features: int, seen: int = 0) -> None:
+        """seen: sequence of the last record that is known already; see `seen`."""
         self._path = path
         self._features = features
         self._type = record_type(features)
-        self._seen = 0
+        self._seen = seen
+
+    @property
+    def seen(self) -> int:
+        """Sequence of the last record that was taken or missed: where another reader may go on."""
+        return self._seen
 
     def take(self, limit: int = SLOTS) -> Taken:
         """The next records, `limit` at most; none when there are none, or the file is not a ring of this shape."""
@@ -174,10 +180,10 @@ class RingReader:
         return Taken(records, missed)
 
 
-def recent(directory: Path, features: int, count: int) -> Records:
-    """The last `count` answered rows of all rings in this directory that are not synthetic, oldest first."""
+def recent(directory: Path, features: int, count: int, *, synthetic: bool = False) -> Records:
+    """The last `count` answered rows of all rings in this directory, oldest first; synthetic ones only if wanted."""
     kind = record_type(features)
-    found = [_of_ring(path, kind, features) for path in sorted(directory.glob(PATTERN))]
+    found = [_of_ring(path, kind, features, synthetic) for path in sorted(directory.glob(PATTERN))]
     if not found:
         return np.empty(0, kind)
     records = np.concatenate(found)
@@ -185,7 +191,7 @@ def recent(directory: Path, features: int, count: int) -> Records:
     return records[order]
 
 
-def _of_ring(path: Path, kind: np.dtype[np.void], features: int) -> Records:
+def _of_ring(path: Path, kind: np.dtype[np.void], features: int, synthetic: bool) -> Records:
     try:
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -198,8 +204,8 @@ def _of_ring(path: Path, kind: np.dtype[np.void], features: int) -> Records:
         records = _whole(file, kind, slots, max(0, head - slots), head)
     finally:
         os.close(file)
-    real: NDArray[np.bool_] = ~records["synthetic"] & (records["class_index"] != FAILED)
-    return records[real]
+    wanted: NDArray[np.bool_] = (records["class_index"] != FAILED) & (synthetic | ~records["synthetic"])
+    return records[wanted]
 
 
 def _slots_and_head(file: int, features: int) -> tuple[int, int] | None:

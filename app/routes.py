@@ -23,7 +23,10 @@ ENDPOINTS = {
     "GET /health": "200 while the process lives",
     "GET /ready": "200 while both models answer, else 503 and why",
     "GET /config": "weights, models, features, ranges, classes",
+    "POST /feedback": "the class that a prediction should have had",
     "GET /drift": "recent rows and answers against the training rows",
+    "GET /experiment": "v1 against v2: figures of both, and a verdict that may be looked at any time",
+    "GET /predictions": "the latest predictions, newest first",
     "GET /metrics": "Prometheus text",
 }
 
@@ -57,10 +60,6 @@ def api(service: PredictService, state: ServiceState, metrics: Metrics) -> Bluep
     @blueprint.get("/config")
     def _config() -> Response:
         return _json(state.config())
-
-    @blueprint.get("/drift")
-    def _drift() -> Response:
-        return _json(state.drift())
 
     @blueprint.get("/metrics")
     def _metrics() -> Response:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from app.errors import SettingsError
+from app.keys import Keys
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,6 +25,12 @@ NAMES = (
     "ONEBOX_STATE_DIR",
     "ONEBOX_DATA_DIR",
     "ONEBOX_MAX_ROWS",
+    "ONEBOX_LOG_ROWS",
+    "ONEBOX_LOG_DAYS",
+    "ONEBOX_API_KEYS_FILE",
+    "ONEBOX_ADMIN_KEYS_FILE",
+    "API_RATE_LIMIT",
+    "API_CORS_ORIGINS",
     "ONEBOX_SERVICE_DIGEST",
 )
 OWN_PREFIXES = ("MODEL_", "API_")
@@ -49,6 +56,18 @@ class ApiSettings:
     state_dir."""
     max_rows: int = 1000
     """Rows that a batch may have."""
+    log_rows: int = 500_000
+    """Predictions that the log keeps at most, beside those that have a label."""
+    log_days: int = 30
+    """Days that it keeps any of them."""
+    keys: Keys | None = None
+    """Who may ask for predictions; None: everybody."""
+    admin_keys: Keys | None = None
+    """Who may change the split; None: nobody."""
+    rate_limit: int = 0
+    """Requests a second for each client; 0: any number."""
+    cors_origins: frozenset[str] = frozenset()
+    """Origins whose pages may call the API from a browser."""
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Self:
@@ -70,8 +89,14 @@ class ApiSettings:
             workers=_whole(environ, "API_WORKERS", cls.workers, low=1, high=64),
             log_level=_one_of(environ, "LOG_LEVEL", LOG_LEVELS, cls.log_level),
             warnings=tuple(_unknown(environ)),
-            data_dir=Path(_text(environ, "ONEBOX_DATA_DIR", "")) if "ONEBOX_DATA_DIR" in environ else None,
+            data_dir=_file(environ, "ONEBOX_DATA_DIR"),
+            keys=Keys.from_file("ONEBOX_API_KEYS_FILE", _file(environ, "ONEBOX_API_KEYS_FILE")),
+            admin_keys=Keys.from_file("ONEBOX_ADMIN_KEYS_FILE", _file(environ, "ONEBOX_ADMIN_KEYS_FILE")),
+            rate_limit=_whole(environ, "API_RATE_LIMIT", cls.rate_limit, low=0, high=99_999),
+            cors_origins=_origins(environ, "API_CORS_ORIGINS"),
             max_rows=_whole(environ, "ONEBOX_MAX_ROWS", cls.max_rows, low=1, high=10_000),
+            log_rows=_whole(environ, "ONEBOX_LOG_ROWS", cls.log_rows, low=1000, high=10_000_000),
+            log_days=_whole(environ, "ONEBOX_LOG_DAYS", cls.log_days, low=1, high=3650),
         )
 
 
@@ -95,7 +120,7 @@ def _whole(environ: Mapping[str, str], name: str, default: int, *, low: int, hig
     if text is None:
         return default
     # int() alone also takes "1_0", " 1" and digits of other scripts.
-    if not re.fullmatch(r"[0-9]{1,5}", text) or not low <= int(text) <= high:
+    if not re.fullmatch(r"[0-9]{1,8}", text) or not low <= int(text) <= high:
         raise SettingsError(name, f"{name} must be a whole number from {low} to {high}, not {text[:40]!r}.")
     return int(text)
 
@@ -109,6 +134,21 @@ def _text(environ: Mapping[str, str], name: str, default: str) -> str:
 
 def _directory(environ: Mapping[str, str], name: str, default: Path) -> Path:
     return Path(_text(environ, name, str(default)))
+
+
+def _file(environ: Mapping[str, str], name: str) -> Path | None:
+    return Path(_text(environ, name, "")) if name in environ else None
+
+
+def _origins(environ: Mapping[str, str], name: str) -> frozenset[str]:
+    origins = frozenset(environ.get(name, "").split())
+    for origin in origins:
+        if not re.fullmatch(r"https?://[a-z0-9.\-\[\]:]+", origin):
+            raise SettingsError(
+                name,
+                f"{name} must be origins such as https://example.com, separated by spaces, not {origin[:40]!r}.",
+            )
+    return origins
 
 
 def _one_of(environ: Mapping[str, str], name: str, allowed: tuple[str, ...], default: str) -> str:

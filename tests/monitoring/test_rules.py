@@ -28,6 +28,8 @@ EXPORTED = {
     "model_drift_score",
     "model_drift_window_rows",
     "model_drift_warming_up",
+    "prediction_log_up",
+    "prediction_log_shed_total",
     "model_drift_detected",
     "model_feature_drift_ratio",
     "model_class_drift_ratio",
