@@ -19,9 +19,7 @@ def read_body(environ: Mapping[str, Any]) -> bytes:
     A body without Content-Length is read as far as the server ends it. Werkzeug's own limit is not used: it cuts such
     a body off at the limit and says nothing.
     """
-    kind: str = environ.get("CONTENT_TYPE") or ""
-    if kind.partition(";")[0].strip().lower() != JSON:
-        raise InvalidRequestError(415, "content_type", f"send the body with Content-Type: {JSON}")
+    require_json(environ.get("CONTENT_TYPE") or "")
     length = _length(environ)
     if length is None:
         if not environ.get("wsgi.input_terminated"):
@@ -36,6 +34,12 @@ def read_body(environ: Mapping[str, Any]) -> bytes:
     if len(body) > MAX_BODY:
         raise _too_large()
     return body
+
+
+def require_json(kind: str) -> None:
+    """Raise InvalidRequestError (415) unless this Content-Type is JSON's, with or without parameters."""
+    if kind != JSON and kind.partition(";")[0].strip().lower() != JSON:
+        raise InvalidRequestError(415, "content_type", f"send the body with Content-Type: {JSON}")
 
 
 def _length(environ: Mapping[str, Any]) -> int | None:

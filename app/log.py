@@ -16,7 +16,7 @@ class JsonLines(logging.Formatter):
             "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
             + f".{int(record.msecs):03d}Z",
             "level": record.levelname,
-            "logger": record.name.lstrip("_"),
+            "logger": record.name,
             "message": record.getMessage(),
         }
         if record.exc_info:
@@ -25,7 +25,7 @@ class JsonLines(logging.Formatter):
 
 
 def logging_config(level: str) -> dict[str, Any]:
-    """For logging.config.dictConfig, and for granian, which applies it in each of its processes."""
+    """For logging.config.dictConfig."""
     return {
         "version": 1,
         "disable_existing_loggers": False,
@@ -36,6 +36,5 @@ def logging_config(level: str) -> dict[str, Any]:
         "root": {"handlers": ["stdout"], "level": "WARNING"},
         "loggers": {
             "app": {"handlers": ["stdout"], "level": level, "propagate": False},
-            "_granian": {"handlers": ["stdout"], "level": level, "propagate": False},
         },
     }

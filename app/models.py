@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-import onnxruntime
 
 from app.decision import most_likely
 from app.errors import ArtifactsError, ModelFailedError, ModelRefusedError
@@ -16,6 +15,8 @@ from app.manifest import VERSIONS, Canary, Catalogue, Manifest, ModelEntry, read
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
+
+    import onnxruntime
 
 CANARY_TOLERANCE = 1e-5
 """float32 sums over another processor's vector width may differ in the last digits, labels may not."""
@@ -135,6 +136,9 @@ def load_models(directory: Path) -> ModelSet:
 def load_arm(directory: Path, version: str, manifest: Manifest) -> Arm:
     """One arm, once its bytes, shape and canary row were found right; raises ModelRefusedError naming the file."""
     entry = manifest.models[version]
+    # Only where models are loaded: its import starts a thread, and the parent of the workers must not have one.
+    import onnxruntime
+
     # Hash and load the same bytes: a file swapped in between must not get in.
     content = _verified(directory, version, entry)
     try:
@@ -186,6 +190,8 @@ def _misfit(session: onnxruntime.InferenceSession, entry: ModelEntry, manifest: 
 
 
 def _single_thread() -> onnxruntime.SessionOptions:
+    import onnxruntime
+
     # One row of a small forest takes microseconds; a thread pool costs more than it gives.
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1

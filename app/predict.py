@@ -145,21 +145,20 @@ class PredictService:
 
     def _answered(self, job: Job, scored: Sequence[Scored]) -> Answer:
         classes = job.serving.classes
-        version, why = job.choice.version, job.choice.reason
-        ids = [self._new_id() for _ in scored]
-        predictions = [
-            Prediction(
-                prediction=index,
-                class_name=classes[index],
-                probabilities=dict(zip(classes, chances, strict=True)),
-                model_version=version,
-                prediction_id=name.hex(),
-                reason=why,
+        version, why = job.choice
+        ids: list[bytes] = []
+        indices: list[int] = []
+        predictions: list[Prediction] = []
+        for index, chances in scored:
+            name = self._new_id()
+            ids.append(name)
+            indices.append(index)
+            predictions.append(
+                Prediction(
+                    index, classes[index], dict(zip(classes, chances, strict=True)), version, name.hex(), why
+                )
             )
-            for (index, chances), name in zip(scored, ids, strict=True)
-        ]
         body = self._encode(Predictions(predictions) if job.batch else predictions[0])
-        indices = [index for index, _ in scored]
         seconds = time.perf_counter() - job.start
         self._metrics.answered(version, indices, seconds, synthetic=job.synthetic)
         self._keep(job, ids, indices, seconds)
@@ -188,10 +187,12 @@ class PredictService:
             if ask.forced not in self.serving.models.arms:
                 raise NoModelError(f"the model {ask.forced} that the request asks for is off")
             return Choice(ask.forced, FORCED)
+        if self._live.generation != self._generation:
+            self._follow_split()
         if ask.user is None:
-            choice = self.split.choose(self._draw(), SPLIT)
+            choice = self._by_chance[self._draw() < self._first_share]
         else:
-            choice = self.split.choose(place(ask.user, self._live.salt), STICKY)
+            choice = self._split.choose(place(ask.user, self._live.salt), STICKY)
         if choice is None:
             raise NoModelError(self._no_model)
         return choice
@@ -201,6 +202,13 @@ class PredictService:
         self._generation = self._live.generation
         arms = self.serving.models.arms
         self._split = Split(*VERSIONS, *self._live.weights, up=frozenset(arms))
+        self._first_share = self._split.configured[VERSIONS[0]]
+        # What the two outcomes of a draw come to, worked out once.
+        last = 1 - 2**-53
+        self._by_chance = {
+            True: self._split.choose(0.0, SPLIT) if self._first_share > 0 else None,
+            False: self._split.choose(last, SPLIT),
+        }
         idle = ", ".join(version for version in arms if self._split.weights[version] == 0)
         self._no_model = (
             f"the model that the weights send all traffic to is off, and the weight of {idle} is 0"

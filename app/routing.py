@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,8 +14,7 @@ FORCED = "forced"
 FALLBACK = "fallback"
 
 
-@dataclass(frozen=True)
-class Choice:
+class Choice(NamedTuple):
     """The arm that answers, and why it does: one of the words above; FALLBACK when the arm that was due is off."""
 
     version: str

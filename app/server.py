@@ -1,4 +1,4 @@
-"""`python -m app.server`: the process that serves. Granian, one thread per worker, until SIGTERM."""
+"""`python -m app.server`: the service. A parent that holds the port, and workers that answer, until SIGTERM."""
 
 from __future__ import annotations
 
@@ -10,21 +10,19 @@ import shutil
 import socket
 import sys
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from app.errors import ApiError, ServerError, SettingsError
 from app.log import logging_config
 from app.settings import ApiSettings, metrics_dir
+from app.supervisor import Child, Supervisor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from flask import Flask
-
 ADDRESS = "0.0.0.0"  # noqa: S104 - the container's network decides who reaches it
-THREADS_PER_WORKER = 16
-"""A client that stalls in the middle of a body holds one thread; with a single one it would hold the worker."""
 STOP_SECONDS = 8
 """What a worker gets to finish its requests; compose's stop_grace_period must be longer."""
 log = logging.getLogger("app")
@@ -48,22 +46,18 @@ def main() -> int:
     return 0
 
 
-def application() -> Flask:
-    """One worker's application; granian calls this in every worker process."""
-    from app.factory import build
-
-    settings = ApiSettings.from_environ(os.environ)
-    return build(settings)
-
-
 def serve(settings: ApiSettings) -> None:
-    """Run the workers; returns after a stop, exits the process with 1 when workers keep dying."""
-    # prometheus_client decides by this variable, when it is first imported, to keep its values in files.
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics_dir(settings.state_dir))
-    from granian.constants import Interfaces
-    from granian.log import LogLevels
-    from granian.server import Server
+    """Run the workers; returns after a stop, raises ServerError when they keep dying."""
+    # One row of a forest is no work for a pool of threads, and a process with threads must not fork.
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    listeners = [listen(settings.port) for _ in range(settings.workers)]
+    # Imported here, once: the workers share the memory, and one that replaces another is there in an instant.
+    from app import worker
 
+    children = [
+        Child(f"worker {number}", partial(worker.run, settings, listener, STOP_SECONDS))
+        for number, listener in enumerate(listeners)
+    ]
     log.info(
         "serving release %s on port %d with %d workers, weights %d/%d",
         settings.service_digest,
@@ -71,21 +65,23 @@ def serve(settings: ApiSettings) -> None:
         settings.workers,
         *settings.weights,
     )
-    Server(
-        "app.server:application",
-        factory=True,
-        address=ADDRESS,
-        port=settings.port,
-        interface=Interfaces.WSGI,
-        workers=settings.workers,
-        blocking_threads=THREADS_PER_WORKER,
-        respawn_failed_workers=True,
-        workers_kill_timeout=STOP_SECONDS,
-        websockets=False,
-        log_dictconfig=logging_config(settings.log_level),
-        log_level=LogLevels(settings.log_level.lower()),
-    ).serve()
+    if not Supervisor(children, stop_seconds=STOP_SECONDS + 1).run():
+        raise ServerError("the workers do not stay up.", hint="Their errors stand above.")
     log.info("stopped")
+
+
+def listen(port: int) -> socket.socket:
+    """A listening socket of its own for one worker; the kernel spreads the connections over all of them.
+
+    The parent keeps it: connections that wait in it outlive the worker and are taken by the one that replaces it.
+    """
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    listener.bind((ADDRESS, port))
+    listener.listen()
+    listener.setblocking(False)
+    return listener
 
 
 @contextmanager

@@ -6,76 +6,24 @@ import http.client
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.app.processes import START_SECONDS, children, free_port, get, server, wait_until_ready
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from pathlib import Path
 
 pytestmark = pytest.mark.process
 
 CONNECTIONS = 8
 EACH = 50
-START_SECONDS = 60
-
-
-@contextmanager
-def server(root: Path, port: int, models: Path, state: Path, **extra: str) -> Iterator[subprocess.Popen[str]]:
-    environ = {
-        "PATH": os.environ["PATH"],
-        "API_PORT": str(port),
-        "API_WORKERS": "4",
-        "ONEBOX_MODELS_DIR": str(models),
-        "ONEBOX_STATE_DIR": str(state),
-        **extra,
-    }
-    process = subprocess.Popen(
-        [sys.executable, "-m", "app.server"], cwd=root, env=environ, stdout=subprocess.PIPE, text=True
-    )
-    try:
-        yield process
-    finally:
-        process.terminate()
-        process.communicate(timeout=30)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def get(port: int, path: str) -> tuple[int, str]:
-    """One GET on its own connection, so that any worker may answer."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-    try:
-        connection.request("GET", path)
-        response = connection.getresponse()
-        return response.status, response.read().decode()
-    finally:
-        connection.close()
-
-
-def wait_until_ready(port: int, process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        assert process.poll() is None, "the server ended while starting"
-        try:
-            if get(port, "/ready")[0] == 200:
-                return
-        except (OSError, http.client.HTTPException):
-            time.sleep(0.05)
-    pytest.fail(f"not ready after {START_SECONDS} s")
 
 
 def scrape(port: int) -> dict[str, dict[tuple[str, ...], float]]:
@@ -155,10 +103,6 @@ def test_a_worker_that_is_killed_is_replaced_and_its_counts_stay(
         found = scrape(port)
         assert found["prediction_requests_total"] == {(): 40}
         assert found["model_drift_window_rows"] == {(): 40}
-
-
-def children(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def test_a_second_server_is_refused_by_state_and_by_port(root: Path, trained: Path, tmp_path: Path) -> None:

@@ -1,0 +1,202 @@
+"""The front of one worker: predictions are answered here, all else by Flask in a few threads.
+
+Requests that arrive in the same turn of the event loop are scored together. Nothing waits for that: while the models
+work on one group, the next one gathers in the sockets, so groups grow with the load and shrink to one without it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import re
+from concurrent.futures import ThreadPoolExecutor
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from app import wsgi
+from app.asked import asked
+from app.envelope import require_json
+from app.errors import InvalidRequestError
+from app.predict import Answer, Job
+from app.problems import CONTENT_TYPE as PROBLEM
+from app.problems import problem
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from app.factory import Worker
+    from app.http1 import Connection
+    from app.request import Head, Request
+
+log = logging.getLogger("app")
+
+MAX_CONNECTIONS = 2000
+"""Of one worker; more are answered 503 at once."""
+THREADS = 4
+"""For what Flask answers."""
+PREDICT = b"/predict"
+UNHANDLED = "unhandled error"
+SECURITY = b"x-content-type-options: nosniff\r\ncache-control: no-store\r\nreferrer-policy: no-referrer\r\n"
+POLICY = b"content-security-policy: default-src 'none'; frame-ancestors 'none'\r\n"
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_OURS = frozenset({"content-type", "content-length", "connection", "date", "server"})
+
+
+class Front:
+    """Answers the requests of all connections of one worker; see `app.http1.Handler`."""
+
+    def __init__(
+        self, worker: Worker, loop: asyncio.AbstractEventLoop, port: int, *, direct: bool = True
+    ) -> None:
+        """direct: answer predictions here; False sends them through Flask as well, for comparison."""
+        self._worker = worker
+        self._service = worker.service
+        self._loop = loop
+        self._port = port
+        self._direct = direct
+        self._threads = ThreadPoolExecutor(THREADS, "flask")
+        self._connections: set[Connection] = set()
+        self._jobs: list[Job] = []
+        self._askers: list[tuple[Connection, Request]] = []
+        self._starts: dict[tuple[int, str], bytes] = {}
+        self.heads: dict[bytes, Head] = {}
+        self._ids = b""
+        self._next_id = 0
+        self._stopping = False
+        self.now = 0.0
+        self.tick()
+
+    def tick(self) -> None:
+        """Once a second: clocks, and connections that took too long."""
+        self.now = self._loop.time()
+        # Whole status lines and headers, good for a second.
+        self._starts.clear()
+        for connection in [item for item in self._connections if item.deadline < self.now]:
+            connection.time_out()
+
+    def stop(self) -> None:
+        """From now on every answer ends its connection."""
+        self._stopping = True
+        for connection in self._connections:
+            connection.last_answer()
+
+    def close_idle(self) -> None:
+        """End the connections on which nothing is being asked or answered."""
+        for connection in list(self._connections):
+            connection.close_idle()
+
+    async def drained(self, seconds: float) -> None:
+        """Return when no connection is open, or the time is over."""
+        deadline = self._loop.time() + seconds
+        while self._connections and self._loop.time() < deadline:
+            await asyncio.sleep(0.01)
+
+    def end(self) -> None:
+        """Leave the threads and whatever connection is still open."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def opened(self, connection: Connection) -> bool:
+        """Whether there is room for this connection."""
+        self._connections.add(connection)
+        if len(self._connections) <= MAX_CONNECTIONS:
+            return True
+        self._worker.metrics.shed()
+        return False
+
+    def closed(self, connection: Connection) -> None:
+        """The connection is gone."""
+        self._connections.discard(connection)
+
+    def handle(self, connection: Connection, request: Request) -> None:
+        """Answer a request, now or with the others of this turn."""
+        if self._stopping:
+            request.keep_alive = False
+        head = request.head
+        if self._direct and head.target == PREDICT and head.method == b"POST":
+            self._predict(connection, request)
+        else:
+            self._loop.run_in_executor(self._threads, self._by_flask, connection, request)
+
+    def head(self, status: int, content_type: str, headers: Mapping[bytes, bytes]) -> bytes:
+        """Status line and headers of an answer, without those of the connection; `headers` are the request's."""
+        start = self._starts.get((status, content_type))
+        if start is None:
+            line = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\ncontent-type: {content_type}\r\n"
+            date = f"date: {formatdate(usegmt=True)}\r\n"
+            start = line.encode() + date.encode() + SECURITY + POLICY
+            self._starts[status, content_type] = start
+        return b"%bx-request-id: %b\r\n" % (start, self._request_id(headers))
+
+    def _predict(self, connection: Connection, request: Request) -> None:
+        prepared: Job | Answer
+        try:
+            ask = request.head.ask
+            if ask is None:
+                require_json(request.header("Content-Type") or "")
+                request.head.ask = ask = asked(request.header)
+            prepared = self._service.prepare(request.body, ask)
+        except InvalidRequestError as error:
+            prepared = self._service.refuse(error)
+        except Exception:
+            log.exception(UNHANDLED)
+            prepared = _bug()
+        if isinstance(prepared, Answer):
+            self._send(connection, request, prepared)
+            return
+        self._jobs.append(prepared)
+        self._askers.append((connection, request))
+        if len(self._jobs) == 1:
+            self._loop.call_soon(self._finish)
+
+    def _finish(self) -> None:
+        jobs, askers = self._jobs, self._askers
+        self._jobs, self._askers = [], []
+        try:
+            answers = self._service.finish(jobs)
+        except Exception:
+            log.exception(UNHANDLED)
+            answers = [_bug()] * len(jobs)
+        for (connection, request), answer in zip(askers, answers, strict=True):
+            self._send(connection, request, answer)
+
+    def _send(self, connection: Connection, request: Request, answer: Answer) -> None:
+        head = self.head(answer.status, answer.content_type, request.head.headers)
+        connection.answer(request, head, answer.body)
+
+    def _by_flask(self, connection: Connection, request: Request) -> None:
+        try:
+            status, headers, body = wsgi.call(self._worker.app, request, self._port)
+        except Exception:
+            log.exception(UNHANDLED)
+            bug = _bug()
+            status, headers, body = bug.status, [("Content-Type", PROBLEM)], bug.body
+        self._loop.call_soon_threadsafe(self._send_flask, connection, request, status, headers, body)
+
+    def _send_flask(
+        self, connection: Connection, request: Request, status: int, headers: wsgi.Headers, body: bytes
+    ) -> None:
+        given = {name.lower(): value for name, value in headers}
+        head = self.head(status, given.get("content-type", "text/plain"), request.head.headers)
+        policy = given.get("content-security-policy")
+        if policy is not None:
+            head = head.replace(POLICY, b"")
+        more = "".join(f"{name}: {value}\r\n" for name, value in given.items() if name not in _OURS)
+        connection.answer(request, head + more.encode("latin-1"), body)
+
+    def _request_id(self, headers: Mapping[bytes, bytes]) -> bytes:
+        given = headers.get(b"x-request-id")
+        if given is not None and _REQUEST_ID.fullmatch(given):
+            return given
+        start = self._next_id
+        if start >= len(self._ids):
+            self._ids = os.urandom(4096).hex().encode()
+            start = 0
+        self._next_id = start + 32
+        return self._ids[start : start + 32]
+
+
+def _bug() -> Answer:
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
+    return Answer(status, problem(status, "the server failed on this request"), PROBLEM)
