@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from http import HTTPStatus
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import httptools
 
@@ -30,9 +30,6 @@ from app.http_limits import (
 from app.problems import CONTENT_TYPE as PROBLEM
 from app.problems import problem
 from app.request import Handler, Head, Request
-
-if TYPE_CHECKING:
-    pass
 
 
 class Connection(asyncio.Protocol):
