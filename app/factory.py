@@ -10,14 +10,19 @@ from typing import TYPE_CHECKING
 from flask import Flask
 
 from app import problems
+from app.admin import admin
+from app.board import Board
+from app.gate import Gate
 from app.live_split import LiveSplit
 from app.manifest import VERSIONS
 from app.metrics import Metrics
 from app.predict import PredictService
+from app.rate import RateLimit
 from app.routes import api
 from app.serving import load_serving
 from app.settings import ApiSettings, data_dir, metrics_dir, rings_dir
 from app.state import ServiceState
+from app.swap import Swap
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +39,8 @@ class Worker:
     app: Flask
     service: PredictService
     metrics: Metrics
+    swap: Swap
+    gate: Gate
 
 
 def build(
@@ -51,8 +58,9 @@ def build_worker(
     *,
     registry: CollectorRegistry | None = None,
     draw: Callable[[], float] | None = None,
+    number: int = 0,
 ) -> Worker:
-    """One worker. registry: more to show at /metrics. draw: a number in [0, 1) for every request."""
+    """One worker, the `number`th of settings.workers. The rest as in `app.create_app`."""
     for directory in (metrics_dir(settings.state_dir), rings_dir(settings)):
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     serving = load_serving(settings.models_dir, rings_dir(settings), settings.max_rows)
@@ -72,9 +80,24 @@ def build_worker(
         metrics=metrics,
         draw=draw or random.Random().random,  # noqa: S311 - a traffic split, not a secret
     )
-    state = ServiceState(service, live, settings.service_digest)
+    board = Board(settings.state_dir / "workers")
+    state = ServiceState(service, live, settings.service_digest, board)
     app = Flask("app", static_folder=None)
     problems.register(app)
     app.register_blueprint(api(service, state, metrics))
+    app.register_blueprint(admin(settings.admin_keys, live, state))
     app.extensions["onebox"] = service
-    return Worker(app, service, metrics)
+    return Worker(app, service, metrics, Swap(settings, service, metrics, board), _gate(settings, number))
+
+
+def _gate(settings: ApiSettings, number: int) -> Gate:
+    rate = None
+    if settings.rate_limit:
+        rate = RateLimit(
+            settings.state_dir / "rate.bin",
+            workers=settings.workers,
+            number=number,
+            per_second=settings.rate_limit,
+        )
+    origins = frozenset(origin.encode() for origin in settings.cors_origins)
+    return Gate(keys=settings.keys, admin=settings.admin_keys, rate=rate, origins=origins)

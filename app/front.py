@@ -19,6 +19,7 @@ from app import wsgi
 from app.asked import asked
 from app.envelope import require_json
 from app.errors import InvalidRequestError
+from app.gate import PREFLIGHT, Refusal
 from app.predict import Answer, Job
 from app.problems import CONTENT_TYPE as PROBLEM
 from app.problems import problem
@@ -37,6 +38,7 @@ MAX_CONNECTIONS = 2000
 THREADS = 4
 """For what Flask answers."""
 PREDICT = b"/predict"
+RING_SECONDS = 5.0
 UNHANDLED = "unhandled error"
 SECURITY = b"x-content-type-options: nosniff\r\ncache-control: no-store\r\nreferrer-policy: no-referrer\r\n"
 POLICY = b"content-security-policy: default-src 'none'; frame-ancestors 'none'\r\n"
@@ -53,6 +55,7 @@ class Front:
         """direct: answer predictions here; False sends them through Flask as well, for comparison."""
         self._worker = worker
         self._service = worker.service
+        self._gate = worker.gate
         self._loop = loop
         self._port = port
         self._direct = direct
@@ -97,6 +100,14 @@ class Front:
         """Leave the threads and whatever connection is still open."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
+    async def reload(self) -> None:
+        """Take up the models that lie in their directory now; the old ones answer until then."""
+        old = self._service.serving
+        new = await self._loop.run_in_executor(self._threads, self._worker.swap.load)
+        if self._worker.swap.take(new):
+            # Its jobs of this turn are finished by then.
+            self._loop.call_later(RING_SECONDS, old.close)
+
     def opened(self, connection: Connection) -> bool:
         """Whether there is room for this connection."""
         self._connections.add(connection)
@@ -114,8 +125,15 @@ class Front:
         if self._stopping:
             request.keep_alive = False
         head = request.head
+        if not self._gate.open:
+            refusal = self._gate.refusal(request)
+            if refusal is not None:
+                self._refuse(connection, request, refusal)
+                return
         if self._direct and head.target == PREDICT and head.method == b"POST":
             self._predict(connection, request)
+        elif head.method == b"OPTIONS" and b"access-control-request-method" in head.headers:
+            self._preflight(connection, request)
         else:
             self._loop.run_in_executor(self._threads, self._by_flask, connection, request)
 
@@ -127,7 +145,17 @@ class Front:
             date = f"date: {formatdate(usegmt=True)}\r\n"
             start = line.encode() + date.encode() + SECURITY + POLICY
             self._starts[status, content_type] = start
-        return b"%bx-request-id: %b\r\n" % (start, self._request_id(headers))
+        return b"%bx-request-id: %b\r\n%b" % (start, self._request_id(headers), self._gate.cors(headers))
+
+    def _refuse(self, connection: Connection, request: Request, refusal: Refusal) -> None:
+        self._worker.metrics.refused(refusal.reason)
+        head = self.head(refusal.status, PROBLEM, request.head.headers) + refusal.headers
+        connection.answer(request, head, problem(refusal.status, refusal.detail))
+
+    def _preflight(self, connection: Connection, request: Request) -> None:
+        head = self.head(HTTPStatus.OK, "text/plain", request.head.headers)
+        allowed = b"access-control-allow-origin" in head
+        connection.answer(request, head + PREFLIGHT if allowed else head, b"")
 
     def _predict(self, connection: Connection, request: Request) -> None:
         prepared: Job | Answer

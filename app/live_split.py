@@ -82,15 +82,25 @@ class LiveSplit:
         change = self.change
         return change.weights if change else self.pushed
 
-    def set(self, weights: Weights, by: str) -> None:
-        """Put these weights in force for all workers, for good, and write who did it into the audit log."""
+    def set(self, weights: Weights | None, by: str) -> None:
+        """Put these weights, or the pushed ones (None), in force for all workers and over restarts.
+
+        Who did it goes into the audit log.
+        """
         with self._locked():
             kept = self._read()
             now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
             before = self.weights
-            self._write(_Kept(kept.salt if kept else self.salt.hex(), Change(weights, self.pushed, now, by)))
+            change = None if weights is None else Change(weights, self.pushed, now, by)
+            self._write(_Kept(kept.salt if kept else self.salt.hex(), change))
             with (self._data_dir / AUDIT).open("a", encoding="utf-8") as audit:
-                line = {"time": now, "action": "split", "by": by, "before": before, "after": weights}
+                line = {
+                    "time": now,
+                    "action": "split",
+                    "by": by,
+                    "before": before,
+                    "after": weights or self.pushed,
+                }
                 audit.write(json.dumps(line) + "\n")
                 audit.flush()
                 os.fsync(audit.fileno())

@@ -81,10 +81,8 @@ class PredictService:
 
     @property
     def split(self) -> Split:
-        """The split in force, with the arms that are up."""
-        if self._live.generation != self._generation:
-            self._follow_split()
-        return self._split
+        """The split in force, with the arms that are up. For any thread."""
+        return Split(*VERSIONS, *self._live.weights, up=frozenset(self.serving.models.arms))
 
     def answer(self, body: bytes, ask: Asked = NOBODY) -> Answer:
         """The answer to one request body of type application/json. Counts it; never raises ApiError."""
@@ -201,7 +199,7 @@ class PredictService:
         # In this order: a change in between is seen at the next request.
         self._generation = self._live.generation
         arms = self.serving.models.arms
-        self._split = Split(*VERSIONS, *self._live.weights, up=frozenset(arms))
+        self._split = self.split
         self._first_share = self._split.configured[VERSIONS[0]]
         # What the two outcomes of a draw come to, worked out once.
         last = 1 - 2**-53

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+
+from app.board import WorkerView
 
 Values = list[float] | dict[str, float]
 """One row: the features in the manifest's order, or by name."""
@@ -35,6 +37,20 @@ class Predictions(msgspec.Struct, frozen=True):
     """Answer of POST /predict to a batch, in the order of its rows."""
 
     predictions: list[Prediction]
+
+
+class Weights(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Shares of the two versions, whole numbers from 0 to 100 that are not both 0."""
+
+    v1: Annotated[int, msgspec.Meta(ge=0, le=100)]
+    v2: Annotated[int, msgspec.Meta(ge=0, le=100)]
+
+
+class ConfigChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Body of PUT /config."""
+
+    weights: Weights | None
+    """null: back to the pushed weights."""
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -107,6 +123,8 @@ class ConfigView(msgspec.Struct, frozen=True):
     """Why there are no models at all; null when the manifest could be read."""
     manifest_sha256: str | None
     """Hash of the manifest of the models that serve; null without one."""
+    workers: list[WorkerView]
+    """Which models each worker serves."""
 
 
 class ReadyView(msgspec.Struct, frozen=True):

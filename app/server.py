@@ -55,7 +55,7 @@ def serve(settings: ApiSettings) -> None:
     from app import worker
 
     children = [
-        Child(f"worker {number}", partial(worker.run, settings, listener, STOP_SECONDS))
+        Child(f"worker {number}", partial(worker.run, settings, number, listener, STOP_SECONDS))
         for number, listener in enumerate(listeners)
     ]
     log.info(
@@ -100,7 +100,8 @@ def prepared_state(state_dir: Path) -> Iterator[None]:
         ) from error
     try:
         _take(lock, state_dir)
-        shutil.rmtree(metrics_dir(state_dir), ignore_errors=True)
+        for stale in (metrics_dir(state_dir), state_dir / "workers"):
+            shutil.rmtree(stale, ignore_errors=True)
         metrics_dir(state_dir).mkdir(mode=0o700, exist_ok=True)
         yield
     finally:

@@ -33,6 +33,16 @@ class Serving:
     ring: RingWriter | None
     ring_dir: Path
 
+    @property
+    def sha256(self) -> str | None:
+        """Hash of the manifest; None without one."""
+        return self.models.catalogue.sha256 if self.models.catalogue else None
+
+    def close(self) -> None:
+        """Leave the ring to another worker, once nothing is answered with this any more."""
+        if self.ring is not None:
+            self.ring.close()
+
     def rows(self, body: bytes) -> tuple[list[Row], bool]:
         """See `RowDecoder.rows`; raises NoModelError where there is no manifest."""
         if self.decoder is None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from app.errors import SettingsError
+from app.keys import Keys
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,6 +25,10 @@ NAMES = (
     "ONEBOX_STATE_DIR",
     "ONEBOX_DATA_DIR",
     "ONEBOX_MAX_ROWS",
+    "ONEBOX_API_KEYS_FILE",
+    "ONEBOX_ADMIN_KEYS_FILE",
+    "API_RATE_LIMIT",
+    "API_CORS_ORIGINS",
     "ONEBOX_SERVICE_DIGEST",
 )
 OWN_PREFIXES = ("MODEL_", "API_")
@@ -49,6 +54,14 @@ class ApiSettings:
     state_dir."""
     max_rows: int = 1000
     """Rows that a batch may have."""
+    keys: Keys | None = None
+    """Who may ask for predictions; None: everybody."""
+    admin_keys: Keys | None = None
+    """Who may change the split; None: nobody."""
+    rate_limit: int = 0
+    """Requests a second for each client; 0: any number."""
+    cors_origins: frozenset[str] = frozenset()
+    """Origins whose pages may call the API from a browser."""
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Self:
@@ -70,7 +83,11 @@ class ApiSettings:
             workers=_whole(environ, "API_WORKERS", cls.workers, low=1, high=64),
             log_level=_one_of(environ, "LOG_LEVEL", LOG_LEVELS, cls.log_level),
             warnings=tuple(_unknown(environ)),
-            data_dir=Path(_text(environ, "ONEBOX_DATA_DIR", "")) if "ONEBOX_DATA_DIR" in environ else None,
+            data_dir=_file(environ, "ONEBOX_DATA_DIR"),
+            keys=Keys.from_file("ONEBOX_API_KEYS_FILE", _file(environ, "ONEBOX_API_KEYS_FILE")),
+            admin_keys=Keys.from_file("ONEBOX_ADMIN_KEYS_FILE", _file(environ, "ONEBOX_ADMIN_KEYS_FILE")),
+            rate_limit=_whole(environ, "API_RATE_LIMIT", cls.rate_limit, low=0, high=99_999),
+            cors_origins=_origins(environ, "API_CORS_ORIGINS"),
             max_rows=_whole(environ, "ONEBOX_MAX_ROWS", cls.max_rows, low=1, high=10_000),
         )
 
@@ -109,6 +126,21 @@ def _text(environ: Mapping[str, str], name: str, default: str) -> str:
 
 def _directory(environ: Mapping[str, str], name: str, default: Path) -> Path:
     return Path(_text(environ, name, str(default)))
+
+
+def _file(environ: Mapping[str, str], name: str) -> Path | None:
+    return Path(_text(environ, name, "")) if name in environ else None
+
+
+def _origins(environ: Mapping[str, str], name: str) -> frozenset[str]:
+    origins = frozenset(environ.get(name, "").split())
+    for origin in origins:
+        if not re.fullmatch(r"https?://[a-z0-9.\-\[\]:]+", origin):
+            raise SettingsError(
+                name,
+                f"{name} must be origins such as https://example.com, separated by spaces, not {origin[:40]!r}.",
+            )
+    return origins
 
 
 def _one_of(environ: Mapping[str, str], name: str, allowed: tuple[str, ...], default: str) -> str:

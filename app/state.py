@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from prometheus_client import Metric
 
+    from app.board import Board
     from app.live_split import Change, LiveSplit
     from app.models import ModelSet
     from app.predict import PredictService
@@ -30,6 +31,7 @@ class ServiceState:
     service: PredictService
     live: LiveSplit
     service_digest: str
+    board: Board
 
     @property
     def models(self) -> ModelSet:
@@ -55,7 +57,8 @@ class ServiceState:
             service_digest=self.service_digest,
             drift=DriftView(threshold=drift.THRESHOLD, window=drift.WINDOW, minimum=drift.MINIMUM),
             reason=self.models.reason,
-            manifest_sha256=self.models.catalogue.sha256 if self.models.catalogue else None,
+            manifest_sha256=self.service.serving.sha256,
+            workers=self.board.read(),
         )
 
     def readiness(self) -> ReadyView:
@@ -84,6 +87,11 @@ class ServiceState:
         for version in VERSIONS:
             up.add_metric([version], float(version in self.models.arms))
         yield up
+        yield GaugeMetricFamily(
+            "models_reload_successful",
+            "1 while every worker serves the models that came last; 0 when one refused them.",
+            value=float(all(worker.refused is None for worker in self.board.read())),
+        )
         labels = {"service_digest": self.service_digest}
         labels |= {f"model_{version}": (self.models.sha256(version) or "off")[:12] for version in VERSIONS}
         release = GaugeMetricFamily("release_info", "What is serving; always 1.", labels=list(labels))

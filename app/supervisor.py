@@ -25,7 +25,10 @@ PAUSE_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class Child:
-    """A process to keep: `run` is called in it, and its result is the exit status. SIGTERM must end it."""
+    """A process to keep: `run` is called in it, and its result is the exit status. SIGTERM must end it.
+
+    SIGHUP reaches it once it lifts the block that it starts with.
+    """
 
     name: str
     run: Callable[[], int]
@@ -64,7 +67,7 @@ class Supervisor:
             return
         status = 1
         try:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS - {signal.SIGHUP})
             status = child.run()
         except BaseException:
             log.exception("%s ends with an error", child.name)

@@ -20,7 +20,7 @@ from provisioning.deadline import Deadline
 from provisioning.errors import ServiceFailure
 from provisioning.host import Store
 from provisioning.host_errors import Unreachable
-from provisioning.smoke import PORTS, PROMETHEUS, Ask, NotYet, ask_through_ssh
+from provisioning.smoke import API, PORTS, PROMETHEUS, Ask, NotYet, ask_through_ssh
 
 PATIENCE_SECONDS = 20.0
 READ_LIMIT = 256 * 1024
@@ -125,6 +125,36 @@ class PrometheusProof:
         return float(values[0][1]), float(values[1][1]) == 1.0
 
 
+@dataclass
+class ApiProof:
+    """The API tells which models each of its workers serves, and which it refused."""
+
+    ask: Ask
+    wanted: str
+    """Hash of the manifest that has to be in force."""
+    before: list[str | None] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.before = [worker["refused"] for worker in self._workers()]
+
+    def check(self) -> None:
+        """Raises NotYet, and ServiceFailure when a worker refused the new models."""
+        workers = self._workers()
+        refused = [worker["refused"] for worker in workers]
+        why = next((reason for reason in refused if reason), None)
+        if why is not None and refused != self.before:
+            raise ServiceFailure(API, f"it refuses the new models and goes on with those before: {why}")
+        behind = sum(worker["manifest_sha256"] != self.wanted for worker in workers)
+        if behind or not workers:
+            raise NotYet(f"{behind} of {len(workers)} workers do not serve the models of the release")
+
+    def _workers(self) -> list[dict[str, Any]]:
+        workers = self.ask("/config").json().get("workers")
+        if not isinstance(workers, list):
+            raise NotYet("it does not tell which models it serves")
+        return workers
+
+
 def jobs_in(files: Mapping[str, str]) -> list[str]:
     """Pure: the scrape jobs of `prometheus.yml` among these files."""
     return scrape_jobs(yaml.safe_load(files.get("prometheus.yml", "")))
@@ -169,16 +199,35 @@ def _rule(group: str, name: str, rule: Mapping[str, Any], lasting: float) -> str
 
 
 def _proof(store: Store, service: str, manifest: Mapping[str, Any], deadline: Deadline) -> Proof | None:
-    if service != PROMETHEUS:
+    if service not in (API, PROMETHEUS):
         return None
+    ask = ask_through_ssh(store.connection, PORTS[service])
+    try:
+        return (
+            _api_proof(ask, manifest) if service == API else _prometheus_proof(ask, store, manifest, deadline)
+        )
+    except (NotYet, OSError, http.client.HTTPException, Unreachable) as error:
+        raise ServiceFailure(service, f"it cannot be asked what it has in force: {error}") from error
+
+
+def _api_proof(ask: Ask, manifest: Mapping[str, Any]) -> ApiProof | None:
+    hashes = [
+        item["sha256"]
+        for _, entry in _live_data(API, manifest)
+        for item in entry["files"]
+        if item["path"] == "manifest.json"
+    ]
+    return ApiProof(ask, hashes[0]) if hashes else None
+
+
+def _prometheus_proof(
+    ask: Ask, store: Store, manifest: Mapping[str, Any], deadline: Deadline
+) -> PrometheusProof:
     files: dict[str, str] = {}
-    for variable, entry in _live_data(service, manifest):
+    for variable, entry in _live_data(PROMETHEUS, manifest):
         paths = [item["path"] for item in entry["files"]]
         files.update(read_texts(store, f"live/{variable}/.data/{entry['digest']}", paths, deadline))
-    try:
-        return PrometheusProof(ask_through_ssh(store.connection, PORTS[service]), files)
-    except (NotYet, OSError, http.client.HTTPException, Unreachable) as error:
-        raise ServiceFailure(service, f"it cannot be asked about its configuration: {error}") from error
+    return PrometheusProof(ask, files)
 
 
 def read_texts(store: Store, directory: str, paths: Iterable[str], deadline: Deadline) -> dict[str, str]:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.client
+import json
 import os
+import shutil
 import signal
 import socket
 import statistics
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.app.fronts import post
-from tests.app.processes import START_SECONDS, children, free_port, server, wait_until_ready
+from tests.app.processes import START_SECONDS, children, free_port, get, server, wait_until_ready
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -166,3 +169,58 @@ def wait_for(condition: object, seconds: float = START_SECONDS) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def config_of(port: int) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(get(port, "/config")[1])
+    return found
+
+
+def test_models_are_swapped_under_load_without_losing_a_request(
+    root: Path, artifacts: Path, tmp_path: Path
+) -> None:
+    port = free_port()
+    releases = tmp_path / "releases"
+    shutil.copytree(artifacts, releases / "a")
+    shutil.copytree(artifacts, releases / "b")
+    manifest = json.loads((releases / "b" / "manifest.json").read_bytes())
+    manifest["models"]["v1"]["params"]["note"] = 1
+    (releases / "b" / "manifest.json").write_text(json.dumps(manifest))
+    shutil.copytree(artifacts, releases / "broken")
+    (releases / "broken" / "manifest.json").write_text(
+        json.dumps(manifest | {"data": manifest["data"] | {"rows": 1}})
+    )
+    (releases / "broken" / "model_v2.onnx").write_bytes(b"")
+    live = tmp_path / "live"
+
+    def push(name: str) -> str:
+        (tmp_path / "next").symlink_to(releases / name)
+        (tmp_path / "next").rename(live)
+        process.send_signal(signal.SIGHUP)
+        return hashlib.sha256((releases / name / "manifest.json").read_bytes()).hexdigest()
+
+    live.symlink_to(releases / "a")
+    with server(root, port, live, tmp_path / "state", API_WORKERS="2") as process:
+        wait_until_ready(port, process)
+        first = config_of(port)["manifest_sha256"]
+        with Load(port, 16) as load:
+            began = time.monotonic()
+            for name in ("b", "a", "b"):
+                wanted = push(name)
+                wait_for(
+                    lambda wanted=wanted: (
+                        [w["manifest_sha256"] for w in config_of(port)["workers"]] == [wanted] * 2
+                    )
+                )
+            assert wanted != first
+            push("broken")
+            wait_for(lambda: all(worker["refused"] for worker in config_of(port)["workers"]))
+            rate = len(load.seconds) / (time.monotonic() - began)
+        found = config_of(port)
+        assert [worker["manifest_sha256"] for worker in found["workers"]] == [wanted] * 2
+        assert "model_v2.onnx" in found["workers"][0]["refused"]
+        assert get(port, "/ready")[0] == 200
+        assert "models_reload_successful 0.0" in get(port, "/metrics")[1]
+    print(f"3 swaps and a refused one under {rate:.0f} requests a second: {len(load.failures)} failed")
+    assert load.failures == []
+    assert not load.refused

@@ -13,7 +13,7 @@ from provisioning.compose_file import parse_compose_file
 from provisioning.deadline import Deadline
 from provisioning.errors import ReleaseError, ServiceFailure, UnhealthyRelease
 from provisioning.release import read_release
-from provisioning.reload import PrometheusProof, rules_in, rules_shown, seconds, wait_for
+from provisioning.reload import ApiProof, PrometheusProof, rules_in, rules_shown, seconds, wait_for
 from provisioning.smoke import Answer, NotYet
 from provisioning.status import read_status
 
@@ -271,3 +271,48 @@ def test_a_push_that_died_before_the_signal_is_made_good_by_the_next(host: Any) 
 
     assert host.push().container_actions == ("reload rules",)
     assert read_status(host.settings()).drift == ()
+
+
+class Api:
+    """The API's /config, as far as its workers tell what they serve."""
+
+    def __init__(self, *workers: tuple[str, str | None]) -> None:
+        self.workers = list(workers)
+
+    def __call__(self, path: str, body: Any = None) -> Answer:
+        assert (path, body) == ("/config", None)
+        lines = [{"manifest_sha256": digest, "refused": refused} for digest, refused in self.workers]
+        return Answer(200, json.dumps({"workers": lines}).encode())
+
+
+def test_the_api_has_taken_up_models_when_every_worker_says_so() -> None:
+    api = Api(("old", None), ("old", None))
+    proof = ApiProof(api, "new")
+    for workers in ([("old", None), ("old", None)], [("new", None), ("old", None)], []):
+        api.workers = workers
+        with pytest.raises(NotYet):
+            proof.check()
+    api.workers = [("new", None), ("new", None)]
+    proof.check()
+
+
+def test_models_that_a_worker_refuses_fail_the_reload_with_its_words() -> None:
+    api = Api(("old", None), ("old", None))
+    proof = ApiProof(api, "new")
+    api.workers = [("old", None), ("old", "model_v2.onnx is missing")]
+    with pytest.raises(ServiceFailure, match=r"model_v2\.onnx is missing"):
+        proof.check()
+
+
+def test_a_refusal_from_before_does_not_count_against_the_models_that_follow() -> None:
+    api = Api(("old", "model_v2.onnx is missing"))
+    proof = ApiProof(api, "new")
+    with pytest.raises(NotYet):
+        proof.check()
+    api.workers = [("new", None)]
+    proof.check()
+
+
+def test_an_api_that_does_not_tell_what_it_serves_cannot_be_waited_for() -> None:
+    with pytest.raises(NotYet, match="does not tell"):
+        ApiProof(lambda *_: Answer(200, b"{}"), "new")

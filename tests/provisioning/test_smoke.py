@@ -82,6 +82,12 @@ def test_services_behind_closed_ports_are_asked_through_the_connection(host: Any
     assert stack.bodies == [{"features": {"length": 2.0}}]
 
 
+def test_an_api_that_asks_for_a_key_is_served_well_enough(host: Any, stack: Stack) -> None:
+    stack.answers["/predict"] = (401, {"title": "Unauthorized"})
+
+    assert _smoke(host, frozenset()) == ()
+
+
 def test_an_open_port_is_asked_directly(host: Any, stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(smoke_module, "PORTS", dict.fromkeys(smoke_module.PORTS, stack.port))
     host.sshd.tunnels = {}
