@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from app.decision import most_likely
+from app.decision import TIE, most_likely
 from app.errors import ArtifactsError, ModelFailedError, ModelRefusedError
 from app.manifest import VERSIONS, Canary, Catalogue, Manifest, ModelEntry, read_catalogue, sha256
 
@@ -17,11 +17,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import onnxruntime
+    from numpy.typing import NDArray
 
 CANARY_TOLERANCE = 1e-5
 """float32 sums over another processor's vector width may differ in the last digits, labels may not."""
 
-DIGITS = 6
+UNIT = 1e6
+"""Probabilities are given to six digits."""
+MANY = 4
+"""From this many rows on, numpy is faster than plain numbers."""
 PROBABILITIES = 1
 """Position of the probabilities among a model's outputs; 0 is the label."""
 
@@ -66,15 +70,33 @@ class Arm:
             (probabilities,) = self._run(self._outputs, {self._input: np.array(rows, dtype=np.float32)})
         except Exception as error:
             raise ModelFailedError(self.version, str(error)) from error
-        return [self._scored(votes) for votes in probabilities.tolist()]
+        if len(rows) < MANY:
+            return [self._scored(votes) for votes in probabilities.tolist()]
+        return self._scored_together(probabilities.astype(np.float64))
 
     def _scored(self, votes: list[float]) -> Scored:
-        total = sum(votes)
+        # Not sum(): it adds up in another order in some versions of Python, and both ways must give the same.
+        total = 0.0
+        for vote in votes:
+            total += vote
         # A comparison with NaN is false, so this refuses it too.
         if not 0.99 < total < 1.01:
             raise ModelFailedError(self.version, f"the model answered with probabilities {votes}")
         # Sums in float32 give 0.9999993 where every tree agrees.
-        return most_likely(votes), [round(vote / total, DIGITS) for vote in votes]
+        return most_likely(votes), [round(vote / total * UNIT) / UNIT for vote in votes]
+
+    def _scored_together(self, votes: NDArray[np.float64]) -> list[Scored]:
+        """The same steps as for one row, on all of them at once."""
+        total = np.zeros(len(votes))
+        for column in votes.T:
+            total += column
+        right = (total > 0.99) & (total < 1.01)
+        if not right.all():
+            wrong = votes[~right][0].tolist()
+            raise ModelFailedError(self.version, f"the model answered with probabilities {wrong}")
+        chances = np.rint(votes / total[:, None] * UNIT) / UNIT
+        first = (votes >= votes.max(axis=1, keepdims=True) - TIE).argmax(axis=1)
+        return list(zip(first.tolist(), chances.tolist(), strict=True))
 
     def check(self) -> None:
         """Score the canary row; raises ModelFailedError when the answer is not the one recorded in training."""

@@ -1,17 +1,19 @@
-"""`python -m benchmarks [NAME ...]`: run the measurements, all of them when none is named."""
+"""`python -m benchmarks [NAME ...]`: run the measurements, the short ones when none is named."""
 
 from __future__ import annotations
 
 import sys
 
-from benchmarks import scoring
+from benchmarks import scoring, serve
 
-MEASUREMENTS = {"scoring": scoring.main}
+MEASUREMENTS = {"scoring": scoring.main, "serve": serve.main}
+ASKED_FOR = {"serve"}
+"""Those that take minutes and run only when they are named."""
 
 
 def main() -> int:
     """Run what was asked for; 2 for a name that there is none of."""
-    names = sys.argv[1:] or list(MEASUREMENTS)
+    names = sys.argv[1:] or [name for name in MEASUREMENTS if name not in ASKED_FOR]
     for name in names:
         if name not in MEASUREMENTS:
             print(f"there is no measurement {name}; there are: {', '.join(MEASUREMENTS)}", file=sys.stderr)

@@ -1,0 +1,68 @@
+"""An answer of the same size that nothing was done for: on this repo's own front, and as a WSGI application."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sys
+from functools import partial
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from wsgiref.types import StartResponse
+
+    from app.http1 import Connection
+    from app.request import Head, Request
+
+BODY = (
+    b'{"prediction":0,"class":"setosa","probabilities":{"setosa":1.0,"versicolor":0.0,"virginica":0.0},'
+    b'"model_version":"v1","prediction_id":"db30e3a64819f90d1b59a6300b5f37b1","reason":"split"}'
+)
+
+
+def application(environ: dict[str, object], start_response: StartResponse) -> Iterable[bytes]:
+    """The WSGI application."""
+    environ["wsgi.input"].read(int(str(environ.get("CONTENT_LENGTH") or 0)))  # type: ignore[attr-defined]
+    start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(BODY)))])
+    return [BODY]
+
+
+class Nothing:
+    """Answers every request with BODY; see `app.request.Handler`."""
+
+    now = 0.0
+
+    def __init__(self) -> None:
+        self.heads: dict[bytes, Head] = {}
+
+    def opened(self, _connection: Connection) -> bool:
+        return True
+
+    def closed(self, _connection: Connection) -> None:
+        pass
+
+    def head(self, status: int, content_type: str, _headers: Mapping[bytes, bytes]) -> bytes:
+        return f"HTTP/1.1 {status} x\r\ncontent-type: {content_type}\r\n".encode()
+
+    def handle(self, connection: Connection, request: Request) -> None:
+        connection.answer(request, b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n", BODY)
+
+
+async def serve(port: int) -> None:
+    """One worker, until it is killed."""
+    from app.http1 import Connection
+
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    listener.bind(("127.0.0.1", port))
+    server = await asyncio.get_running_loop().create_server(partial(Connection, Nothing()), sock=listener)
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    import uvloop
+
+    os.fork()
+    uvloop.run(serve(int(sys.argv[1])))

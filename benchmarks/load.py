@@ -1,0 +1,130 @@
+"""wrk against a server, and what the server's processes spent on it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+TICKS = os.sysconf("SC_CLK_TCK")
+SCRIPT = """
+wrk.method = "POST"
+wrk.headers["Content-Type"] = "application/json"
+local bodies = {%s}
+local turn = 0
+request = function()
+  turn = turn %% #bodies + 1
+  return wrk.format(nil, nil, nil, bodies[turn])
+end
+done = function(summary, latency)
+  local e = summary.errors
+  io.write(string.format('\\nFIGURES{"requests":%%d,"seconds":%%f,"p50":%%f,"p95":%%f,"p99":%%f,"errors":%%d}\\n',
+    summary.requests, summary.duration / 1e6, latency:percentile(50) / 1e3, latency:percentile(95) / 1e3,
+    latency:percentile(99) / 1e3, e.connect + e.read + e.write + e.status + e.timeout))
+end
+"""
+
+
+@dataclass(frozen=True)
+class Figures:
+    """One run: requests a second, latencies in milliseconds, CPU microseconds of the server for each request."""
+
+    rate: float
+    p50: float
+    p95: float
+    p99: float
+    errors: int
+    cpu: float
+
+
+def require_wrk() -> str:
+    """Path of wrk; ends the process in one sentence when it is not there."""
+    found = shutil.which("wrk")
+    if found is None:
+        raise SystemExit("wrk is needed for this measurement: apt-get install wrk (Debian, Ubuntu)")
+    return found
+
+
+def drive(url: str, connections: int, seconds: int, rows: list[list[float]], root: int) -> Figures:
+    """Ask a server for predictions of these rows in turn; `root` is its first process."""
+    bodies = ",".join(f"'{json.dumps({'features': row})}'" for row in rows)
+    with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
+        script.write(SCRIPT % bodies)
+        script.flush()
+        before = cpu_seconds(root)
+        command = [
+            require_wrk(),
+            "-t1",
+            f"-c{connections}",
+            f"-d{seconds}s",
+            "--timeout",
+            "10s",
+            "-s",
+            script.name,
+            url,
+        ]
+        output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        spent = cpu_seconds(root) - before
+    found = json.loads(output.split("FIGURES", 1)[1])
+    count = max(1, found["requests"])
+    return Figures(
+        rate=found["requests"] / found["seconds"],
+        p50=found["p50"],
+        p95=found["p95"],
+        p99=found["p99"],
+        errors=found["errors"],
+        cpu=spent / count * 1e6,
+    )
+
+
+def family(root: int) -> list[int]:
+    """A process and all that come from it."""
+    found = [root]
+    for pid in found:
+        for children in Path(f"/proc/{pid}/task").glob("*/children"):
+            found.extend(int(child) for child in children.read_text().split())
+    return found
+
+
+def cpu_seconds(root: int) -> float:
+    """User and system time of the family so far."""
+    total = 0
+    for pid in family(root):
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        total += int(fields[11]) + int(fields[12])
+    return total / TICKS
+
+
+def memory_mb(root: int) -> float:
+    """Memory of the family; a page that several share counts once."""
+    total = 0
+    for pid in family(root):
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                total += int(line.split()[1])
+    return total / 1024
+
+
+def halt(root: int) -> None:
+    """Stop a family where it is, so that it takes nothing from the others' turn."""
+    _signal(root, signal.SIGSTOP)
+
+
+def go_on(root: int) -> None:
+    """Let a stopped family go on."""
+    _signal(root, signal.SIGCONT)
+
+
+def end(root: int) -> None:
+    """Kill a family."""
+    _signal(root, signal.SIGKILL)
+
+
+def _signal(root: int, number: signal.Signals) -> None:
+    for pid in family(root):
+        os.kill(pid, number)
