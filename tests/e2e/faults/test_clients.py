@@ -137,7 +137,7 @@ def test_f7_a_client_killed_after_any_line_of_the_journal_leads_to_the_same_end(
     assert new_small.state() == wanted, "the same push, not killed"
 
     points = range(1, total + 1)
-    count = rounds(len(points), 3)
+    count = rounds(len(points), 2)
     tried = sorted(dice("F7").sample(points, count))
     for point in tried:
         small.push()
@@ -168,7 +168,7 @@ def test_f8_of_eight_that_push_at_once_one_does_and_seven_are_told_who(
         subprocess.run(["cp", "-r", str(small.project), str(tree)], check=True)
         trees.append(replace(small, project=tree))
     small.push()
-    count, pushed = rounds(50, 2), 0
+    count, pushed = rounds(50, 1), 0
     with clients(RACERS) as racers:
         for turn in range(count):
             for number, tree in enumerate(trees):

@@ -15,7 +15,7 @@ import pytest
 
 from provisioning.audit import read_audit
 from provisioning.releases import read_releases
-from tests.e2e.faults.figures import figure
+from tests.e2e.faults.figures import FULL, figure
 from tests.e2e.faults.small import At, client_spec
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def test_f23_no_clock_changes_what_a_push_does_or_the_order_of_releases(
 
     new_release("both clocks right")
     keep(small.push().release)
-    for offset in ("+1h", "-1h"):
+    for offset in ("+1h", "-1h") if FULL else ("-1h",):
         clock(offset)
         new_release(f"host {offset}")
         keep(small.push().release)
@@ -91,7 +91,8 @@ def test_f23_no_clock_changes_what_a_push_does_or_the_order_of_releases(
     assert jump.reached
     clock("+0")
     # The last one crosses the end of summer time while it runs.
-    for time, zone in (("+1h", "UTC"), ("-1h", "UTC"), ("@2026-10-25 02:59:58", "Europe/Berlin")):
+    clients = [("+1h", "UTC"), ("-1h", "UTC"), ("@2026-10-25 02:59:58", "Europe/Berlin")]
+    for time, zone in clients if FULL else clients[1:]:
         new_release(f"client {time} {zone}")
         outcome = pushed_by_a_client_at(time, zone, client_spec(small.settings()))
         assert outcome["exit"] == 0, outcome
@@ -110,6 +111,6 @@ def test_f23_no_clock_changes_what_a_push_does_or_the_order_of_releases(
     assert all(0 <= seconds < 60 for seconds in lasted)
     figure(
         "F23",
-        f"host and client clock +1 h, -1 h, a jump of 2 h in the middle, end of summer time: {len(pushes)} of "
-        f"{len(pushes)} pushes right, releases in the order of the pushes, 0 of {len(lasted)} durations negative",
+        f"host and client clock {'+1 h, ' if FULL else ''}-1 h, a jump of 2 h in the middle, end of summer time: "
+        f"{len(pushes)} of {len(pushes)} pushes right, releases in the order of the pushes, 0 of {len(lasted)} durations negative",
     )
