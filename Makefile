@@ -1,7 +1,7 @@
 # Every verb a person or a pipeline needs. `make` alone lists them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help up down setup provision smoke test test-fast check lock bench clean
+.PHONY: help up down setup provision smoke test test-fast check lock bench bench-push clean
 
 help: ## what there is
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ lock: ## write the three requirements.txt anew from their .in files
 
 bench: ## the repo's own measurements, as ratios of one run
 	@tools/venv.sh && . tools/env.sh && python -m benchmarks
+
+bench-push: ## onebox against Ansible and pyinfra on one rehearsal host
+	@tools/bench-push.sh
 
 clean: down ## `make down`, then everything this checkout made for itself
 	rm -rf .venv .onebox Pulumi.local.yaml app/artifacts

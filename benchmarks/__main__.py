@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 
 from benchmarks import scoring
+from benchmarks.push import race
 
-MEASUREMENTS = {"scoring": scoring.main}
+MEASUREMENTS = {"scoring": scoring.main, "push": race.main}
 
 
 def main() -> int:
