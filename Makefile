@@ -1,7 +1,7 @@
 # Every verb a person or a pipeline needs. `make` alone lists them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help up down setup provision smoke test test-fast test-faults check lock bench bench-serve clean
+.PHONY: help up down setup provision smoke test test-fast test-faults check lock bench bench-serve bench-push clean
 
 help: ## what there is
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ bench: ## the repo's own measurements, as ratios of one run
 
 bench-serve: ## POST /predict beside other servers: requests/s, latency, memory (needs wrk)
 	@tools/venv.sh && . tools/env.sh && python -m benchmarks serve
+
+bench-push: ## onebox against Ansible and pyinfra on one rehearsal host
+	@tools/bench-push.sh
 
 clean: down ## `make down`, then everything this checkout made for itself
 	rm -rf .venv .onebox Pulumi.local.yaml app/artifacts

@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 
 from benchmarks import scoring, serve
+from benchmarks.push import race
 
-MEASUREMENTS = {"scoring": scoring.main, "serve": serve.main}
-ASKED_FOR = {"serve"}
+MEASUREMENTS = {"scoring": scoring.main, "serve": serve.main, "push": race.main}
+ASKED_FOR = {"serve", "push"}
 """Those that take minutes and run only when they are named."""
 
 

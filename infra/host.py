@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import pulumi
-import pulumi_aws as aws
 
+from infra.aws import Eip, EipAssociation, Instance, KeyPair, get_ami_output
 from infra.cloud_config import BootSettings, render
 from infra.host_key import HostKey
 from infra.settings import OperatingSystem, StackSettings
@@ -45,10 +45,8 @@ class StackHost(pulumi.ComponentResource):
         named = {**tags, "Name": name}
 
         host_key = HostKey(f"{name}-host-key", opts=pulumi.ResourceOptions(parent=self))
-        login = aws.ec2.KeyPair(
-            f"{name}-login", public_key=settings.public_key(), tags=dict(tags), opts=child
-        )
-        instance = aws.ec2.Instance(
+        login = KeyPair(f"{name}-login", public_key=settings.public_key(), tags=dict(tags), opts=child)
+        instance = Instance(
             name,
             ami=settings.ami_id or _newest_image(settings.os, version),
             instance_type=settings.instance_type,
@@ -76,8 +74,8 @@ class StackHost(pulumi.ComponentResource):
                 pulumi.ResourceOptions(ignore_changes=[] if settings.ami_id else ["ami"]),
             ),
         )
-        address = aws.ec2.Eip(f"{name}-address", domain="vpc", tags=named, opts=child)
-        association = aws.ec2.EipAssociation(
+        address = Eip(f"{name}-address", domain="vpc", tags=named, opts=child)
+        association = EipAssociation(
             f"{name}-address", instance_id=instance.id, allocation_id=address.allocation_id, opts=child
         )
         # Whoever uses the address waits until it leads to this instance.
@@ -89,7 +87,7 @@ class StackHost(pulumi.ComponentResource):
 
 def _newest_image(os: OperatingSystem, version: str | None) -> pulumi.Output[str]:
     owner, pattern = IMAGES[os]
-    image = aws.ec2.get_ami_output(
+    image = get_ami_output(
         most_recent=True,
         owners=[owner],
         filters=[

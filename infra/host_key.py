@@ -7,13 +7,14 @@ from typing import Any
 import pulumi
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, ResourceProvider
 
-from infra.keys import new_host_key
-
 
 class HostKeyProvider(ResourceProvider):
     """Makes a pair once and keeps it in the state; nothing outside the state exists."""
 
     def create(self, props: dict[str, Any]) -> CreateResult:
+        # Only a new host needs it, and every engine run loads this module.
+        from infra.keys import new_host_key
+
         pair = new_host_key()
         return CreateResult(
             id_="ed25519", outs={**props, "private_key": pair.private, "public_key": pair.public}

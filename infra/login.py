@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from infra.settings import StackSettings
+if TYPE_CHECKING:
+    from infra.settings import StackSettings
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import pulumi
-import pulumi_aws as aws
 
+from infra.aws import SecurityGroup, SecurityGroupEgressRule, SecurityGroupIngressRule
 from infra.settings import PORTS
 
 
@@ -29,7 +29,7 @@ class StackNetwork(pulumi.ComponentResource):
     ) -> None:
         super().__init__("onebox:infra:StackNetwork", name, None, opts)
         child = pulumi.ResourceOptions(parent=self, version=version)
-        group = aws.ec2.SecurityGroup(
+        group = SecurityGroup(
             name,
             # A change of this text would replace the group of a running host: it stays as it is.
             description="onebox host: ssh, api, ui, prometheus",
@@ -39,7 +39,7 @@ class StackNetwork(pulumi.ComponentResource):
         for port_name, networks in cidrs.items():
             for network in networks:
                 _ingress(name, group, port_name, network, tags, child)
-        aws.vpc.SecurityGroupEgressRule(
+        SecurityGroupEgressRule(
             f"{name}-egress",
             security_group_id=group.id,
             ip_protocol="-1",
@@ -54,7 +54,7 @@ class StackNetwork(pulumi.ComponentResource):
 
 def _ingress(
     name: str,
-    group: aws.ec2.SecurityGroup,
+    group: SecurityGroup,
     port_name: str,
     network: str,
     tags: Mapping[str, str],
@@ -62,7 +62,7 @@ def _ingress(
 ) -> None:
     port = PORTS[port_name]
     version_6 = ":" in network
-    aws.vpc.SecurityGroupIngressRule(
+    SecurityGroupIngressRule(
         f"{name}-{port_name}-{network}",
         security_group_id=group.id,
         ip_protocol="tcp",

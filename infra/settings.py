@@ -40,7 +40,7 @@ def _nearest(word: str, known: Iterable[str]) -> str:
 
 
 def _known_instance_type(value: str) -> str:
-    from pulumi_aws.ec2 import InstanceType
+    from infra.aws import InstanceType
 
     known = {member.value for member in InstanceType}
     if value not in known:

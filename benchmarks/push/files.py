@@ -1,0 +1,51 @@
+"""What every contestant brings onto the host: the files of a release, each in a working copy of its own."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+from provisioning.release import read_release
+
+_PORT = re.compile(r'(ports: \[")(\d+)(:\d+"\])')
+_RULE = "summary: The prediction API cannot be scraped"
+
+
+def copy_release(project_root: Path, place: Path) -> int:
+    """The files of the tree's release, and nothing else, below `place`; how many there are."""
+    shutil.rmtree(place, ignore_errors=True)
+    release = read_release(project_root, {})
+    for file in release.files:
+        target = place / file.path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(project_root / file.path, target)
+        target.chmod(file.mode)
+    return len(release.files)
+
+
+def move_aside(place: Path, project: str, shift: int) -> None:
+    """Let the copy run beside the others on one host: ports shifted, images under its own name."""
+    compose = place / "docker-compose.yml"
+    text, found = _PORT.subn(
+        lambda match: f"{match[1]}{int(match[2]) + shift}{match[3]}", compose.read_text()
+    )
+    if found == 0:
+        raise ValueError("no published port was found in the compose file")
+    compose.write_text(text)
+    (place / ".env").write_text(f"ONEBOX_IMAGE_PREFIX={project}\n")
+
+
+def change_code(place: Path, mark: str) -> None:
+    """Another line in one file of the API."""
+    file = place / "app" / "predict.py"
+    file.write_text(f"{file.read_text()}\n# {mark}\n")
+
+
+def change_rule(place: Path, mark: str) -> None:
+    """Other words in one alert rule."""
+    file = place / "monitoring" / "rules" / "alerts.yml"
+    text, found = re.subn(rf"{re.escape(_RULE)}.*", f"{_RULE} ({mark})", file.read_text())
+    if found != 1:
+        raise ValueError("the alert rule to change was not found")
+    file.write_text(text)
