@@ -112,5 +112,6 @@ def test_f23_no_clock_changes_what_a_push_does_or_the_order_of_releases(
     figure(
         "F23",
         f"host and client clock {'+1 h, ' if FULL else ''}-1 h, a jump of 2 h in the middle, end of summer time: "
-        f"{len(pushes)} of {len(pushes)} pushes right, releases in the order of the pushes, 0 of {len(lasted)} durations negative",
+        f"{len(pushes)} of {len(pushes)} pushes right, releases in the order of the pushes, "
+        f"0 of {len(lasted)} durations negative",
     )
