@@ -13,6 +13,6 @@ row=$(ask "$url/config" | python -c '
 import json, sys
 middle = {item["name"]: (item["min"] + item["max"]) / 2 for item in json.load(sys.stdin)["features"]}
 print(json.dumps({"features": middle}))') || fail "$url/config does not say what the models take; $advice"
-answer=$(ask -H 'Content-Type: application/json' --data "$row" "$url/predict") ||
+answer=$(ask -H 'Content-Type: application/json' -H 'X-Synthetic: 1' --data "$row" "$url/predict") ||
   fail "$url/predict gave no prediction; $advice"
 printf '%s\n' "$answer"

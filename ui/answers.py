@@ -5,20 +5,13 @@ Fields this version does not know are left out, so that a newer API can answer a
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
+from ui.fields import AnswerError, flag, mapping, number, numbers, optional_text, sequence, text
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-
-class AnswerError(ValueError):
-    """A field of an answer is missing or of another type; `field` names it with its path."""
-
-    def __init__(self, field: str, wanted: str) -> None:
-        self.field = field
-        super().__init__(f"{field} should be {wanted}")
 
 
 @dataclass(frozen=True)
@@ -71,26 +64,26 @@ class Config:
     @classmethod
     def from_json(cls, value: object) -> Self:
         """The typed answer. Raises AnswerError naming the first field that does not fit."""
-        answer = _mapping(value, "config")
-        drift = _mapping(answer.get("drift"), "drift")
+        answer = mapping(value, "config")
+        drift = mapping(answer.get("drift"), "drift")
         return cls(
-            weights=_numbers(answer, "weights"),
-            split=_numbers(answer, "split"),
+            weights=numbers(answer, "weights"),
+            split=numbers(answer, "split"),
             models={
                 version: _arm(arm, f"models.{version}")
-                for version, arm in _mapping(answer.get("models"), "models").items()
+                for version, arm in mapping(answer.get("models"), "models").items()
             },
             features=tuple(
-                _feature(item, f"features[{i}]") for i, item in enumerate(_list(answer, "features"))
+                _feature(item, f"features[{i}]") for i, item in enumerate(sequence(answer, "features"))
             ),
-            classes=tuple(str(name) for name in _list(answer, "classes")),
-            service_digest=_text(answer, "service_digest"),
+            classes=tuple(str(name) for name in sequence(answer, "classes")),
+            service_digest=text(answer, "service_digest"),
             drift=DriftSettings(
-                threshold=_number(drift, "threshold", "drift."),
-                window=int(_number(drift, "window", "drift.")),
-                minimum=int(_number(drift, "minimum", "drift.")),
+                threshold=number(drift, "threshold", "drift."),
+                window=int(number(drift, "window", "drift.")),
+                minimum=int(number(drift, "minimum", "drift.")),
             ),
-            reason=_optional_text(answer, "reason"),
+            reason=optional_text(answer, "reason"),
         )
 
 
@@ -107,13 +100,13 @@ class Prediction:
     @classmethod
     def from_json(cls, value: object) -> Self:
         """The typed answer. Raises AnswerError naming the first field that does not fit."""
-        answer = _mapping(value, "prediction")
+        answer = mapping(value, "prediction")
         return cls(
-            class_name=_text(answer, "class"),
-            probabilities=_numbers(answer, "probabilities"),
-            model_version=_text(answer, "model_version"),
-            prediction_id=_text(answer, "prediction_id"),
-            reason=_text(answer, "reason"),
+            class_name=text(answer, "class"),
+            probabilities=numbers(answer, "probabilities"),
+            model_version=text(answer, "model_version"),
+            prediction_id=text(answer, "prediction_id"),
+            reason=text(answer, "reason"),
         )
 
 
@@ -137,64 +130,21 @@ class Problem:
 
 
 def _feature(value: object, path: str) -> Feature:
-    item = _mapping(value, path)
-    low, high = _number(item, "min", f"{path}."), _number(item, "max", f"{path}.")
+    item = mapping(value, path)
+    low, high = number(item, "min", f"{path}."), number(item, "max", f"{path}.")
     if low > high:
         raise AnswerError(f"{path}.min", "at most its max")
-    mean = min(max(_number(item, "mean", f"{path}."), low), high)
-    return Feature(name=_text(item, "name", f"{path}."), min=low, max=high, mean=mean)
+    mean = min(max(number(item, "mean", f"{path}."), low), high)
+    return Feature(name=text(item, "name", f"{path}."), min=low, max=high, mean=mean)
 
 
 def _arm(value: object, path: str) -> Arm:
-    arm = _mapping(value, path)
-    up = arm.get("up")
-    if not isinstance(up, bool):
-        raise AnswerError(f"{path}.up", "true or false")
+    arm = mapping(value, path)
     return Arm(
-        up=up,
-        sha256=_optional_text(arm, "sha256", f"{path}."),
-        algorithm=_optional_text(arm, "algorithm", f"{path}."),
-        params=_mapping(arm.get("params") or {}, f"{path}.params"),
-        metrics=_mapping(arm.get("metrics") or {}, f"{path}.metrics"),
-        reason=_optional_text(arm, "reason", f"{path}."),
+        up=flag(arm, "up", f"{path}."),
+        sha256=optional_text(arm, "sha256", f"{path}."),
+        algorithm=optional_text(arm, "algorithm", f"{path}."),
+        params=mapping(arm.get("params") or {}, f"{path}.params"),
+        metrics=mapping(arm.get("metrics") or {}, f"{path}.metrics"),
+        reason=optional_text(arm, "reason", f"{path}."),
     )
-
-
-def _mapping(value: object, path: str) -> Mapping[str, Any]:
-    if not isinstance(value, dict):
-        raise AnswerError(path, "an object")
-    return value
-
-
-def _list(answer: Mapping[str, Any], name: str) -> list[Any]:
-    value = answer.get(name)
-    if not isinstance(value, list):
-        raise AnswerError(name, "a list")
-    return value
-
-
-def _text(answer: Mapping[str, Any], name: str, prefix: str = "") -> str:
-    value = answer.get(name)
-    if not isinstance(value, str):
-        raise AnswerError(prefix + name, "a text")
-    return value
-
-
-def _optional_text(answer: Mapping[str, Any], name: str, prefix: str = "") -> str | None:
-    return None if answer.get(name) is None else _text(answer, name, prefix)
-
-
-def _number(answer: Mapping[str, Any], name: str, prefix: str = "") -> float:
-    value = answer.get(name)
-    try:
-        number = math.nan if isinstance(value, bool) or not isinstance(value, int | float) else float(value)
-    except OverflowError:
-        number = math.inf
-    if not math.isfinite(number):
-        raise AnswerError(prefix + name, "a finite number")
-    return number
-
-
-def _numbers(answer: Mapping[str, Any], name: str) -> Mapping[str, float]:
-    values = _mapping(answer.get(name), name)
-    return {key: _number(values, key, f"{name}.") for key in values}

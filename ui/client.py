@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import requests
 import urllib3
 
-from ui.answers import AnswerError, Config, Prediction, Problem
+from ui.answers import Config, Prediction, Problem
 from ui.errors import ApiRefused, ApiUnavailable, ApiUnreadable
+from ui.fields import AnswerError, mapping, text
+from ui.reports import Drift, ExperimentReport, Logged
 from ui.usage import Usage
 
 if TYPE_CHECKING:
@@ -41,18 +43,50 @@ class ApiClient:
         """Models, split, features and drift settings."""
         return self._read("GET", "/config", None, lambda body: Config.from_json(_json(body)))
 
-    def predict(self, features: Mapping[str, float]) -> Prediction:
-        """The answer of one of the models to one row, given by feature name."""
+    def predict(self, features: Mapping[str, float], *, synthetic: bool) -> Prediction:
+        """The answer of one of the models to one row, given by feature name.
+
+        synthetic: somebody tries things out; drift and experiment leave the row out.
+        """
         row = {"features": dict(features)}
-        return self._read("POST", "/predict", row, lambda body: Prediction.from_json(_json(body)))
+        headers = {"X-Synthetic": "1"} if synthetic else {}
+        return self._read("POST", "/predict", row, lambda body: Prediction.from_json(_json(body)), headers)
+
+    def feedback(self, prediction_id: str, label: str) -> str:
+        """Say which class a predicted row really has; `new`, `same` or `changed`."""
+        given = {"prediction_id": prediction_id, "label": label}
+        return self._read(
+            "POST", "/feedback", given, lambda body: text(mapping(_json(body), "answer"), "recorded")
+        )
+
+    def drift(self) -> Drift:
+        """Recent rows against the training rows."""
+        return self._read("GET", "/drift", None, lambda body: Drift.from_json(_json(body)))
+
+    def experiment(self) -> ExperimentReport:
+        """v1 against v2."""
+        return self._read("GET", "/experiment", None, lambda body: ExperimentReport.from_json(_json(body)))
+
+    def predictions(self, limit: int) -> tuple[Logged, ...]:
+        """The latest predictions of all users, newest first."""
+        return self._read(
+            "GET", f"/predictions?limit={limit}", None, lambda body: Logged.from_json(_json(body))
+        )
 
     def usage(self) -> Usage:
         """Totals, latencies and drift since the API started."""
         return self._read("GET", "/metrics", None, lambda body: Usage.from_metrics(body.decode()))
 
-    def _read(self, method: str, path: str, row: object, parse: Callable[[bytes], Value]) -> Value:
+    def _read(
+        self,
+        method: str,
+        path: str,
+        row: object,
+        parse: Callable[[bytes], Value],
+        headers: Mapping[str, str] | None = None,
+    ) -> Value:
         url = self.url + path
-        body = self._ask(method, url, row)
+        body = self._ask(method, url, row, headers or {})
         try:
             return parse(body)
         except AnswerError as error:
@@ -61,7 +95,7 @@ class ApiClient:
         except (ValueError, KeyError, OverflowError, RecursionError) as error:
             raise ApiUnreadable(f"The answer of {url} cannot be read.", url=url) from error
 
-    def _ask(self, method: str, url: str, row: object) -> bytes:
+    def _ask(self, method: str, url: str, row: object, headers: Mapping[str, str]) -> bytes:
         """The body of a 2xx answer."""
         timeouts = (self._settings.connect_timeout, self._settings.answer_timeout)
         deadline = time.monotonic() + sum(timeouts)
@@ -70,7 +104,13 @@ class ApiClient:
                 # A proxy of the environment knows nothing of the name `flask-api`.
                 session.trust_env = False
                 with session.request(
-                    method, url, json=row, timeout=timeouts, stream=True, allow_redirects=False
+                    method,
+                    url,
+                    json=row,
+                    headers=dict(headers),
+                    timeout=timeouts,
+                    stream=True,
+                    allow_redirects=False,
                 ) as answer:
                     body = _body(answer, url, deadline)
         except (requests.Timeout, urllib3.exceptions.TimeoutError) as error:

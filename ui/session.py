@@ -1,9 +1,8 @@
-"""What the UI keeps: one API client for the process, and each browser session's predictions."""
+"""What the UI keeps: one API client for the process, and each browser session's latest prediction."""
 
 from __future__ import annotations
 
 import os
-from collections import deque
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, cast
@@ -18,8 +17,7 @@ if TYPE_CHECKING:
 
     from ui.answers import Prediction
 
-HISTORY_LENGTH = 500
-_HISTORY = "history"
+_LATEST = "latest"
 
 
 @dataclass(frozen=True)
@@ -37,13 +35,13 @@ def api_client() -> ApiClient:
     return ApiClient(UiSettings.from_environ(os.environ))
 
 
-def history() -> deque[Record]:
-    """This session's predictions, oldest first; the oldest are dropped beyond HISTORY_LENGTH."""
-    return cast("deque[Record]", st.session_state.setdefault(_HISTORY, deque(maxlen=HISTORY_LENGTH)))
+def latest() -> Record | None:
+    """This session's latest prediction; all others are in the API's log."""
+    return cast("Record | None", st.session_state.get(_LATEST))
 
 
 def remember(features: Mapping[str, float], prediction: Prediction) -> Record:
-    """Put a prediction at the end of the history."""
+    """Make this the latest prediction."""
     record = Record(at=datetime.now(UTC), features=dict(features), prediction=prediction)
-    history().append(record)
+    st.session_state[_LATEST] = record
     return record

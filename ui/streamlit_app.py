@@ -12,6 +12,8 @@ st.navigation(
     [
         st.Page("app_pages/predict.py", title="Predict", icon=":material/tune:", default=True),
         st.Page("app_pages/history.py", title="History", icon=":material/history:"),
+        st.Page("app_pages/drift.py", title="Drift", icon=":material/compare_arrows:"),
+        st.Page("app_pages/experiment.py", title="Experiment", icon=":material/science:"),
         st.Page("app_pages/status.py", title="Status", icon=":material/monitoring:"),
     ],
     position="top",

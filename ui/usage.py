@@ -29,6 +29,8 @@ class Usage:
     drift_score: float | None
     """None while the window holds fewer rows than a score needs."""
     drift_rows: int
+    drift_found: bool
+    """What the drift test says; it does not depend on the score."""
 
     @classmethod
     def from_metrics(cls, text: str) -> Self:
@@ -59,6 +61,7 @@ class Usage:
             latency_p95=quantile(0.95, buckets),
             drift_score=None if math.isnan(score) else score,
             drift_rows=int(gauges.get("model_drift_window_rows", 0)),
+            drift_found=gauges.get("model_drift_detected", 0.0) > 0,
         )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ui.answers import Config, Prediction
     from ui.errors import UiError
+    from ui.reports import Drift, ExperimentReport
     from ui.usage import Usage
 
 # What Streamlit's Markdown gives a meaning: emphasis, code, links, HTML, colours, icons, formulas, tables.
@@ -47,6 +48,10 @@ def reason_sentence(prediction: Prediction, config: Config) -> str:
     """Why this model answered, as far as this version of the UI knows the reason."""
     if prediction.reason == "split":
         return f"Drawn by the split: {split_sentence(config)}."
+    if prediction.reason == "sticky":
+        return "The user that the request names keeps this model."
+    if prediction.reason == "forced":
+        return "The request asked for this model."
     if prediction.reason == "fallback":
         return "The model that was drawn is off; this one answered in its place."
     return f"Reason given by the API: {prediction.reason}."
@@ -69,14 +74,42 @@ def off_sentence(config: Config) -> str | None:
 
 
 def drift_sentence(usage: Usage, config: Config) -> str:
-    """The drift score against its limit, or how far the window is from having one."""
-    limit = config.drift
+    """What the drift test says, or how far the window is from having a score."""
     if usage.drift_score is None:
-        return f"Warming up: {usage.drift_rows} of {limit.minimum} rows."
-    verdict = "above" if usage.drift_score > limit.threshold else "within"
-    return (
-        f"{usage.drift_score:.2f}, {verdict} the limit of {limit.threshold:g}, over {usage.drift_rows} rows."
-    )
+        return f"Warming up: {usage.drift_rows} of {config.drift.minimum} rows."
+    found = "finds drift; the Drift page says where" if usage.drift_found else "finds no drift"
+    return f"The test over the latest {usage.drift_rows} rows {found}."
+
+
+VERDICTS = {
+    "collecting": "Collecting labels",
+    "no_difference_yet": "No difference yet",
+    "v1_better": "v1 is better",
+    "v2_better": "v2 is better",
+    "invalid": "Invalid",
+}
+
+
+def drift_verdict(drift: Drift) -> str:
+    """The drift test's verdict, with what passed its limit."""
+    if drift.status == "warming_up":
+        return f"Warming up: {drift.rows} of {drift.minimum} rows."
+    if drift.status == "drifted":
+        moved = [item.name for item in drift.features if item.drifted]
+        moved += [f"answers of {item.name}" for item in drift.classes if item.drifted]
+        if drift.joint and drift.joint.drifted:
+            moved.append("the connection between features")
+        return f"Drift over {drift.rows} rows: {', '.join(moved)}."
+    if drift.status == "steady":
+        return f"The latest {drift.rows} rows are like the training data."
+    return "The API has no models to compare with."
+
+
+def ratio_sentence(report: ExperimentReport) -> str:
+    """Whether requests fall to the versions as the split says."""
+    if report.ratio_broken:
+        return f"The {report.ratio_checked:,} requests drawn by chance do not fall to the versions as the split says."
+    return f"The {report.ratio_checked:,} requests drawn by chance fall to the versions as the split says."
 
 
 def listed(values: Mapping[str, object]) -> str:

@@ -48,7 +48,7 @@ class Subject:
         )
         files, manifest = train(self.data)
         self.reference = msgspec.json.decode(files["reference.json"], type=Reference)
-        self.detector = Detector(Catalogue(manifest, self.reference))
+        self.detector = Detector(Catalogue(manifest, self.reference, ""))
         self.random = np.random.default_rng(11)
         self._session = onnxruntime.InferenceSession(files["model_v2.onnx"])
         self._answers = self._answered(self.data.rows)

@@ -78,15 +78,87 @@ def prediction(**changes: Any) -> dict[str, Any]:
     } | changes
 
 
+def drift(**changes: Any) -> dict[str, Any]:
+    """What GET /drift answers."""
+    return {
+        "status": "steady",
+        "rows": 200,
+        "minimum": 50,
+        "window": 200,
+        "score": 0.12,
+        "score_threshold": 0.3,
+        "false_alarm_rate": 0.006,
+        "features": [
+            distance("height", 0.05, mean=2.1, training_mean=2.04),
+            distance("width_mm", 0.15, mean=41.0, training_mean=41.7),
+        ],
+        "classes": [
+            distance(name, 0.02, share=0.3, expected_share=0.32) for name in ("ok", "worn", "broken")
+        ],
+        "joint": {"distance": 0.1, "limit": 0.2, "drifted": False},
+    } | changes
+
+
+def distance(name: str, value: float, *, limit: float = 0.2, **others: float) -> dict[str, Any]:
+    """One feature or class of /drift."""
+    return {"name": name, "distance": value, "limit": limit, "drifted": value > limit} | others
+
+
+def experiment(**changes: Any) -> dict[str, Any]:
+    """What GET /experiment answers."""
+    arm = {"answered": 120, "errors": 1, "latency_p50": 0.0002, "latency_p95": 0.001, "latency_p99": 0.002}
+    labels = {"both_right": 4, "only_v1": 1, "only_v2": 2, "both_wrong": 0}
+    return {
+        "verdict": "collecting",
+        "reason": "of 3 labelled rows on which exactly one model was right, v1 was right on 1 and v2 on 2",
+        "since": "2026-01-02T03:04:05Z",
+        "arms": {"v1": arm, "v2": arm},
+        "compared": 240,
+        "disagreement_rate": 0.1,
+        "labelled": labels,
+        "labelled_after": {"v1": labels, "v2": dict.fromkeys(labels, 0)},
+        "superiority": {
+            "v1_right_alone": 1,
+            "v2_right_alone": 2,
+            "evidence_v1": 0.5,
+            "evidence_v2": 1.2,
+            "needed": 40.0,
+            "alpha": 0.05,
+        },
+        "sample_ratio": {"checked": 240, "evidence": 0.1, "alpha": 0.001, "broken": False},
+    } | changes
+
+
+def logged(number: int, **changes: Any) -> dict[str, Any]:
+    """One row of GET /predictions."""
+    return {
+        "prediction_id": f"{number:032x}",
+        "time": "2026-01-02T03:04:05Z",
+        "model_version": "v2",
+        "reason": "split",
+        "synthetic": False,
+        "latency_seconds": 0.00021,
+        "class": "worn",
+        "other_class": "worn",
+        "label": None,
+        "features": {"height": 2.5, "width_mm": 42.0},
+    } | changes
+
+
 class FakeApi:
-    """Answers by path, as (status, content type, body); `rows` are the bodies that were posted."""
+    """Answers by path, as (status, content type, body); `rows` and `headers` are what was posted."""
 
     def __init__(self, url: str) -> None:
         self.url = url
         self.rows: list[dict[str, Any]] = []
+        self.headers: list[dict[str, str]] = []
         self.answers: dict[str, tuple[int, str, bytes]] = {}
         self.say("/config", config())
         self.say("/predict", prediction())
+        self.say("/drift", drift())
+        self.say("/experiment", experiment())
+        self.say("/predictions", {"predictions": [logged(2, other_class="ok"), logged(1)]})
+        self.say("/feedback", {"prediction_id": "p", "label": "ok", "recorded": "new"})
         self.say("/metrics", METRICS + DRIFT.format(0.12), content_type="text/plain")
 
     def say(
@@ -113,7 +185,7 @@ def serving() -> Iterator[FakeApi]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            status, content_type, body = api.answers[self.path]
+            status, content_type, body = api.answers[self.path.partition("?")[0]]
             self.send_response(status)
             self.send_header("Content-Type", content_type)
             self.send_header("Content-Length", str(len(body)))
@@ -123,6 +195,7 @@ def serving() -> Iterator[FakeApi]:
             self.wfile.write(body)
 
         def do_POST(self) -> None:
+            api.headers.append(dict(self.headers))
             api.rows.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
             self.do_GET()
 

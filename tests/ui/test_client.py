@@ -37,11 +37,11 @@ def test_a_model_that_is_off_may_have_nothing_but_a_reason(api: FakeApi) -> None
 
 def test_fields_of_a_newer_api_are_left_out(api: FakeApi) -> None:
     api.say("/predict", prediction(shadow={"v1": "ok"}))
-    assert client(api.url).predict({"height": 1.0}).class_name == "worn"
+    assert client(api.url).predict({"height": 1.0}, synthetic=False).class_name == "worn"
 
 
 def test_a_row_is_posted_by_feature_name(api: FakeApi) -> None:
-    answer = client(api.url).predict({"height": 1.5, "width_mm": 20.0})
+    answer = client(api.url).predict({"height": 1.5, "width_mm": 20.0}, synthetic=True)
     assert api.rows == [{"features": {"height": 1.5, "width_mm": 20.0}}]
     assert (answer.class_name, answer.model_version, answer.prediction_id) == ("worn", "v2", "p-1")
 
@@ -54,7 +54,7 @@ def test_usage_comes_from_the_metrics(api: FakeApi) -> None:
 def test_a_4xx_is_a_refusal_with_the_problems_detail(api: FakeApi) -> None:
     api.refuse("/predict", 422, "height: 99 is out of range", field="height")
     with pytest.raises(ApiRefused) as refused:
-        client(api.url).predict({"height": 99.0})
+        client(api.url).predict({"height": 99.0}, synthetic=False)
     assert (refused.value.detail, refused.value.status) == ("height: 99 is out of range", 422)
     assert refused.value.field == "height"
 
@@ -63,13 +63,13 @@ def test_a_4xx_is_a_refusal_with_the_problems_detail(api: FakeApi) -> None:
 def test_a_4xx_without_a_problem_names_its_status(api: FakeApi, body: bytes) -> None:
     api.say("/predict", body, status=429)
     with pytest.raises(ApiRefused, match="HTTP status 429"):
-        client(api.url).predict({"height": 1.0})
+        client(api.url).predict({"height": 1.0}, synthetic=False)
 
 
 def test_a_5xx_is_an_outage_with_the_problems_detail(api: FakeApi) -> None:
     api.refuse("/predict", 503, "no model is loaded")
     with pytest.raises(ApiUnavailable, match="no model is loaded") as outage:
-        client(api.url).predict({"height": 1.0})
+        client(api.url).predict({"height": 1.0}, synthetic=False)
     assert outage.value.status == 503
 
 

@@ -9,7 +9,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 import ui
-from tests.ui.fake_api import METRICS, arm, config, feature
+from tests.ui.fake_api import METRICS, arm, config, distance, drift, experiment, feature, logged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.process
 
 APP = Path(ui.__file__).parent / "streamlit_app.py"
-PAGES = ["predict", "history", "status"]
+PAGES = ["predict", "history", "drift", "experiment", "status"]
 
 
 @pytest.fixture
@@ -126,7 +126,7 @@ def test_a_refused_row_shows_the_apis_reason_and_no_older_answer(
     assert "height\\: 99 is out of range" in error.value
     assert not app.exception
     assert not app.metric
-    assert len(app.session_state["history"]) == 1
+    assert app.session_state["latest"].prediction.class_name == "worn"
 
 
 def test_an_api_that_cannot_serve_shows_its_reason(open_page: Callable[[str], AppTest], api: FakeApi) -> None:
@@ -136,7 +136,7 @@ def test_an_api_that_cannot_serve_shows_its_reason(open_page: Callable[[str], Ap
     assert "no model is loaded" in error.value
 
 
-@pytest.mark.parametrize("page", ["predict", "status"])
+@pytest.mark.parametrize("page", PAGES)
 def test_without_an_api_a_page_says_so_once_and_what_to_do(
     page: str, without_api: Callable[[str], AppTest]
 ) -> None:
@@ -149,10 +149,26 @@ def test_without_an_api_a_page_says_so_once_and_what_to_do(
     assert app.button(key="try-again").label == "Try again"
 
 
-def test_history_needs_no_api(without_api: Callable[[str], AppTest]) -> None:
-    app = without_api("history")
-    assert not app.error
-    assert "No predictions in this session yet" in app.info[0].value
+@pytest.mark.parametrize(
+    ("page", "path"),
+    [("history", "/predictions"), ("drift", "/drift"), ("experiment", "/experiment"), ("status", "/metrics")],
+)
+def test_too_many_questions_are_said_and_may_be_asked_again(
+    page: str, path: str, open_page: Callable[[str], AppTest], api: FakeApi
+) -> None:
+    api.refuse(path, 429, "too many requests in this second")
+    app = open_page(page)
+    (error,) = app.error
+    assert "too many requests in this second" in error.value
+    assert app.button(key="try-again").label == "Try again"
+    assert not app.exception
+
+
+def test_a_prediction_that_comes_too_soon_says_so(open_page: Callable[[str], AppTest], api: FakeApi) -> None:
+    app = open_page("predict")
+    api.refuse("/predict", 429, "too many requests in this second")
+    (error,) = press(app).error
+    assert "too many requests in this second" in error.value
 
 
 def test_try_again_finds_an_api_that_came_back(open_page: Callable[[str], AppTest], api: FakeApi) -> None:
@@ -165,7 +181,7 @@ def test_try_again_finds_an_api_that_came_back(open_page: Callable[[str], AppTes
     assert len(app.slider) == 2
 
 
-@pytest.mark.parametrize("page", ["predict", "status"])
+@pytest.mark.parametrize("page", PAGES)
 def test_a_wrong_api_url_is_said_on_the_page(
     page: str, open_page: Callable[[str], AppTest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -214,16 +230,135 @@ def test_any_number_of_features_fits_the_form(open_page: Callable[[str], AppTest
     assert list(api.rows[0]["features"]) == names
 
 
-def test_history_holds_every_prediction_newest_first(
+def test_a_try_is_marked_as_synthetic_until_it_is_said_to_be_real(
     open_page: Callable[[str], AppTest], api: FakeApi
 ) -> None:
     app = press(open_page("predict"))
-    app.slider(key="feature:height").set_value(1.2)
-    press(app).switch_page("app_pages/history.py").run()
+    app.toggle(key="real").set_value(True)
+    press(app)
+    assert [headers.get("X-Synthetic") for headers in api.headers] == ["1", None]
+
+
+def test_history_is_that_of_the_server_newest_first(
+    open_page: Callable[[str], AppTest], api: FakeApi
+) -> None:
+    api.say(
+        "/predictions",
+        {
+            "predictions": [
+                logged(2, features={"height": 1.2}, label="ok", synthetic=True),
+                logged(1, **{"class": None}, reason="fallback"),
+            ]
+        },
+    )
+    app = open_page("history")
     table = app.dataframe[0].value
-    assert list(table["height"]) == [1.2, 2.0]
-    assert list(table["version"]) == ["v2", "v2"]
+    assert list(table["height"]) == [1.2, 2.5]
+    assert list(table["class"]) == ["worn", "(failed)"]
+    assert list(table["label"]) == ["ok", ""]
+    assert list(table["synthetic"]) == [True, False]
     assert app.get("download_button")[0].proto.label == "Download CSV"
+
+
+def test_an_empty_history_says_so(open_page: Callable[[str], AppTest], api: FakeApi) -> None:
+    api.say("/predictions", {"predictions": []})
+    assert "No predictions in the log yet" in open_page("history").info[0].value
+
+
+def test_drift_shows_features_and_classes_the_farthest_first(open_page: Callable[[str], AppTest]) -> None:
+    app = open_page("drift")
+    assert app.success[0].value == "The latest 200 rows are like the training data."
+    features, classes = (table.value for table in app.dataframe)
+    assert list(features["feature"]) == ["width_mm", "height"]
+    assert list(features["of its limit"]) == pytest.approx([0.75, 0.25])
+    assert list(classes["class"]) == ["ok", "worn", "broken"]
+    assert {metric.label: metric.value for metric in app.metric} == {
+        "Connection between features": "50 % of its limit"
+    }
+    assert "0.6 % of windows without drift pass as drift." in words(app)
+
+
+def test_drift_that_was_found_is_a_warning_that_names_it(
+    open_page: Callable[[str], AppTest], api: FakeApi
+) -> None:
+    api.say(
+        "/drift",
+        drift(
+            status="drifted",
+            features=[distance("height_mm", 0.5, mean=9.0, training_mean=2.0)],
+            classes=[distance("worn", 0.5, share=0.9, expected_share=0.4)],
+            joint={"distance": 0.5, "limit": 0.2, "drifted": True},
+        ),
+    )
+    (warning,) = open_page("drift").warning
+    assert (
+        warning.value.replace("\\", "")
+        == "Drift over 200 rows: height_mm, answers of worn, the connection between features."
+    )
+
+
+def test_a_short_window_is_warming_up(open_page: Callable[[str], AppTest], api: FakeApi) -> None:
+    api.say("/drift", drift(status="warming_up", rows=12, score=None, features=[], classes=[], joint=None))
+    app = open_page("drift")
+    assert app.get("progress")[0].proto.text.replace("\\", "") == "Warming up: 12 of 50 rows."
+    assert not app.dataframe
+
+
+def test_the_experiment_shows_its_verdict_and_both_versions(open_page: Callable[[str], AppTest]) -> None:
+    app = open_page("experiment")
+    assert {metric.label: metric.value for metric in app.metric} == {
+        "Verdict": "Collecting labels",
+        "The models disagree on": "10 %",
+        "Rows scored by both": "240",
+    }
+    assert "Of 3 labelled rows on which exactly one model was right" in words(app)
+    assert "The 240 requests drawn by chance fall to the versions as the split says." in words(app)
+    arms = app.dataframe[0].value
+    assert list(arms["version"]) == ["v1", "v2"]
+    assert list(arms["right alone"]) == [1, 2]
+    assert list(arms["p50"]) == ["0.2 ms", "0.2 ms"]
+
+
+def test_an_experiment_without_rows_is_shown(open_page: Callable[[str], AppTest], api: FakeApi) -> None:
+    api.say(
+        "/experiment", experiment(since=None, disagreement_rate=None, arms={}, labelled_after={}, compared=0)
+    )
+    api.say("/predictions", {"predictions": []})
+    app = open_page("experiment")
+    assert not app.exception
+    assert app.metric[1].value == "–"
+
+
+def test_rows_that_divide_the_models_wait_for_a_label(open_page: Callable[[str], AppTest]) -> None:
+    app = open_page("experiment")
+    assert app.text_input[0].value == f"{2:032x}"
+    assert list(app.selectbox[0].options) == ["ok", "worn", "broken"]
+    disputed = app.dataframe[-1].value
+    assert list(disputed["prediction id"]) == [f"{2:032x}"]
+
+
+def test_a_label_is_sent_and_confirmed(open_page: Callable[[str], AppTest], api: FakeApi) -> None:
+    app = open_page("experiment")
+    app.selectbox[0].set_value("ok")
+    app.button(key="save-label").click().run()
+    assert api.rows == [{"prediction_id": f"{2:032x}", "label": "ok"}]
+    assert app.success[0].value == f"{2:032x} is ok (new)."
+    assert not app.exception
+
+
+def test_a_label_without_a_class_is_not_sent(open_page: Callable[[str], AppTest], api: FakeApi) -> None:
+    app = open_page("experiment")
+    app.button(key="save-label").click().run()
+    assert api.rows == []
+    assert "Choose a prediction and its class first." in app.warning[0].value
+
+
+def test_a_label_that_is_refused_shows_why(open_page: Callable[[str], AppTest], api: FakeApi) -> None:
+    app = open_page("experiment")
+    api.refuse("/feedback", 404, "there is no prediction abc")
+    app.selectbox[0].set_value("ok")
+    app.button(key="save-label").click().run()
+    assert "there is no prediction abc" in app.error[0].value
 
 
 def test_status_shows_totals_of_the_server(open_page: Callable[[str], AppTest]) -> None:
@@ -258,7 +393,9 @@ def test_drift_that_is_warming_up_is_no_score(open_page: Callable[[str], AppTest
     assert "Score" not in [metric.label for metric in app.metric]
 
 
-def test_drift_above_the_limit_is_a_warning(open_page: Callable[[str], AppTest], api: FakeApi) -> None:
-    api.say("/metrics", METRICS + "model_drift_score 0.47\n")
+def test_drift_that_was_found_is_a_warning_on_the_status_page(
+    open_page: Callable[[str], AppTest], api: FakeApi
+) -> None:
+    api.say("/metrics", METRICS + "model_drift_score 0.1\nmodel_drift_detected 1.0\n")
     (warning,) = open_page("status").warning
-    assert warning.value == "0.47, above the limit of 0.3, over 200 rows."
+    assert warning.value == "The test over the latest 200 rows finds drift; the Drift page says where."

@@ -1,37 +1,62 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
-from tests.ui.fake_api import prediction
-from ui.answers import Prediction
-from ui.session import Record
-from ui.table import as_csv, rows
+from tests.ui.fake_api import drift, experiment, logged
+from ui.reports import Drift, ExperimentReport, Logged
+from ui.table import arms, as_csv, distances, labels, predictions
 
 
-def record(second: int, features: dict[str, float], **changes: object) -> Record:
-    return Record(
-        at=datetime(2026, 3, 4, 5, 6, second, tzinfo=UTC),
-        features=features,
-        prediction=Prediction.from_json(prediction(**changes)),
-    )
+def row(number: int, **changes: object) -> Logged:
+    (found,) = Logged.from_json({"predictions": [logged(number, **changes)]})
+    return found
 
 
-def test_the_newest_prediction_comes_first() -> None:
-    table = rows([record(1, {"height": 1.5}), record(2, {"height": 2.5}, prediction_id="p-2")])
-    assert table[0] == {
-        "time (UTC)": "2026-03-04 05:06:02",
-        "height": 2.5,
+def test_a_prediction_is_a_row_of_answers_inputs_and_how_it_came_about() -> None:
+    (found,) = predictions([row(7, features={"height": 2.5}, other_class="ok", label="ok")])
+    assert found == {
+        "time (UTC)": "2026-01-02 03:04:05",
         "class": "worn",
-        "probability": 0.9,
+        "other model": "ok",
+        "label": "ok",
+        "height": 2.5,
         "version": "v2",
-        "prediction id": "p-2",
+        "reason": "split",
+        "synthetic": False,
+        "milliseconds": 0.21,
+        "prediction id": f"{7:032x}",
     }
 
 
 def test_csv_has_one_header_and_a_cell_for_every_feature_ever_seen() -> None:
-    text = as_csv(rows([record(1, {"height, mm": 1.5}), record(2, {"width": 7.0})]))
-    assert text.splitlines() == [
-        'time (UTC),width,class,probability,version,prediction id,"height, mm"',
-        "2026-03-04 05:06:02,7.0,worn,0.9,v2,p-1,",
-        "2026-03-04 05:06:01,,worn,0.9,v2,p-1,1.5",
+    text = as_csv(
+        predictions([row(2, features={"height, mm": 1.5}), row(1, features={"width": 7.0})])
+    ).splitlines()
+    assert text[0].startswith('time (UTC),class,other model,label,"height, mm",version')
+    assert text[0].endswith(",width")
+    assert text[1].endswith(",")
+    assert text[2].endswith(",7.0")
+    assert len(text) == 3
+
+
+def test_distances_are_in_parts_of_their_limits() -> None:
+    table = distances(Drift.from_json(drift()).features, "feature", "now", "training")
+    assert [(line["feature"], line["of its limit"], line["now"]) for line in table] == [
+        ("width_mm", 0.15 / 0.2, 41.0),
+        ("height", 0.25, 2.1),
     ]
+
+
+def test_versions_and_labels_are_rows() -> None:
+    report = ExperimentReport.from_json(experiment())
+    assert [(line["version"], line["right alone"], line["p95"]) for line in arms(report)] == [
+        ("v1", 1, "1 ms"),
+        ("v2", 2, "1 ms"),
+    ]
+    assert [line["only v2 right"] for line in labels(report)] == [2, 0]
+
+
+def test_a_row_divides_the_models_while_nobody_said_who_is_right() -> None:
+    assert row(1, other_class="ok").disputed
+    assert not row(1).disputed
+    assert not row(1, other_class=None).disputed
+    assert not row(1, other_class="ok", label="ok").disputed
+    assert not row(1, other_class="ok", synthetic=True).disputed

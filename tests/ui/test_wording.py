@@ -76,7 +76,9 @@ def test_a_model_without_traffic_does_not_step_in() -> None:
     [
         ("split", "Drawn by the split: v1 70 %, v2 30 %."),
         ("fallback", "The model that was drawn is off; this one answered in its place."),
-        ("sticky", "Reason given by the API: sticky."),
+        ("sticky", "The user that the request names keeps this model."),
+        ("forced", "The request asked for this model."),
+        ("lottery", "Reason given by the API: lottery."),
     ],
 )
 def test_the_reason_for_a_version_is_said(reason: str, text: str) -> None:
@@ -88,11 +90,14 @@ def test_the_reason_for_a_version_is_said(reason: str, text: str) -> None:
     ("more", "text"),
     [
         ("", "Warming up: 200 of 30 rows."),
-        ("model_drift_score 0.3\n", "0.30, within the limit of 0.3, over 200 rows."),
-        ("model_drift_score 0.41\n", "0.41, above the limit of 0.3, over 200 rows."),
+        ("model_drift_score 0.5\n", "The test over the latest 200 rows finds no drift."),
+        (
+            "model_drift_score 0.1\nmodel_drift_detected 1.0\n",
+            "The test over the latest 200 rows finds drift; the Drift page says where.",
+        ),
     ],
 )
-def test_drift_is_said_against_its_limit(more: str, text: str) -> None:
+def test_drift_is_what_the_test_says_and_not_the_score(more: str, text: str) -> None:
     assert drift_sentence(Usage.from_metrics(METRICS + more), Config.from_json(config())) == text
 
 

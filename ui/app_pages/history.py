@@ -1,26 +1,32 @@
-"""The predictions of this browser session."""
+"""The latest predictions of all users, from the API's log."""
 
 from __future__ import annotations
 
 import streamlit as st
 
-from ui import session, table
+from ui import table
+from ui.errors import UiError
+from ui.notices import show_outage
+from ui.session import api_client
+
+LENGTH = 500
 
 
 def page() -> None:
     st.title("History")
-    records = session.history()
-    if not records:
-        st.info(
-            "No predictions in this session yet. Those you make on the Predict page appear here.",
-            icon=":material/info:",
-        )
+    try:
+        logged = api_client().predictions(LENGTH)
+    except UiError as error:
+        show_outage(error)
         return
-    rows = table.rows(records)
+    if not logged:
+        st.info("No predictions in the log yet. They appear here within a second.", icon=":material/info:")
+        return
+    rows = table.predictions(logged)
     place, button = st.columns([4, 1], vertical_alignment="center")
     place.caption(
-        f"The latest {len(rows)} of this session (at most {session.HISTORY_LENGTH}), newest first. "
-        "A reload of the page starts a new session; totals of all users are on the Status page."
+        f"The latest {len(rows)} predictions of all users (at most {LENGTH}), newest first, with what the other "
+        "model says about the same row. Synthetic ones are in no drift window and in no experiment."
     )
     button.download_button(
         "Download CSV",
@@ -38,7 +44,6 @@ def page() -> None:
         key="history-table",
         column_config={
             "time (UTC)": st.column_config.TextColumn(pinned=True),
-            "probability": st.column_config.ProgressColumn(format="percent", min_value=0.0, max_value=1.0),
             "prediction id": st.column_config.TextColumn(width="small"),
         },
     )

@@ -10,13 +10,15 @@ from ui import inputs
 from ui.charts import bars
 from ui.errors import ApiError, UiError
 from ui.notices import show_error, show_models_off, show_no_models, show_outage
-from ui.session import api_client, history, remember
+from ui.session import api_client, latest, remember
 from ui.wording import plain, reason_sentence, share, split_sentence
 
 if TYPE_CHECKING:
     from ui.answers import Config, Feature
     from ui.client import ApiClient
     from ui.session import Record
+
+REAL_HELP = "Off: you are trying things out, and the row is marked as synthetic. On: it is a row of real use."
 
 
 def page() -> None:
@@ -32,25 +34,29 @@ def page() -> None:
         return
     show_models_off(config)
     st.caption(f"Traffic: {plain(split_sentence(config))}. Slider ranges are those of the training data.")
-    latest = history()[-1] if history() else None
-    row = feature_form(config.features, latest)
-    if row is not None:
-        latest = ask(api, row)
-    if latest is not None:
-        show_answer(latest, config)
+    record = latest()
+    asked = feature_form(config.features, record)
+    if asked is not None:
+        record = ask(api, *asked)
+    if record is not None:
+        show_answer(record, config)
 
 
-def feature_form(features: tuple[Feature, ...], latest: Record | None) -> dict[str, float] | None:
-    """One slider per feature; the row by feature name once the button is pressed, None before."""
-    last = latest.features if latest else {}
+def feature_form(
+    features: tuple[Feature, ...], record: Record | None
+) -> tuple[dict[str, float], bool] | None:
+    """One slider per feature; once the button is pressed the row by feature name, and whether it is real."""
+    last = record.features if record else {}
     width = inputs.columns(len(features))
     row: dict[str, float] = {}
     with st.form("features"):
         for start in range(0, len(features), width):
             for column, feature in zip(st.columns(width, gap="medium"), features[start:], strict=False):
                 row[feature.name] = feature_slider(column, feature, last.get(feature.name))
-        pressed = st.form_submit_button("Get Prediction", type="primary", key="get-prediction")
-    return row if pressed else None
+        with st.container(horizontal=True, vertical_alignment="center"):
+            pressed = st.form_submit_button("Get Prediction", type="primary", key="get-prediction")
+            real = st.toggle("Count for drift and experiment", key="real", help=REAL_HELP)
+    return (row, real) if pressed else None
 
 
 def feature_slider(place: st.delta_generator.DeltaGenerator, feature: Feature, last: float | None) -> float:
@@ -68,10 +74,10 @@ def feature_slider(place: st.delta_generator.DeltaGenerator, feature: Feature, l
     return value
 
 
-def ask(api: ApiClient, row: dict[str, float]) -> Record | None:
+def ask(api: ApiClient, row: dict[str, float], real: bool) -> Record | None:
     """The API's answer, remembered; None where it gave none, after showing why."""
     try:
-        return remember(row, api.predict(row))
+        return remember(row, api.predict(row, synthetic=not real))
     except ApiError as error:
         show_error(error)
         return None

@@ -73,11 +73,11 @@ def show_drift(usage: Usage, config: Config) -> None:
         part = usage.drift_rows / config.drift.minimum if config.drift.minimum > 0 else 0.0
         st.progress(min(1.0, part), text=drift_sentence(usage, config))
     else:
-        alarm = usage.drift_score > config.drift.threshold
         st.metric("Score", f"{usage.drift_score:.2f}")
-        (st.warning if alarm else st.success)(drift_sentence(usage, config))
+        (st.warning if usage.drift_found else st.success)(drift_sentence(usage, config))
     st.caption(
-        f"0 is like the training data, 1 is far from it; the latest {config.drift.window} rows are compared."
+        "The score looks at mean and spread alone: 0 is like the training data, 1 is far from it. The test looks at "
+        "more, and the alert stands on it."
     )
 
 

@@ -1,0 +1,92 @@
+"""Recent rows and answers against the training data, read again every few seconds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from ui import table
+from ui.errors import UiError
+from ui.notices import show_outage
+from ui.session import api_client
+from ui.wording import drift_verdict, plain, share
+
+if TYPE_CHECKING:
+    from ui.reports import Distance, Drift
+
+REFRESH = "5s"
+
+
+@st.fragment(run_every=REFRESH)
+def live() -> None:
+    """Everything on the page, so that one outage is one message."""
+    try:
+        drift = api_client().drift()
+    except UiError as error:
+        show_outage(error)
+        return
+    show_verdict(drift)
+    if not drift.features:
+        return
+    st.subheader("Features")
+    show_distances(drift.features, "feature", "mean now", "mean in training")
+    left, right = st.columns(2, gap="medium")
+    with left:
+        st.subheader("Answers")
+        show_distances(drift.classes, "class", "share now", "share expected")
+    with right:
+        st.subheader("Together")
+        show_joint(drift)
+
+
+def show_verdict(drift: Drift) -> None:
+    """The verdict, and what it stands on."""
+    sentence = plain(drift_verdict(drift))
+    if drift.status == "warming_up":
+        st.progress(min(1.0, drift.rows / drift.minimum) if drift.minimum else 0.0, text=sentence)
+    elif drift.status == "drifted":
+        st.warning(sentence, icon=":material/warning:")
+    elif drift.status == "steady":
+        st.success(sentence, icon=":material/check:")
+    else:
+        st.info(sentence, icon=":material/info:")
+    rate = ""
+    if drift.false_alarm_rate is not None:
+        rate = f"{share(drift.false_alarm_rate)} of windows without drift pass as drift. "
+    st.caption(
+        f"The latest {drift.window} rows are compared with the training rows; synthetic ones are left out. "
+        f"{rate}Simple score of mean and spread: {'–' if drift.score is None else f'{drift.score:.2f}'}."
+    )
+
+
+def show_distances(items: tuple[Distance, ...], what: str, now: str, training: str) -> None:
+    """A table, the farthest first."""
+    st.dataframe(
+        table.distances(items, what, now, training),
+        hide_index=True,
+        key=f"drift-{what}",
+        column_config={
+            "of its limit": st.column_config.ProgressColumn(format="percent", min_value=0.0, max_value=1.0),
+            **{
+                name: st.column_config.NumberColumn(format="%.4g")
+                for name in (now, training, "distance", "limit")
+            },
+        },
+    )
+
+
+def show_joint(drift: Drift) -> None:
+    """The connection between features in one number."""
+    if drift.joint is None:
+        st.caption("A single feature has no connections to look at.")
+        return
+    st.metric("Connection between features", f"{share(drift.joint.ratio)} of its limit")
+    st.caption(
+        "How far the rank correlations of the features have moved. It sees columns that were shuffled or swapped while "
+        "each of them looks as before."
+    )
+
+
+st.title("Drift")
+live()
