@@ -13,6 +13,7 @@ from flask import Flask
 from app import problems
 from app.admin import admin
 from app.board import Board
+from app.docs import docs
 from app.gate import Gate
 from app.live_split import LiveSplit
 from app.manifest import VERSIONS
@@ -91,6 +92,7 @@ def build_worker(
     app.register_blueprint(api(service, state, metrics))
     predictions = PredictionLog(data_dir(settings), lambda: service.serving)
     app.register_blueprint(reports(state, predictions, metrics.refused))
+    app.register_blueprint(docs(service, settings.max_rows))
     app.register_blueprint(admin(settings.admin_keys, live, state))
     app.extensions["onebox"] = service
     return Worker(app, service, metrics, Swap(settings, service, metrics, board), _gate(settings, number))

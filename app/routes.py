@@ -28,6 +28,8 @@ ENDPOINTS = {
     "GET /experiment": "v1 against v2: figures of both, and a verdict that may be looked at any time",
     "GET /predictions": "the latest predictions, newest first",
     "GET /metrics": "Prometheus text",
+    "GET /openapi.json": "all of this for programs",
+    "GET /docs": "a page to try it",
 }
 
 
