@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from app.drift_watch import DriftReport
+from app.experiment import Experiment
 from app.manifest import VERSIONS
+from app.prediction_log import MOST_SHOWN, Feedback, FeedbackView, LoggedPredictions
 from app.schemas import ConfigView, Predictions, Problem, ReadyView
 
 if TYPE_CHECKING:
@@ -20,10 +23,11 @@ _KEY: list[Schema] = [{"bearer": []}, {"header": []}, {}]
 
 def document(features: list[FeatureSpec], max_rows: int) -> Schema:
     """The document; `features` are those of the models that serve, none when there are no models."""
+    shapes = (Predictions, ConfigView, ReadyView, DriftReport, Experiment, LoggedPredictions, FeedbackView)
     views, components = msgspec.json.schema_components(
-        [Predictions, ConfigView, ReadyView, Problem], ref_template=_COMPONENTS + "{name}"
+        [*shapes, Feedback, Problem], ref_template=_COMPONENTS + "{name}"
     )
-    predictions, config, ready, _ = views
+    predictions, config, ready, drift, experiment, logged, taken, label, _ = views
     single = {"$ref": _COMPONENTS + "Prediction"}
     row = _row(features)
     request = {
@@ -51,6 +55,29 @@ def document(features: list[FeatureSpec], max_rows: int) -> Schema:
             "/health": {"get": _get("200 while the process lives", {"type": "object"})},
             "/ready": {"get": _get("200 while both models answer, else 503 and why", ready, unready=ready)},
             "/metrics": {"get": _metrics()},
+            "/drift": {"get": _get("Recent rows and answers against the training rows", drift)},
+            "/experiment": {
+                "get": {
+                    "summary": "v1 against v2: figures of both, and a verdict that may be looked at any time",
+                    "responses": _answers(experiment, 503),
+                }
+            },
+            "/predictions": {
+                "get": {
+                    "summary": "The latest predictions, newest first",
+                    "parameters": [_limit()],
+                    "responses": _answers(logged, 422, 503),
+                }
+            },
+            "/feedback": {
+                "post": {
+                    "summary": "The class that a prediction should have had; the same label again changes nothing",
+                    "operationId": "feedback",
+                    "security": _KEY,
+                    "requestBody": _body(label),
+                    "responses": _answers(taken, 400, 401, 404, 413, 415, 422, 429, 503),
+                }
+            },
             "/config": {
                 "get": _get("Weights, models, features, ranges, classes", config),
                 "put": {
@@ -104,6 +131,14 @@ def _headers() -> list[Schema]:
         "X-Synthetic": {"type": "string", "enum": ["0", "1", "true", "false"]},
     }
     return [{"name": name, "in": "header", "schema": schema} for name, schema in found.items()]
+
+
+def _limit() -> Schema:
+    return {
+        "name": "limit",
+        "in": "query",
+        "schema": {"type": "integer", "minimum": 1, "maximum": MOST_SHOWN},
+    }
 
 
 def _object(properties: Schema) -> Schema:

@@ -60,7 +60,7 @@ class LoggedPrediction(msgspec.Struct, frozen=True):
     features: dict[str, float]
 
 
-class Predictions(msgspec.Struct, frozen=True):
+class LoggedPredictions(msgspec.Struct, frozen=True):
     """Answer of GET /predictions: the latest ones, newest first."""
 
     predictions: list[LoggedPrediction]
@@ -100,7 +100,7 @@ class PredictionLog:
         recorded = "new" if before is None else "same" if before[0] == label else "changed"
         return FeedbackView(given.prediction_id, given.label, recorded)
 
-    def latest(self, count: int) -> Predictions:
+    def latest(self, count: int) -> LoggedPredictions:
         """The latest predictions of all users, newest first, MOST_SHOWN at most."""
         with opened(self._data_dir) as log:
             rows = log.execute(
@@ -109,7 +109,7 @@ class PredictionLog:
                 "LEFT JOIN labels l ON l.id = p.id ORDER BY p.n DESC LIMIT ?",
                 (min(count, MOST_SHOWN),),
             ).fetchall()
-        return Predictions([_logged(*row) for row in rows])
+        return LoggedPredictions([_logged(*row) for row in rows])
 
     def experiment(self) -> Experiment:
         """The experiment on the models that serve now."""

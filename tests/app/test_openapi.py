@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from conftest import MakeClient
 
-EXAMPLES = 40
+EXAMPLES = 25
 RIGHT, WRONG = GenerationMode.POSITIVE, GenerationMode.NEGATIVE
 OPERATIONS = [
     ("POST", "/predict", RIGHT),
@@ -32,6 +32,12 @@ OPERATIONS = [
     ("PUT", "/config", WRONG),
     ("GET", "/config", RIGHT),
     ("GET", "/ready", RIGHT),
+    ("GET", "/drift", RIGHT),
+    ("GET", "/experiment", RIGHT),
+    ("GET", "/predictions", RIGHT),
+    ("GET", "/predictions", WRONG),
+    ("POST", "/feedback", RIGHT),
+    ("POST", "/feedback", WRONG),
 ]
 
 
