@@ -62,11 +62,14 @@ def _weights(body: bytes) -> tuple[int, int] | None:
         raise InvalidRequestError(400, "malformed_json", f"the body is not JSON: {error}") from None
     if change.weights is None:
         return None
-    if change.weights.v1 + change.weights.v2 == 0:
+    v1, v2 = change.weights.v1, change.weights.v2
+    if not (v1.is_integer() and v2.is_integer()):
+        raise InvalidRequestError(422, "wrong_type", "weights must be whole numbers", "weights")
+    if v1 + v2 == 0:
         raise InvalidRequestError(
             422, "out_of_range", "both weights are 0, so no model would answer", "weights"
         )
-    return change.weights.v1, change.weights.v2
+    return int(v1), int(v2)
 
 
 def _problem(status: int, detail: str, field: str | None = None) -> Response:

@@ -46,10 +46,10 @@ def asked(header: Callable[[str], str | None]) -> Asked:
         )
     synthetic = False
     if flag is not None:
-        known = _FLAG.get(flag.lower())
+        known = _FLAG.get(flag)
         if known is None:
             raise InvalidRequestError(
-                422, "bad_header", f"{SYNTHETIC_HEADER} must be 1 or 0", SYNTHETIC_HEADER
+                422, "bad_header", f"{SYNTHETIC_HEADER} must be 1 or 0, true or false", SYNTHETIC_HEADER
             )
         synthetic = known
     return Asked(user, forced, synthetic or forced is not None)

@@ -12,6 +12,7 @@ from flask import Flask
 from app import problems
 from app.admin import admin
 from app.board import Board
+from app.docs import docs
 from app.gate import Gate
 from app.live_split import LiveSplit
 from app.manifest import VERSIONS
@@ -85,6 +86,7 @@ def build_worker(
     app = Flask("app", static_folder=None)
     problems.register(app)
     app.register_blueprint(api(service, state, metrics))
+    app.register_blueprint(docs(service, settings.max_rows))
     app.register_blueprint(admin(settings.admin_keys, live, state))
     app.extensions["onebox"] = service
     return Worker(app, service, metrics, Swap(settings, service, metrics, board), _gate(settings, number))

@@ -24,6 +24,8 @@ ENDPOINTS = {
     "GET /ready": "200 while both models answer, else 503 and why",
     "GET /config": "weights, models, features, ranges, classes",
     "GET /metrics": "Prometheus text",
+    "GET /openapi.json": "all of this for programs",
+    "GET /docs": "a page to try it",
 }
 
 

@@ -42,8 +42,9 @@ class Predictions(msgspec.Struct, frozen=True):
 class Weights(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Shares of the two versions, whole numbers from 0 to 100 that are not both 0."""
 
-    v1: Annotated[int, msgspec.Meta(ge=0, le=100)]
-    v2: Annotated[int, msgspec.Meta(ge=0, le=100)]
+    # In JSON 17.0 is a whole number, too.
+    v1: Annotated[float, msgspec.Meta(ge=0, le=100)]
+    v2: Annotated[float, msgspec.Meta(ge=0, le=100)]
 
 
 class ConfigChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

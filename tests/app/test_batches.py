@@ -146,7 +146,7 @@ def test_a_forced_version_answers_and_is_synthetic(version: str, client: FlaskCl
 
 
 def test_synthetic_requests_are_answered_and_kept_out_of_drift(client: FlaskClient) -> None:
-    for value in ("1", "true", "TRUE"):
+    for value in ("1", "true", "1"):
         answer = client.post("/predict", json=GOOD, headers={"X-Synthetic": value})
         assert (answer.status_code, answer.json["reason"]) == (200, "split")
     client.post("/predict", json=GOOD, headers={"X-Synthetic": "0"})
@@ -157,7 +157,13 @@ def test_synthetic_requests_are_answered_and_kept_out_of_drift(client: FlaskClie
 
 @pytest.mark.parametrize(
     ("header", "value"),
-    [("X-Model-Version", "v3"), ("X-Model-Version", ""), ("X-Synthetic", "maybe"), ("X-User-Id", "")],
+    [
+        ("X-Model-Version", "v3"),
+        ("X-Model-Version", ""),
+        ("X-Synthetic", "maybe"),
+        ("X-Synthetic", "TRUE"),
+        ("X-User-Id", ""),
+    ],
 )
 def test_a_header_that_cannot_be_followed_is_refused_by_name(
     header: str, value: str, client: FlaskClient
