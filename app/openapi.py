@@ -9,7 +9,7 @@ import msgspec
 from app.drift_watch import DriftReport
 from app.experiment import Experiment
 from app.manifest import VERSIONS
-from app.prediction_log import MOST_SHOWN, Feedback, FeedbackView, LoggedPredictions
+from app.prediction_log import MOST_SHOWN, FeedbackView, LoggedPredictions
 from app.schemas import ConfigView, Predictions, Problem, ReadyView
 
 if TYPE_CHECKING:
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 Schema = dict[str, Any]
 _COMPONENTS = "#/components/schemas/"
 _NAME = "^[!-~]([ -~]*[!-~])?$"
+_FEEDBACK: Schema = {
+    "prediction_id": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
+    "label": {"type": "string"},
+}
 _KEY: list[Schema] = [{"bearer": []}, {"header": []}, {}]
 
 
@@ -25,9 +29,9 @@ def document(features: list[FeatureSpec], max_rows: int) -> Schema:
     """The document; `features` are those of the models that serve, none when there are no models."""
     shapes = (Predictions, ConfigView, ReadyView, DriftReport, Experiment, LoggedPredictions, FeedbackView)
     views, components = msgspec.json.schema_components(
-        [*shapes, Feedback, Problem], ref_template=_COMPONENTS + "{name}"
+        [*shapes, Problem], ref_template=_COMPONENTS + "{name}"
     )
-    predictions, config, ready, drift, experiment, logged, taken, label, _ = views
+    predictions, config, ready, drift, experiment, logged, taken, _ = views
     single = {"$ref": _COMPONENTS + "Prediction"}
     row = _row(features)
     request = {
@@ -74,7 +78,7 @@ def document(features: list[FeatureSpec], max_rows: int) -> Schema:
                     "summary": "The class that a prediction should have had; the same label again changes nothing",
                     "operationId": "feedback",
                     "security": _KEY,
-                    "requestBody": _body(label),
+                    "requestBody": _body(_object(_FEEDBACK)),
                     "responses": _answers(taken, 400, 401, 404, 413, 415, 422, 429, 503),
                 }
             },

@@ -31,7 +31,7 @@ def test_a_drift_score_that_is_not_published_is_none(more: str, score: float | N
 
 
 def test_an_api_that_has_just_started_has_used_nothing() -> None:
-    assert Usage.from_metrics("") == Usage(0, {}, 0, 0, None, None, None, 0)
+    assert Usage.from_metrics("") == Usage(0, {}, 0, 0, None, None, None, 0, drift_found=False)
 
 
 @pytest.mark.parametrize(
