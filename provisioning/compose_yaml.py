@@ -13,7 +13,7 @@ MAX_BYTES: Final = 256 * 1024
 MAX_NODES: Final = 20_000
 _FILE: Final = "docker-compose.yml"
 # Words and numbers that YAML 1.1 and 1.2 read differently: booleans, octal and base-60 numbers.
-_AMBIGUOUS: Final = re.compile(r"(?i:y|n|yes|no|on|off)|[-+]?0[0-9_]+|[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+")
+_AMBIGUOUS: Final = re.compile(r"(?i:yes|no|on|off)|[-+]?0[0-9_]+|[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+")
 
 
 def read_compose_yaml(text: str) -> dict[str, Any]:

@@ -147,7 +147,7 @@ def test_a_push_over_a_line_that_breaks_is_continued_by_the_next(host: Any, rela
 
     result = host.push(lock_wait_seconds=30)
 
-    assert 0 < result.uploaded_bytes < 4_000_000
+    assert 0 < result.uploaded_bytes < 5_000_000
     assert not (host.root / "incoming").exists()
     assert read_status(host.settings()).drift == ()
 
