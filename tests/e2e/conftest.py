@@ -187,7 +187,7 @@ def rehearsal(first_light: tuple[Checkout, str]) -> Checkout:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The faults come when the stack is known to be well, and the tests that destroy it come last."""
-    last = {"test_stack_life.py": 1, "faults": 2}
+    last = {"test_release_life.py": 1, "faults": 2}
     ends = ("test_destroy_leaves_nothing", "test_make_down_ends")
 
     def turn(item: pytest.Item) -> int:
