@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from conftest import MakeClient
 
-EXAMPLES = 25
+EXAMPLES = 40
 RIGHT, WRONG = GenerationMode.POSITIVE, GenerationMode.NEGATIVE
 OPERATIONS = [
     ("POST", "/predict", RIGHT),

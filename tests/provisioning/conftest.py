@@ -6,11 +6,8 @@ import contextlib
 import importlib.util
 import json
 import os
-import select
 import shutil
-import socket
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +19,7 @@ import pytest
 from provisioning.events import Event, silent
 from provisioning.push import PushResult, push_release
 from provisioning.settings import PushSettings, Target
+from tests.link import Link
 
 HERE = Path(__file__).parent
 
@@ -166,77 +164,13 @@ def events() -> Events:
     return Events()
 
 
-class Relay:
-    """A TCP relay in front of the SSH server whose line can go dead or break."""
-
-    def __init__(self, port: int) -> None:
-        self._goal = port
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        self._limit: int | None = None
-        self._stalled = threading.Event()
-        self._over = threading.Event()
-        self._pairs: list[socket.socket] = []
-        self._thread = threading.Thread(target=self._serve, daemon=True)
-        self._thread.start()
-
-    def stall(self) -> None:
-        """Pass nothing on any more, and say nothing about it."""
-        self._stalled.set()
-
-    def cut_after(self, count: int) -> None:
-        """Break the line after this many more bytes to the server."""
-        self._limit = count
-
-    def stop(self) -> None:
-        self._over.set()
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        self._thread.join(5)
-        self._break()
-
-    def _break(self) -> None:
-        for side in self._pairs:
-            with contextlib.suppress(OSError):
-                side.shutdown(socket.SHUT_RDWR)
-            side.close()
-
-    def _serve(self) -> None:
-        try:
-            client, _ = self._listener.accept()
-        except OSError:
-            return
-        server = socket.create_connection(("127.0.0.1", self._goal))
-        self._pairs = [client, server]
-        while not self._over.is_set():
-            if self._stalled.is_set():
-                self._over.wait(0.05)
-                continue
-            ready, _, _ = select.select(self._pairs, [], [], 0.05)
-            for side in [] if self._stalled.is_set() else ready:
-                data = side.recv(32768)
-                if side is client and self._limit is not None:
-                    self._limit -= len(data)
-                if not data or (self._limit is not None and self._limit <= 0):
-                    self._break()
-                    return
-                (server if side is client else client).sendall(data)
+@pytest.fixture
+def link_to() -> Iterator[Callable[[int], Link]]:
+    """link_to(port): a line to a server on this machine."""
+    with contextlib.ExitStack() as stack:
+        yield lambda port: stack.enter_context(Link("127.0.0.1", port))
 
 
 @pytest.fixture
-def relay_to() -> Iterator[Callable[[int], Relay]]:
-    """relay_to(port): a relay in front of a server on this machine."""
-    made: list[Relay] = []
-
-    def make(port: int) -> Relay:
-        made.append(Relay(port))
-        return made[-1]
-
-    yield make
-    for relay in made:
-        relay.stop()
-
-
-@pytest.fixture
-def relay(host: FakeHost, relay_to: Callable[[int], Relay]) -> Relay:
-    return relay_to(host.sshd.port)
+def link(host: FakeHost, link_to: Callable[[int], Link]) -> Link:
+    return link_to(host.sshd.port)

@@ -42,6 +42,7 @@ def test_the_service_that_these_tests_change_is_accepted() -> None:
     [
         ("privileged: true", "privileged"),
         ("privileged: ${ROOT:-false}", "privileged"),
+        ("privileged: y", "privileged"),
         ("cap_add: [NET_ADMIN]", "cap_add"),
         ("devices: [/dev/kvm]", "devices"),
         ("network_mode: host", "network_mode"),
@@ -56,7 +57,7 @@ def test_the_service_that_these_tests_change_is_accepted() -> None:
         ("volumes: ['${SOCK:-/var/run/docker.sock}:/sock']", "host_paths"),
         ("volumes: [{type: bind, source: /, target: /host}]", "host_paths"),
         ("volumes: ['//etc/:/etc:ro']", "host_paths"),
-        ("volumes: ['/srv/../root/.ssh:/keys']", "host_paths"),
+        ("volumes: ['/srv/../etc/ssh:/keys']", "host_paths"),
     ],
 )
 def test_power_over_the_host_is_refused_until_it_is_opened_by_name(line: str, power: str) -> None:
@@ -138,7 +139,9 @@ def test_a_scalar_that_readers_of_yaml_understand_differently_is_refused(scalar:
     assert f"line 6: {scalar} without quotes" in str(error)
 
 
-@pytest.mark.parametrize("scalar", ['"no"', "'010'", "true", "0", "10", "0.5", "-1", "north", "5000:5000x"])
+@pytest.mark.parametrize(
+    "scalar", ['"no"', "'010'", "true", "0", "10", "0.5", "-1", "north", "5000:5000x", "y", "N"]
+)
 def test_a_scalar_with_one_meaning_is_accepted(scalar: str) -> None:
     assert parse_compose_file(f"{SERVICE}    environment: {{WEIGHT: {scalar}}}\n").services
 

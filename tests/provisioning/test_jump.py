@@ -142,14 +142,14 @@ def test_a_jump_host_that_does_not_get_there_or_does_not_know_us_is_named(host: 
 
 
 @pytest.mark.process
-def test_a_jump_host_that_goes_silent_is_noticed(host: Any, jump: Any, relay_to: Any) -> None:
-    relay = relay_to(jump.port)
+def test_a_jump_host_that_goes_silent_is_noticed(host: Any, jump: Any, link_to: Any) -> None:
+    link = link_to(jump.port)
     limits = Timeouts(probe_every=0.2, probe_limit=0.5)
-    target = replace(host.target, jump=Jump("127.0.0.1", "me", jump.host_key, relay.port))
+    target = replace(host.target, jump=Jump("127.0.0.1", "me", jump.host_key, link.port))
     started = time.monotonic()
 
     with connect(target, limits) as connection:
-        relay.stall()
+        link.stall()
         with pytest.raises(ConnectionLost, match="sleeping"):
             connection.run(["sleep", "5"], deadline=60, step="sleeping")
 

@@ -54,7 +54,9 @@ def test_the_schema_is_one_and_a_plan_follows_it(document: dict[str, Any]) -> No
 
 
 def test_a_plan_of_a_host_that_cannot_be_read_follows_the_schema(settings: PushSettings) -> None:
-    jsonschema.validate(unknown_document(settings, "a" * 64, "no answer"), SCHEMA)
+    answer = unknown_document(settings, "a" * 64, "no answer")
+    jsonschema.validate(answer, SCHEMA)
+    assert (answer["verdict"], answer["services"]) == ("unknown", [])
 
 
 @pytest.mark.parametrize(

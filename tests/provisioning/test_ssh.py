@@ -139,12 +139,12 @@ def test_a_connection_cut_during_a_command_is_noticed(host: Any) -> None:
         connection.run(["sleep", "5"], deadline=30, step="sleeping")
 
 
-def test_a_host_that_stops_answering_is_noticed_without_a_word_from_it(host: Any, relay: Any) -> None:
+def test_a_host_that_stops_answering_is_noticed_without_a_word_from_it(host: Any, link: Any) -> None:
     limits = Timeouts(probe_every=0.2, probe_limit=0.5)
     started = time.monotonic()
 
-    with connect(replace(host.target, port=relay.port), limits) as connection:
-        relay.stall()
+    with connect(replace(host.target, port=link.port), limits) as connection:
+        link.stall()
         with pytest.raises(ConnectionLost, match="sleeping"):
             connection.run(["sleep", "5"], deadline=60, step="sleeping")
 
@@ -163,13 +163,13 @@ def test_an_upload_appears_under_its_name_only_when_it_is_whole(host: Any) -> No
     assert [path.name for path in remote.parent.iterdir()] == ["file"]
 
 
-def test_an_upload_that_is_cut_leaves_the_old_file_and_only_a_part(host: Any, relay: Any) -> None:
+def test_an_upload_that_is_cut_leaves_the_old_file_and_only_a_part(host: Any, link: Any) -> None:
     remote = host.home / "there" / "file"
     remote.parent.mkdir()
     remote.write_text("old")
 
-    with connect(replace(host.target, port=relay.port)) as connection:
-        relay.cut_after(600_000)
+    with connect(replace(host.target, port=link.port)) as connection:
+        link.cut_after(600_000)
         with pytest.raises((ConnectionLost, UploadFailed)):
             connection.put_file(b"x" * 8_000_000, str(remote), deadline=20)
 

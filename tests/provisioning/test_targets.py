@@ -211,9 +211,9 @@ def test_a_home_directory_that_cannot_be_written_to_is_not_needed(host: Any) -> 
     assert f'"BUILDX_CONFIG": "{host.root}/buildx"' in seen
 
 
-def silent_after(relay: Any, target: Target) -> Target:
-    relay.stall()
-    return replace(target, port=relay.port)
+def silent_after(link: Any, target: Target) -> Target:
+    link.stall()
+    return replace(target, port=link.port)
 
 
 LIMITS = Timeouts(tcp=0.5, banner=0.5, auth=0.5, channel=0.5, probe_every=0.2, probe_limit=0.5)
@@ -226,29 +226,29 @@ def test_no_phase_lasts_longer_than_a_silent_host_is_waited_for() -> None:
     assert limits.probe_every + limits.probe_limit < 20
 
 
-def test_a_host_that_is_silent_from_the_start_is_noticed(host: Any, relay: Any) -> None:
+def test_a_host_that_is_silent_from_the_start_is_noticed(host: Any, link: Any) -> None:
     started = time.monotonic()
 
     with pytest.raises(NoBanner):
-        connect(silent_after(relay, host.target), LIMITS)
+        connect(silent_after(link, host.target), LIMITS)
 
     assert time.monotonic() - started < 10
 
 
-def test_a_host_that_goes_silent_before_a_command_begins_is_noticed(host: Any, relay: Any) -> None:
-    with connect(replace(host.target, port=relay.port), LIMITS) as connection:
-        relay.stall()
+def test_a_host_that_goes_silent_before_a_command_begins_is_noticed(host: Any, link: Any) -> None:
+    with connect(replace(host.target, port=link.port), LIMITS) as connection:
+        link.stall()
         with pytest.raises(ConnectionLost, match="looking"):
             connection.run(["true"], deadline=60, step="looking")
 
 
-def test_a_host_that_goes_silent_during_an_upload_is_noticed(host: Any, relay: Any) -> None:
+def test_a_host_that_goes_silent_during_an_upload_is_noticed(host: Any, link: Any) -> None:
     started = time.monotonic()
     content = os.urandom(1 << 20) * 60
     remote = str(host.home / "there" / "file")
 
-    with connect(replace(host.target, port=relay.port), LIMITS) as connection:
-        threading.Timer(0.5, relay.stall).start()
+    with connect(replace(host.target, port=link.port), LIMITS) as connection:
+        threading.Timer(0.5, link.stall).start()
         with pytest.raises((ConnectionLost, UploadFailed)):
             connection.put_file(content, remote, deadline=60)
 

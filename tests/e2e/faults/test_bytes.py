@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.e2e.faults.figures import dice, figure
-from tests.e2e.faults.link import Link
+from tests.link import Link
 
 if TYPE_CHECKING:
     from tests.e2e.faults.real_host import RealHost

@@ -9,8 +9,8 @@ import pytest
 
 from provisioning.host_errors import DiskFull, UploadFailed
 from tests.e2e.faults.figures import dice, figure
-from tests.e2e.faults.link import Link
 from tests.e2e.faults.small import At, Small
+from tests.link import Link
 
 if TYPE_CHECKING:
     from tests.e2e.faults.real_host import RealHost

@@ -11,9 +11,9 @@ import pytest
 from provisioning.errors import ProvisioningError
 from provisioning.host_errors import ConnectionLost
 from tests.e2e.faults.figures import dice, figure, rounds
-from tests.e2e.faults.link import Link
 from tests.e2e.faults.real_host import BLACKHOLE, RESET, RealHost
 from tests.e2e.faults.small import RUN, At, Small
+from tests.link import Link
 
 if TYPE_CHECKING:
     import random

@@ -23,7 +23,7 @@ from provisioning.ready import wait_for_login
 from provisioning.ssh import connect
 from provisioning.ssh.keys import fingerprint
 from tests.e2e.faults.figures import FULL, figure, rounds
-from tests.e2e.faults.link import Link
+from tests.link import Link
 
 if TYPE_CHECKING:
     from provisioning.settings import Target

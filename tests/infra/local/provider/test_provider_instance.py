@@ -206,8 +206,9 @@ def test_delete_waits_until_it_is_terminated(engine: Engine, ec2: Any, program: 
     assert live(ec2, made)["State"]["Name"] == "terminated"
 
 
-def test_an_instance_that_never_was_is_deleted_at_once(engine: Engine) -> None:
+def test_an_instance_that_never_was_is_deleted_at_once(engine: Engine, ec2: Any) -> None:
     engine.delete(Resource(urn_of("Instance"), "i-0123456789abcdef0", {}, {}))
+    assert ec2.describe_instances()["Reservations"] == []
 
 
 def test_it_is_imported_by_its_id(engine: Engine, program: dict[str, Any]) -> None:

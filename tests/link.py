@@ -1,4 +1,4 @@
-"""A TCP line to the host that counts what passes, and can be cut after so many bytes."""
+"""A TCP line to a server that counts what passes, can be cut after so many bytes, and can go dead."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable
 from typing import Self
 
@@ -23,6 +24,9 @@ class Link:
         self._limit: int | None = None
         self._reset = False
         self._act: tuple[int, Callable[[], object]] | None = None
+        self._once: Callable[[], bool] = lambda: True
+        self._alive = threading.Event()
+        self._alive.set()
         self.cut = False
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self._threads: list[threading.Thread] = []
@@ -32,6 +36,7 @@ class Link:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._alive.set()
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -39,9 +44,17 @@ class Link:
         for thread in self._threads:
             thread.join(5)
 
-    def cut_after(self, count: int, *, reset: bool = False) -> None:
-        """Pass exactly `count` more bytes to the host, then end every line: in order, or with a reset."""
+    def stall(self) -> None:
+        """Pass nothing on any more, and say nothing about it."""
+        self._alive.clear()
+
+    def cut_after(self, count: int, *, reset: bool = False, once: Callable[[], bool] = lambda: True) -> None:
+        """Pass exactly `count` more bytes to the host, then end every line: in order, or with a reset.
+
+        The line is held until `once` is true, 30 s at most: what passed may still be on its way.
+        """
         self._reset = reset
+        self._once = once
         self._limit = self.sent + count
 
     def at(self, count: int, act: Callable[[], object]) -> None:
@@ -68,6 +81,7 @@ class Link:
     def _pump(self, source: socket.socket, goal: socket.socket, up: bool) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(16384):
+                self._alive.wait()
                 if up:
                     if self._act and self.sent >= self._act[0]:
                         act, self._act = self._act[1], None
@@ -76,6 +90,7 @@ class Link:
                     if left is not None and left <= len(data):
                         goal.sendall(data[: max(0, left)])
                         self.sent += max(0, left)
+                        self._await()
                         self.cut = True
                         self._break()
                         return
@@ -84,6 +99,11 @@ class Link:
                     self.received += len(data)
                 goal.sendall(data)
             goal.shutdown(socket.SHUT_WR)
+
+    def _await(self) -> None:
+        deadline = time.monotonic() + 30
+        while not self._once() and time.monotonic() < deadline:
+            time.sleep(0.02)
 
     def _break(self) -> None:
         for pair in self._pairs:
