@@ -11,11 +11,13 @@ from prometheus_client import CollectorRegistry
 from app import create_app
 from app.settings import ApiSettings
 from app.train_model import iris, train, write
+from tests.app.recorded import Service
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from flask.testing import FlaskClient
+
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -74,3 +76,10 @@ def client(make_client: MakeClient) -> FlaskClient:
 @pytest.fixture
 def root() -> Path:
     return ROOT
+
+
+@pytest.fixture
+def service(trained: Path, tmp_path: Path) -> Iterator[Service]:
+    made = Service(trained, tmp_path)
+    yield made
+    made.recorder.close()

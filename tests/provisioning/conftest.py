@@ -15,11 +15,15 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from provisioning import cli
+from provisioning.cli import session
 from provisioning.events import Event, silent
 from provisioning.push import PushResult, push_release
 from provisioning.settings import PushSettings, Target
 from tests.link import Link
+from tests.provisioning.secret_projects import with_secrets
 
 HERE = Path(__file__).parent
 
@@ -174,3 +178,20 @@ def link_to() -> Iterator[Callable[[int], Link]]:
 @pytest.fixture
 def link(host: FakeHost, link_to: Callable[[int], Link]) -> Link:
     return link_to(host.sshd.port)
+
+
+@pytest.fixture
+def run(host: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setattr(session, "settings", lambda _stack: host.settings())
+    return lambda *words: CliRunner().invoke(cli.app, words)
+
+
+@pytest.fixture
+def secret_host(host: Any) -> Any:
+    with_secrets(host.project)
+    if os.getuid() != 0:
+        # Only root gives files away; everything else is as on a host.
+        chown = host.home / "bin" / "chown"
+        chown.write_text("#!/bin/sh\n")
+        chown.chmod(0o755)
+    return host

@@ -10,11 +10,8 @@ import pytest
 
 from provisioning.compose import Project
 from provisioning.compose_file import parse_compose_file
-from provisioning.deadline import Deadline
-from provisioning.errors import ReleaseError, ServiceFailure, UnhealthyRelease
+from provisioning.errors import ReleaseError, UnhealthyRelease
 from provisioning.release import read_release
-from provisioning.reload import ApiProof, PrometheusProof, rules_in, rules_shown, seconds, wait_for
-from provisioning.smoke import Answer, NotYet
 from provisioning.status import read_status
 
 RULES = """\
@@ -68,132 +65,6 @@ def test_the_signal_is_sent_from_inside_because_docker_takes_its_own_for_a_stop(
 
     assert argv[-6:] == ["exec", "--no-TTY", "rules", "sh", "-c", "kill -s HUP 1"]
     assert "kill" not in argv
-
-
-FILES = {
-    "prometheus.yml": "scrape_configs: [{job_name: api}, {job_name: prometheus}]",
-    "rules/a.yml": """
-groups:
-  - name: api
-    rules:
-      - alert: Down
-        expr: up == 0
-        for: 1m30s
-        labels: {severity: page}
-        annotations: {summary: It is down.}
-      - record: job:up
-        expr: sum(up)
-""",
-}
-SHOWN = {
-    "groups": [
-        {
-            "name": "api",
-            "rules": [
-                {
-                    "name": "Down",
-                    "query": "up == 0",
-                    "duration": 90,
-                    "labels": {"severity": "page"},
-                    "annotations": {"summary": "It is down."},
-                },
-                {"name": "job:up", "query": "sum(up)"},
-            ],
-        }
-    ]
-}
-
-
-class Prometheus:
-    """Answers as Prometheus does about what it loaded."""
-
-    def __init__(self) -> None:
-        self.loaded, self.well = 1000.5, 1
-        self.rules: Any = SHOWN
-        self.config = FILES["prometheus.yml"]
-
-    def __call__(self, path: str, body: Any = None) -> Answer:
-        if path == "/metrics":
-            name = "prometheus_config_last_reload"
-            text = (
-                f"# HELP x\n{name}_success_timestamp_seconds {self.loaded}\n{name}_successful {self.well}\n"
-            )
-            return Answer(200, text.encode())
-        data = {"yaml": self.config} if path.endswith("config") else self.rules
-        return Answer(200, json.dumps({"data": data}).encode())
-
-
-def test_a_new_load_with_the_releases_jobs_and_rules_is_the_proof() -> None:
-    prometheus = Prometheus()
-    proof = PrometheusProof(prometheus, FILES)
-    prometheus.loaded = 1001.5
-
-    proof.check()
-
-
-@pytest.mark.parametrize(
-    ("change", "reason"),
-    [
-        ({}, "did not load its configuration anew"),
-        ({"loaded": 1001, "config": "scrape_configs: [{job_name: api}]"}, "configuration is not the one"),
-        ({"loaded": 1001, "rules": {"groups": []}}, "rules are not those"),
-    ],
-)
-def test_without_all_of_it_there_is_no_proof(change: dict[str, Any], reason: str) -> None:
-    prometheus = Prometheus()
-    proof = PrometheusProof(prometheus, FILES)
-    vars(prometheus).update(change)
-
-    with pytest.raises(NotYet, match=reason):
-        proof.check()
-
-
-def test_a_configuration_that_is_refused_fails_at_once() -> None:
-    prometheus = Prometheus()
-    proof = PrometheusProof(prometheus, FILES)
-    prometheus.well = 0
-
-    with pytest.raises(ServiceFailure, match="it refuses the new configuration"):
-        proof.check()
-
-
-def test_a_refusal_of_earlier_files_does_not_count_against_these() -> None:
-    prometheus = Prometheus()
-    prometheus.well = 0
-    proof = PrometheusProof(prometheus, FILES)
-
-    with pytest.raises(NotYet):
-        proof.check()
-    prometheus.well, prometheus.loaded = 1, 1002.0
-    proof.check()
-
-
-def test_a_proof_that_does_not_come_is_a_failure_with_its_last_reason() -> None:
-    now = [0.0]
-    proof = PrometheusProof(Prometheus(), FILES)
-
-    def pass_by(pause: float) -> None:
-        now[0] += pause
-
-    with pytest.raises(ServiceFailure, match="did not load its configuration anew"):
-        wait_for(proof, "prometheus", Deadline(600, lambda: now[0]), sleep=pass_by)
-    assert 19 < now[0] < 21
-
-
-@pytest.mark.parametrize("field", ["name", "duration", "labels", "annotations"])
-def test_rules_differ_in_name_time_labels_and_words(field: str) -> None:
-    other: Any = json.loads(json.dumps(SHOWN))
-    other["groups"][0]["rules"][0][field] = {"other": "x"} if field in ("labels", "annotations") else 5
-
-    assert rules_shown(SHOWN) == rules_in(FILES)
-    assert rules_shown(other) != rules_in(FILES)
-
-
-@pytest.mark.parametrize(
-    ("duration", "lasting"), [("0s", 0), ("90s", 90), ("1h30m", 5400), ("500ms", 0.5), ("1d", 86400)]
-)
-def test_a_duration_is_read_as_prometheus_writes_it(duration: str, lasting: float) -> None:
-    assert seconds(duration) == lasting
 
 
 def live(host: Any) -> Path:
@@ -285,48 +156,3 @@ def test_a_push_that_died_before_the_signal_is_made_good_by_the_next(host: Any) 
 
     assert host.push().container_actions == ("reload rules",)
     assert read_status(host.settings()).drift == ()
-
-
-class Api:
-    """The API's /config, as far as its workers tell what they serve."""
-
-    def __init__(self, *workers: tuple[str, str | None]) -> None:
-        self.workers = list(workers)
-
-    def __call__(self, path: str, body: Any = None) -> Answer:
-        assert (path, body) == ("/config", None)
-        lines = [{"manifest_sha256": digest, "refused": refused} for digest, refused in self.workers]
-        return Answer(200, json.dumps({"workers": lines}).encode())
-
-
-def test_the_api_has_taken_up_models_when_every_worker_says_so() -> None:
-    api = Api(("old", None), ("old", None))
-    proof = ApiProof(api, "new")
-    for workers in ([("old", None), ("old", None)], [("new", None), ("old", None)], []):
-        api.workers = workers
-        with pytest.raises(NotYet):
-            proof.check()
-    api.workers = [("new", None), ("new", None)]
-    proof.check()
-
-
-def test_models_that_a_worker_refuses_fail_the_reload_with_its_words() -> None:
-    api = Api(("old", None), ("old", None))
-    proof = ApiProof(api, "new")
-    api.workers = [("old", None), ("old", "model_v2.onnx is missing")]
-    with pytest.raises(ServiceFailure, match=r"model_v2\.onnx is missing"):
-        proof.check()
-
-
-def test_a_refusal_from_before_does_not_count_against_the_models_that_follow() -> None:
-    api = Api(("old", "model_v2.onnx is missing"))
-    proof = ApiProof(api, "new")
-    with pytest.raises(NotYet):
-        proof.check()
-    api.workers = [("new", None)]
-    proof.check()
-
-
-def test_an_api_that_does_not_tell_what_it_serves_cannot_be_waited_for() -> None:
-    with pytest.raises(NotYet, match="does not tell"):
-        ApiProof(lambda *_: Answer(200, b"{}"), "new")

@@ -10,36 +10,12 @@ from typing import Any
 import pytest
 
 from provisioning.errors import ReleaseError, SettingsError, UnhealthyRelease
-from provisioning.go_back import plan_rollback, roll_back
 from provisioning.host_errors import CommandFailed
-from provisioning.logs import read_logs
 from provisioning.preview import preview_push
 from provisioning.release import read_release
 from provisioning.service_secrets import ServiceSecrets
 from provisioning.status import read_status
-
-KEY = "k" * 64
-CANARY = "canary-7f3a-öä"
-
-
-def with_secrets(project: Path, web_user: str = "10001:10001") -> Path:
-    """The project, with a secret for each of its two services and one for the image build."""
-    file = project / "docker-compose.yml"
-    text = file.read_text()
-    text = text.replace("  api:\n", '  api:\n    user: "10001:10001"\n    secrets: [api_token]\n')
-    text = text.replace("  web:\n", f'  web:\n    user: "{web_user}"\n    secrets: [{{source: page_key}}]\n')
-    text += (
-        "secrets:\n"
-        "  api_token: {file: '${ONEBOX_SECRET_API_TOKEN:-/dev/null}'}\n"
-        "  page_key: {file: '${ONEBOX_SECRET_PAGE_KEY:-/dev/null}'}\n"
-        "  ca_bundle: {file: '${ONEBOX_CA_BUNDLE:-/etc/ssl/certs/ca-certificates.crt}'}\n"
-    )
-    file.write_text(text)
-    return project
-
-
-def secrets(key: str = KEY, **values: str) -> ServiceSecrets:
-    return ServiceSecrets(values, key)
+from tests.provisioning.secret_projects import CANARY, KEY, secrets, with_secrets
 
 
 def test_neither_values_nor_key_show(project: Path) -> None:
@@ -119,17 +95,6 @@ def test_secrets_that_do_not_fit_the_compose_file_are_refused(
 def test_the_path_of_a_secret_cannot_be_given_as_a_plain_value(project: Path) -> None:
     with pytest.raises(ReleaseError, match="ONEBOX_SECRET_API_TOKEN is set by the push itself"):
         read_release(with_secrets(project), {"ONEBOX_SECRET_API_TOKEN": "/etc/passwd"})
-
-
-@pytest.fixture
-def secret_host(host: Any) -> Any:
-    with_secrets(host.project)
-    if os.getuid() != 0:
-        # Only root gives files away; everything else is as on a host.
-        chown = host.home / "bin" / "chown"
-        chown.write_text("#!/bin/sh\n")
-        chown.chmod(0o755)
-    return host
 
 
 def files_below(root: Path) -> dict[str, Path]:
@@ -260,56 +225,3 @@ def test_a_canary_is_in_its_file_and_nowhere_else(secret_host: Any, events: Any)
     assert {name.split("/")[0] for name in found} == {"secrets"}
     assert {name.split("/")[-1] for name in found} == {"api_token", "page_key"}
     assert len(everywhere) > 20
-
-
-def say(secret_host: Any, text: str) -> None:
-    """Let every service say this in its log."""
-    (secret_host.docker / "said").write_text(text)
-
-
-def logged(secret_host: Any, **settings: Any) -> str:
-    lines: list[str] = []
-    read_logs(secret_host.settings(**settings), "api", lines.append)
-    return "\n".join(lines)
-
-
-@pytest.mark.process
-def test_logs_show_neither_the_values_of_now_nor_those_of_a_release_that_is_kept(secret_host: Any) -> None:
-    secret_host.push(secrets=secrets(api_token=CANARY))
-    now = secrets(api_token="second-value")
-    secret_host.push(secrets=now)
-    say(secret_host, f"api-1  | was {CANARY}, is second-value, mode=fast token=kept\n")
-
-    text = logged(secret_host, secrets=now)
-
-    # What only looks like a secret stays: these are the user's own words.
-    assert text.endswith("api-1  | was ***, is ***, mode=fast token=kept")
-    assert not [line for line in secret_host.sshd.commands if CANARY in line or "second-value" in line]
-
-
-@pytest.mark.process
-def test_logs_that_could_hold_a_secret_nobody_can_read_are_not_shown(secret_host: Any) -> None:
-    secret_host.push(secrets=secrets(api_token=CANARY))
-    say(secret_host, CANARY)
-    sudo = secret_host.home / "bin" / "sudo"
-    sudo.write_text("#!/bin/sh\necho 'sudo: a password is required' >&2\nexit 1\n")
-
-    with pytest.raises(CommandFailed, match="the secret api_token cannot be read, so it could not be hidden"):
-        logged(secret_host)
-
-
-@pytest.mark.process
-def test_a_rollback_that_fails_hides_the_values_of_the_release_it_wanted(secret_host: Any) -> None:
-    old, now = secrets(api_token=CANARY), secrets(api_token="second-value")
-    first = secret_host.push(secrets=old)
-    secret_host.push(secrets=now)
-    bad = read_release(secret_host.project, {}, old).services["api"]
-    (secret_host.docker / "unhealthy").write_text(bad)
-    say(secret_host, f"cannot log in with {CANARY}\n")
-    settings = secret_host.settings(secrets=now)
-
-    with pytest.raises(UnhealthyRelease) as caught:
-        roll_back(settings, plan_rollback(settings), run_dir=str(secret_host.home / "cloud-init"))
-
-    assert plan_rollback(settings).target.release == first.release
-    assert caught.value.log_tail[-1] == "cannot log in with ***"

@@ -4,11 +4,14 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
 
 from tests.ui.fake_api import FakeApi, serving
+from tests.ui.pages import APP
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 @pytest.fixture
@@ -23,3 +26,17 @@ def closed_port() -> Iterator[int]:
     with socket.socket() as reserved:
         reserved.bind(("127.0.0.1", 0))
         yield reserved.getsockname()[1]
+
+
+@pytest.fixture
+def open_page(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], AppTest]]:
+    """Opens the app on a page, against the fake API."""
+    monkeypatch.setenv("API_URL", api.url)
+    st.cache_resource.clear()
+
+    def opened(page: str) -> AppTest:
+        app = AppTest.from_file(str(APP), default_timeout=20).run()
+        return app if page == "predict" else app.switch_page(f"app_pages/{page}.py").run()
+
+    yield opened
+    st.cache_resource.clear()
