@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pyarrow.ipc
 from streamlit.testing.v1 import AppTest
 
 import ui
-
-if TYPE_CHECKING:
-    pass
-
 
 APP = Path(ui.__file__).parent / "streamlit_app.py"
 
