@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import yaml
 
-from provisioning.compose import Project
+from provisioning.compose import reload_argv
 from provisioning.deadline import Deadline
 from provisioning.errors import ServiceFailure
 from provisioning.host import Store
@@ -23,6 +23,8 @@ from provisioning.host_errors import Unreachable
 from provisioning.smoke import API, PORTS, PROMETHEUS, Ask, NotYet, ask_through_ssh
 
 PATIENCE_SECONDS = 20.0
+_FIRST_PAUSE = 0.02
+_LONGEST_PAUSE = 0.2
 READ_LIMIT = 256 * 1024
 _METRIC = r"^prometheus_config_last_reload_{}(?:\{{[^}}]*\}})? (\S+)$"
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0, "y": 31536000.0}
@@ -50,7 +52,7 @@ def confirm_data(store: Store, service: str, manifest: Mapping[str, Any], deadli
 
 def reload_service(
     store: Store,
-    project: Project,
+    container: str,
     service: str,
     signal: str,
     manifest: Mapping[str, Any],
@@ -58,11 +60,11 @@ def reload_service(
 ) -> None:
     """Have a running service read the data that was put before it, and wait for the proof that it did.
 
-    A service that we do not know how to ask counts as reloaded when it took the signal and still runs.
-    Raises ServiceFailure.
+    `container` is the id of its container. A service that we do not know how to ask counts as reloaded when
+    it took the signal and still runs. Raises ServiceFailure.
     """
     proof = _proof(store, service, manifest, deadline)
-    done = store.run_step(project.reload(service, signal), f"reload {service}", deadline, finish=True)
+    done = store.run_step(reload_argv(container, signal), f"reload {service}", deadline, finish=True)
     if done.status != 0:
         said = (done.stdout.strip().splitlines() or ["it said nothing"])[-1]
         raise ServiceFailure(service, f"it did not take {signal}: {said}")
@@ -75,6 +77,7 @@ def wait_for(
 ) -> None:
     """Ask until the proof is there. Raises ServiceFailure with the last reason when it does not come."""
     started = deadline.waited
+    pause = _FIRST_PAUSE
     while True:
         try:
             return proof.check()
@@ -82,7 +85,8 @@ def wait_for(
             reason = str(error) or type(error).__name__
         if deadline.waited - started >= min(PATIENCE_SECONDS, deadline.left):
             raise ServiceFailure(service, reason)
-        sleep(0.2)
+        sleep(pause)
+        pause = min(pause * 2, _LONGEST_PAUSE)
 
 
 @dataclass

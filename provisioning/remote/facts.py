@@ -1,6 +1,7 @@
-"""Print as JSON what is on this host. Input: {"root", "project", "manifest": the wanted one or null}.
+"""Print as JSON what is on this host. Input: {"root", "project", "manifest", "only_containers"}.
 
-Reads only. Without a wanted manifest, everything is seen from the current release's.
+Reads only. `manifest` is the wanted one; without a wanted manifest, everything is seen from the current
+release's. With `only_containers` nothing else is looked at.
 """
 
 from __future__ import annotations
@@ -205,13 +206,19 @@ def secret_problem(name: str, digest: str) -> str:
 
 
 # Docker works on its answers while the files are read here.
-asked_for_images = docker(
-    "image", "ls", "--no-trunc", "--format", "{{.Repository}}:{{.Tag}} {{.ID}} {{.Size}}"
+asked_for_images = (
+    None
+    if request["only_containers"]
+    else docker("image", "ls", "--no-trunc", "--format", "{{.Repository}}:{{.Tag}} {{.ID}} {{.Size}}")
 )
 ids = answer(
     docker("ps", "--all", "--quiet", "--no-trunc", "--filter", "label=com.docker.compose.project=" + project)
 ).split()
 asked_for_containers = docker("inspect", *ids) if ids else None
+if asked_for_images is None:
+    inspected = json.loads(answer(asked_for_containers)) if asked_for_containers else []
+    print(json.dumps({"containers": list(containers(inspected))}))
+    sys.exit()
 
 try:
     current = os.path.basename(os.readlink(os.path.join(root, "current")))
