@@ -9,9 +9,12 @@ from __future__ import annotations
 import json
 import os
 import socket
-import subprocess
 import sys
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import subprocess
+    from typing import Any
 
 SOCKET = "/var/run/docker.sock"
 PROJECT = "com.docker.compose.project="
@@ -111,6 +114,8 @@ def in_bytes(size: str) -> int:
 
 
 def _begin(*argv: str) -> subprocess.Popen[str]:
+    import subprocess
+
     try:
         return subprocess.Popen(["docker", *argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     except OSError as error:

@@ -9,13 +9,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import sys
-from collections.abc import Iterable, Iterator
-from typing import Any
 
 from provisioning.remote.docker import way_to_docker
 from provisioning.remote.leftovers import leftovers
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import Any
 
 request = json.load(sys.stdin)
 root, project = request["root"], request["project"]
@@ -232,6 +234,7 @@ tags = {name: digest for name, (digest, _) in sizes.items()}
 for service, made in builds.items():
     builds[service] = {build: image for build, image in made.items() if image in tags}
 
+disk = os.statvfs(root if os.path.isdir(root) else "/")
 print(
     json.dumps(
         {
@@ -252,7 +255,7 @@ print(
             "holder": holder(),
             "journal": last_success(),
             "measured": measured(),
-            "free_bytes": shutil.disk_usage(root if os.path.isdir(root) else "/").free,
+            "free_bytes": disk.f_bavail * disk.f_frsize,
         }
     )
 )

@@ -20,8 +20,11 @@ import struct
 import sys
 import time
 import zlib
-from types import CodeType
-from typing import NoReturn
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import CodeType
+    from typing import NoReturn
 
 HEAD = struct.Struct(">cIi")
 CHUNK = 65536
@@ -239,11 +242,14 @@ def turn() -> None:
 
 
 def warm() -> None:
-    """Load what the scripts import, while the first of them waits for Docker."""
+    """Load what the other scripts import, while the first of them runs."""
     import datetime  # noqa: F401
     import errno  # noqa: F401
     import re  # noqa: F401
+    import shutil  # noqa: F401
+    import subprocess  # noqa: F401
     import tarfile  # noqa: F401
+    import typing  # noqa: F401
 
 
 wake, waker = os.pipe()
@@ -253,9 +259,9 @@ for end in (wake, waker):
 signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
 signal.signal(signal.SIGCHLD, lambda *_: None)
 os.write(1, b"ready\n")
+# The first question is nearly always how the host is, and these are what its script imports.
 import hashlib  # noqa: E402, F401
-import shutil  # noqa: E402, F401
-import subprocess  # noqa: E402, F401
+import socket  # noqa: E402, F401
 
 warmed = False
 while listening:

@@ -212,4 +212,5 @@ class Connection:
 
 
 def _python(name: str) -> list[str]:
-    return ["python3", "-I", "-c", script(name)]
+    # Alone with its standard library: what else is installed there is none of its business, and takes time to find.
+    return ["python3", "-IS", "-c", script(name)]
