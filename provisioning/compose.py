@@ -51,15 +51,6 @@ class Project:
         """Start a service's container as it is and wait until it is healthy."""
         return self._up(service, wait_seconds, "--no-recreate")
 
-    def reload(self, service: str, signal: str) -> list[str]:
-        """Send a signal to a service's main process.
-
-        From inside: after `docker kill`, whatever the signal, Docker takes a container for stopped by hand
-        and does not bring it back after a crash or a reboot.
-        """
-        kill = f"kill -s {signal.removeprefix('SIG')} 1"
-        return self.compose("exec", "--no-TTY", service, "sh", "-c", kill)
-
     def stop(self, services: Iterable[str]) -> list[str]:
         """Stop the containers of services and keep them for reading."""
         return self.compose("stop", *services)
@@ -100,6 +91,15 @@ class Project:
 def tag_argv(existing: str, new: str) -> list[str]:
     """Give an image a second name."""
     return ["docker", "image", "tag", existing, new]
+
+
+def reload_argv(container: str, signal: str) -> list[str]:
+    """Send a signal to a container's main process.
+
+    From inside: after `docker kill`, whatever the signal, Docker takes a container for stopped by hand
+    and does not bring it back after a crash or a reboot. By its id: compose would first read the project anew.
+    """
+    return ["docker", "exec", container, "sh", "-c", f"kill -s {signal.removeprefix('SIG')} 1"]
 
 
 def remove_containers_argv(ids: Iterable[str]) -> list[str]:

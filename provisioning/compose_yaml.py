@@ -26,12 +26,13 @@ def read_compose_yaml(text: str) -> dict[str, Any]:
     if len(text.encode()) > MAX_BYTES:
         raise ReleaseError(f"{_FILE} is larger than {MAX_BYTES // 1024} KiB")
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        loader = yaml.SafeLoader(text)
+        root = loader.get_single_node()
         if not isinstance(root, yaml.MappingNode):
             raise ReleaseError(f"{_FILE} is not a mapping", hint="It starts with `services:`.")
         # Counted before anything is resolved: nine levels of ten aliases each are a thousand million values.
         _check(root, {}, ())
-        document: dict[str, Any] = yaml.safe_load(text)
+        document: dict[str, Any] = loader.construct_document(root)
     except yaml.MarkedYAMLError as error:
         raise ReleaseError(f"{_FILE} is not valid YAML{_where(error)}: {error.problem}") from error
     except (yaml.YAMLError, RecursionError, ValueError) as error:

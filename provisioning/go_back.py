@@ -202,9 +202,9 @@ def _carry_out(
             with step("repair the release's files", report):
                 store.publish(manifest, None, deadline)
         make_images(store, project, touched, parts, deadline, report)
-        took = bring_up(store, project, touched, manifest, deadline, settings.wait_seconds, report)
+        took = bring_up(store, project, touched, manifest, state, deadline, settings.wait_seconds, report)
         with step("read back", report) as running:
-            check_services(parts, store.read_state(manifest, deadline))
+            check_services(parts, store.read_containers(deadline))
             running.detail = f"every container runs {manifest['release'][:SHORT]}"
         with step("smoke test", report):
             # The others never stopped answering, and Prometheus would take a scrape's time to notice.

@@ -55,14 +55,15 @@ def bring_up(
     project: Project,
     actions: Iterable[ServiceAction],
     manifest: Mapping[str, Any],
+    state: HostState,
     deadline: Deadline,
     wait_seconds: int,
     report: Report,
 ) -> dict[str, float]:
     """Carry out what the plan says about the services of this manifest, in its order.
 
-    Returns for each service that was made anew the seconds until it was healthy. Raises ServiceFailure
-    for the first one that does not become healthy.
+    `state` is what the plan was made from. Returns for each service that was made anew the seconds until
+    it was healthy. Raises ServiceFailure for the first one that does not become healthy.
     """
     took: dict[str, float] = {}
     for action in actions:
@@ -72,9 +73,12 @@ def bring_up(
             started = time.monotonic()
             if action.container is ContainerWork.RELOAD:
                 signal = manifest["services"][action.service]["reload"]
-                reload_service(store, project, action.service, signal, manifest, deadline)
+                container = state.container(action.service)
+                if container is None:
+                    raise ServiceFailure(action.service, "its container is gone")
+                reload_service(store, container.id, action.service, signal, manifest, deadline)
             else:
-                _carry_out(store, project, action, deadline, wait_seconds)
+                _carry_out(store, project, action, state, deadline, wait_seconds)
             if action.container is ContainerWork.RECREATE:
                 took[action.service] = round(time.monotonic() - started, 2)
             confirm_data(store, action.service, manifest, deadline)
@@ -82,20 +86,24 @@ def bring_up(
 
 
 def _carry_out(
-    store: Store, project: Project, action: ServiceAction, deadline: Deadline, wait_seconds: int
+    store: Store,
+    project: Project,
+    action: ServiceAction,
+    state: HostState,
+    deadline: Deadline,
+    wait_seconds: int,
 ) -> None:
     name = action.service
     if action.container is ContainerWork.REMOVE:
         # The release does not know the service any more, so compose cannot be asked by name.
-        ids = [item.id for item in store.read_state(None, deadline).containers if item.service == name]
-        argv = remove_containers_argv(ids)
+        argv = remove_containers_argv(item.id for item in state.containers if item.service == name)
     elif action.container is ContainerWork.START:
         argv = project.start(name, wait_seconds)
     else:
         argv = project.recreate(name, wait_seconds)
     done = store.run_step(argv, str(action), deadline, finish=True)
     if done.status != 0:
-        raise ServiceFailure(name, failure_reason(store.read_state(None, deadline), name, done.stdout))
+        raise ServiceFailure(name, failure_reason(store.read_containers(deadline), name, done.stdout))
 
 
 def failure_reason(state: HostState, service: str, said: str) -> str:

@@ -18,7 +18,6 @@ from provisioning.host_errors import CommandFailed, HostError, UploadFailed
 from provisioning.plan import Container, HostState, LiveData
 from provisioning.process import Completed
 from provisioning.release import ReleaseFile, SecretRelease
-from provisioning.remote import script
 from provisioning.service_secrets import ServiceSecrets
 from provisioning.ssh import Connection
 from provisioning.upload import Upload
@@ -38,8 +37,12 @@ class Store:
 
     def read_state(self, manifest: Mapping[str, Any] | None, deadline: Deadline) -> HostState:
         """What is on the host, seen from a wanted manifest, or from the current release's. One round trip."""
-        request = {"root": self.root, "project": self.project, "manifest": manifest}
-        return parse_state(self.ask("facts.py", request, deadline))
+        return parse_state(self.ask("facts.py", self._facts(manifest), deadline))
+
+    def read_containers(self, deadline: Deadline) -> HostState:
+        """As `read_state`, with the containers and nothing else."""
+        found = self.ask("facts.py", self._facts(None, only_containers=True), deadline)["containers"]
+        return HostState(containers=tuple(Container(**container) for container in found))
 
     def begin(
         self, what: str, release: str, deadline: Deadline, *, archive: bytes | None = None
@@ -154,8 +157,9 @@ class Store:
             "log": log,
         }
         lines = _Lines(on_line)
-        done = self.connection.run(
-            ["python3", "-I", "-c", script("step.py"), json.dumps(request)],
+        done = self.connection.run_script(
+            "step.py",
+            json.dumps(request),
             deadline=seconds + 15,
             step=step,
             check=False,
@@ -176,6 +180,14 @@ class Store:
         if not isinstance(answer, dict):
             raise HostError(f"the host's answer makes no sense: {done.stdout[-200:]!r}")
         return answer
+
+    def _facts(self, manifest: Mapping[str, Any] | None, *, only_containers: bool = False) -> dict[str, Any]:
+        return {
+            "root": self.root,
+            "project": self.project,
+            "only_containers": only_containers,
+            "manifest": manifest,
+        }
 
     def _incoming(self, archive: bytes) -> str:
         # Named by its content: a later try of the same archive finds what there is of it.

@@ -21,7 +21,6 @@ from provisioning.host_errors import CommandFailed, HostError
 from provisioning.masking import Mask
 from provisioning.process import Process
 from provisioning.ready import Connector, wait_for_login
-from provisioning.remote import script
 from provisioning.settings import PushSettings
 from provisioning.ssh import connect
 from provisioning.who import whoami
@@ -205,8 +204,7 @@ def _take(
 
 def _try(store: Store, holder: dict[str, str], deadline: Deadline) -> Process:
     name = "taking the lock"
-    argv = ["python3", "-I", "-c", script("lock.py"), store.root, json.dumps(holder)]
-    process = store.connection.start(argv, name)
+    process = store.connection.start_script("lock.py", store.root, json.dumps(holder), step=name)
     answer = process.read_line(min(30.0, deadline.check(name)))
     if answer == "held":
         return process

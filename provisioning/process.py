@@ -55,7 +55,10 @@ class Completed:
 
 
 class Process:
-    """A command that runs on the host. What it prints before the line `marker` is not its own."""
+    """A command that runs on the host. What it prints before the line `marker` is not its own.
+
+    `pause` waits for more on a channel that has no descriptor to wait for.
+    """
 
     def __init__(
         self,
@@ -65,6 +68,7 @@ class Process:
         active: Callable[[], bool],
         broken: Broken,
         marker: bytes = b"",
+        pause: Callable[[float], None] | None = None,
     ) -> None:
         self._address = address
         self._active = active
@@ -72,6 +76,7 @@ class Process:
         self._channel = channel
         self._step = step
         self._marker = marker
+        self._wait_for_more = pause or self._select
         self._noise = bytearray()
         self._stdout = bytearray()
         self._stderr = bytearray()
@@ -144,6 +149,10 @@ class Process:
             status, self._stdout.decode("utf-8", "replace"), self._stderr.decode("utf-8", "replace")
         )
 
+    def taken_over(self) -> tuple[Channel, bytes]:
+        """Its streams, for somebody who reads them from here on, and what was read of them already."""
+        return self._channel, bytes(self._stdout)
+
     def _feed(self, left: memoryview) -> tuple[memoryview, bool]:
         try:
             if not left:
@@ -211,7 +220,9 @@ class Process:
 
     def _pause(self, ends: float) -> None:
         """Wait for something to read, the end of the command, or a short while."""
-        pause = min(0.5, max(0.0, ends - time.monotonic()))
+        self._wait_for_more(min(0.5, max(0.0, ends - time.monotonic())))
+
+    def _select(self, pause: float) -> None:
         if self._channel.eof_received:
             # At the end of the stream the descriptor is always readable; wait for the status instead.
             self._channel.status_event.wait(min(pause, 0.05))

@@ -154,6 +154,7 @@ def _carry_out(push: Push, state: HostState, plan: Plan, started: float) -> int:
                 push.project,
                 touched,
                 push.manifest,
+                state,
                 push.deadline,
                 push.settings.wait_seconds,
                 push.report,
@@ -179,8 +180,7 @@ def _carry_out(push: Push, state: HostState, plan: Plan, started: float) -> int:
 
 def _prove(push: Push) -> None:
     with step("read back", push.report) as running:
-        state = push.store.read_state(push.manifest, push.deadline)
-        check_services(push.release.parts, state)
+        check_services(push.release.parts, push.store.read_containers(push.deadline))
         running.detail = f"every container runs {push.release.short}"
     with step("smoke test", push.report) as running:
         said = smoke(push.connection, push.release.parts, push.settings.open_ports, push.deadline)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NoReturn
 
-from provisioning.process import Completed
+from provisioning.process import Process
 from provisioning.ssh import Connection
 
 READING = frozenset({"facts.py", "read_files.py"})
@@ -35,22 +35,11 @@ class ReadOnlyConnection(Connection):
         """Whether the host still answered at the last probe."""
         return self._inner.active
 
-    def run_script(
-        self,
-        name: str,
-        *arguments: str,
-        deadline: float,
-        step: str = "",
-        input: bytes | None = None,  # noqa: A002
-        check: bool = True,
-        sudo: bool = False,
-    ) -> Completed:
-        """Run a reading script. Raises WriteRefused for any other, and for one as root."""
-        if name not in READING or sudo:
+    def start_script(self, name: str, *arguments: str, step: str, seconds: float | None = None) -> Process:
+        """Start a reading script. Raises WriteRefused for any other."""
+        if name not in READING:
             _refuse(name)
-        return self._inner.run_script(
-            name, *arguments, deadline=deadline, step=step, input=input, check=check
-        )
+        return self._inner.start_script(name, *arguments, step=step, seconds=seconds)
 
     def start(self, command: Sequence[str] | str, step: str) -> NoReturn:
         """Every command and upload goes through here, and ends here."""

@@ -32,7 +32,7 @@ def put_back(store: Store, manifest: Mapping[str, Any], wait_seconds: int, repor
             actions = service_actions(parts, data_digests_of(manifest), state)
             touched = [action for action in actions if action.container != "nothing"]
             make_images(store, project, touched, parts, deadline, report)
-            bring_up(store, project, touched, manifest, deadline, wait_seconds, report)
+            bring_up(store, project, touched, manifest, state, deadline, wait_seconds, report)
             running.detail = f"{manifest['release'][:12]} serves again"
     except ProvisioningError:
         return None
@@ -47,7 +47,7 @@ def stop_bad(store: Store, project: Project, service: str, report: Report) -> tu
     """
     deadline = Deadline(_EXTRA_SECONDS)
     with step("stop what is not healthy", report) as running:
-        found = store.read_state(None, deadline).containers
+        found = store.read_containers(deadline).containers
         bad = sorted(
             {service, *(item.service for item in found if not item.healthy)} & {i.service for i in found}
         )

@@ -24,6 +24,8 @@ PATIENCE_SECONDS = 10.0
 """How long a service that says that it is healthy may still answer wrongly: users see that, too."""
 SCRAPE_PATIENCE_SECONDS = 45.0
 """The same for Prometheus, whose targets are known only after their next scrape."""
+_FIRST_PAUSE = 0.05
+_LONGEST_PAUSE = 0.5
 _DIRECT_SECONDS = 4.0
 _TUNNEL_SECONDS = 10.0
 _LIMIT = 1 << 20
@@ -79,6 +81,7 @@ def _ask_until_right(
 ) -> None:
     ends = min(deadline.left, SCRAPE_PATIENCE_SECONDS if service == PROMETHEUS else PATIENCE_SECONDS)
     started = deadline.waited
+    pause = _FIRST_PAUSE
     while True:
         try:
             return check()
@@ -86,7 +89,8 @@ def _ask_until_right(
             reason = str(error) or type(error).__name__
         if deadline.waited - started >= ends:
             raise ServiceFailure(service, reason)
-        sleep(0.5)
+        sleep(pause)
+        pause = min(pause * 2, _LONGEST_PAUSE)
 
 
 def check_api(ask: Ask, parts: Mapping[str, ServiceRelease]) -> None:

@@ -1,6 +1,7 @@
-"""Print as JSON what is on this host. Input: {"root", "project", "manifest": the wanted one or null}.
+"""Print as JSON what is on this host. Input: {"root", "project", "manifest", "only_containers"}.
 
-Reads only. Without a wanted manifest, everything is seen from the current release's.
+Reads only. `manifest` is the wanted one; without a wanted manifest, everything is seen from the current
+release's. With `only_containers` nothing else is looked at.
 """
 
 from __future__ import annotations
@@ -8,13 +9,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
-import subprocess
 import sys
-from collections.abc import Iterable, Iterator
-from typing import Any
 
+from provisioning.remote.docker import way_to_docker
 from provisioning.remote.leftovers import leftovers
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import Any
 
 request = json.load(sys.stdin)
 root, project = request["root"], request["project"]
@@ -61,21 +64,6 @@ def compare(directory: str, entries: list[dict[str, Any]], own: Iterable[str] = 
     return sorted(wrong)
 
 
-def docker(*argv: str) -> subprocess.Popen[str]:
-    """Begins to ask Docker; `answer` waits for it."""
-    try:
-        return subprocess.Popen(["docker", *argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    except OSError as error:
-        sys.exit(f"docker {argv[0]}: {error.strerror}")
-
-
-def answer(asked: subprocess.Popen[str]) -> str:
-    said, complaint = asked.communicate()
-    if asked.returncode != 0:
-        sys.exit(f"docker: {complaint.strip()}")
-    return said
-
-
 def containers(inspected: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     for item in inspected:
         labels, state = item["Config"].get("Labels") or {}, item["State"]
@@ -97,21 +85,6 @@ def containers(inspected: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
             "health": health.get("Status", "") if health.get("Status") != "none" else "",
             "said": exited or str((log[-1] or {}).get("Output", "")).strip()[-300:],
         }
-
-
-def images(rows: list[str]) -> Iterator[tuple[str, str, int]]:
-    """Name, id and size of each image that has a name."""
-    for row in rows:
-        name, digest, *size = row.split()
-        if "<none>" not in name:
-            yield name, digest, in_bytes("".join(size))
-
-
-def in_bytes(size: str) -> int:
-    """A size as Docker writes it: 79.7MB."""
-    number = size.rstrip("kMGTB")
-    unit = size[len(number) : len(number) + 1]
-    return round(float(number or 0) * {"k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}.get(unit, 1.0))
 
 
 def live_data(name: str, entry: dict[str, Any]) -> dict[str, Any] | None:
@@ -204,14 +177,10 @@ def secret_problem(name: str, digest: str) -> str:
     return ""
 
 
-# Docker works on its answers while the files are read here.
-asked_for_images = docker(
-    "image", "ls", "--no-trunc", "--format", "{{.Repository}}:{{.Tag}} {{.ID}} {{.Size}}"
-)
-ids = answer(
-    docker("ps", "--all", "--quiet", "--no-trunc", "--filter", "label=com.docker.compose.project=" + project)
-).split()
-asked_for_containers = docker("inspect", *ids) if ids else None
+docker = way_to_docker(project, images=not request["only_containers"])
+if request["only_containers"]:
+    print(json.dumps({"containers": list(containers(docker.containers()))}))
+    sys.exit()
 
 try:
     current = os.path.basename(os.readlink(os.path.join(root, "current")))
@@ -255,17 +224,17 @@ if manifest:
         ):
             needed.append(entry["sha256"])
 
-inspected = json.loads(answer(asked_for_containers)) if asked_for_containers else []
 builds: dict[str, dict[str, str]] = {}
 for name in sorted(known, key=lambda item: os.stat(os.path.join(releases, item)).st_mtime):
     for service, part in known[name]["services"].items():
         if part["build"]:
             builds.setdefault(service, {})[part["build"]] = part["image"]
-sizes = {name: (digest, size) for name, digest, size in images(answer(asked_for_images).splitlines())}
+sizes = {name: (digest, size) for name, digest, size in docker.images()}
 tags = {name: digest for name, (digest, _) in sizes.items()}
 for service, made in builds.items():
     builds[service] = {build: image for build, image in made.items() if image in tags}
 
+disk = os.statvfs(root if os.path.isdir(root) else "/")
 print(
     json.dumps(
         {
@@ -279,14 +248,14 @@ print(
             "unfinished": unfinished(),
             "live": live,
             "needed": sorted(set(needed)),
-            "containers": list(containers(inspected)),
+            "containers": list(containers(docker.containers())),
             "images": tags,
             "image_bytes": {name: size for name, (_, size) in sizes.items()},
             "builds": builds,
             "holder": holder(),
             "journal": last_success(),
             "measured": measured(),
-            "free_bytes": shutil.disk_usage(root if os.path.isdir(root) else "/").free,
+            "free_bytes": disk.f_bavail * disk.f_frsize,
         }
     )
 )

@@ -93,13 +93,14 @@ if request["keep"]:
     parts = [part for manifest in known.values() for part in manifest["services"].values() if part["build"]]
     repositories = {part["image"].rpartition(":")[0] for part in parts}
     wanted = {part["image"] for name in known if name in kept for part in known[name]["services"].values()}
-    rows = subprocess.run(
-        ["docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}"], capture_output=True, text=True
-    )
-    for image in rows.stdout.split():
-        repository, _, tag = image.rpartition(":")
-        if repository in repositories and image not in wanted and re.fullmatch("[0-9a-f]{64}", tag):
-            # Refused for an image that a container still uses, and that is right.
-            if subprocess.run(["docker", "image", "rm", image], capture_output=True).returncode == 0:
-                removed.append("image " + image[: len(repository) + 13])
+    if {part["image"] for part in parts} - wanted:
+        rows = subprocess.run(
+            ["docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}"], capture_output=True, text=True
+        )
+        for image in rows.stdout.split():
+            repository, _, tag = image.rpartition(":")
+            if repository in repositories and image not in wanted and re.fullmatch("[0-9a-f]{64}", tag):
+                # Refused for an image that a container still uses, and that is right.
+                if subprocess.run(["docker", "image", "rm", image], capture_output=True).returncode == 0:
+                    removed.append("image " + image[: len(repository) + 13])
 print(json.dumps({"removed": removed}))

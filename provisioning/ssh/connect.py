@@ -70,6 +70,8 @@ def _dial(place: Target | Jump, limits: Timeouts) -> socket.socket:
         raise Unreachable(place.address, f"no answer within {limits.tcp:.0f} s", hint=hint) from error
     except OSError as error:
         raise Unreachable(place.address, (error.strerror or str(error)).lower()) from error
+    # Questions are small and each waits for its answer: none of them may wait for company.
+    stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNACKNOWLEDGED_MS)
     return stream

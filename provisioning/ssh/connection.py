@@ -6,6 +6,7 @@ import secrets
 import shlex
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -15,9 +16,14 @@ import paramiko
 from provisioning.host_errors import CommandFailed, ConnectionLost, Unreachable
 from provisioning.process import Completed, Process
 from provisioning.remote import script
+from provisioning.runner import Runner
 from provisioning.settings import Target
 from provisioning.ssh.timeouts import BROKEN, Timeouts
 from provisioning.upload import Upload
+
+_GRACE_SECONDS = 1.0
+_START_SECONDS = 30.0
+_SHARED_BYTES = 256 * 1024
 
 
 class Connection:
@@ -32,6 +38,8 @@ class Connection:
         self._marker = f"onebox-{secrets.token_hex(8)}"
         self._limits = limits
         self._closing = threading.Event()
+        self._runner: Runner | None = None
+        self._starting = threading.Lock()
         threading.Thread(target=self._probe, name="onebox-ssh-probe", daemon=True).start()
 
     def __enter__(self) -> Self:
@@ -64,6 +72,28 @@ class Connection:
         marker = f"{self._marker}\n".encode()
         return Process(channel, self.target.address, step, lambda: self.active, BROKEN, marker)
 
+    def start_script(self, name: str, *arguments: str, step: str, seconds: float | None = None) -> Process:
+        """Start one of the scripts of `provisioning/remote/` without waiting for it.
+
+        All of them are run by one Python on the host, which the first of them starts; each is a process of
+        its own there. After `seconds` it is ended with its process group.
+        """
+        try:
+            stream = self._running(step).start(name, arguments, seconds)
+        except BROKEN as error:
+            raise ConnectionLost(self.target.address, step) from error
+        return Process(stream, self.target.address, step, lambda: self.active, BROKEN, pause=stream.pause)
+
+    def _running(self, step: str) -> Runner:
+        with self._starting:
+            if self._runner is None or self._runner.over:
+                process = self.start(_python("runner.py"), step)
+                if process.read_line(_START_SECONDS) != "ready":
+                    done = process.wait(_START_SECONDS)
+                    raise CommandFailed(step, done.status, done.stderr or done.stdout)
+                self._runner = Runner(*process.taken_over(), broken=BROKEN)
+            return self._runner
+
     def run(
         self,
         command: Sequence[str] | str,
@@ -82,11 +112,8 @@ class Connection:
         DeadlinePassed, ConnectionLost, and CommandFailed when `check` is set and the status is not 0.
         """
         name = step or (command if isinstance(command, str) else command[0])
-        process = self.start(command, name)
-        try:
+        with closing(self.start(command, name)) as process:
             done = process.wait(deadline, data=input or b"", on_output=on_output, hold_input=hold_input)
-        finally:
-            process.close()
         if check and done.status != 0:
             raise CommandFailed(name, done.status, done.stderr or done.stdout)
         return done
@@ -100,10 +127,20 @@ class Connection:
         input: bytes | None = None,  # noqa: A002
         check: bool = True,
         sudo: bool = False,
+        on_output: Callable[[bytes], None] | None = None,
+        hold_input: bool = False,
     ) -> Completed:
-        """Run one of the Python scripts of `provisioning/remote/` on the host; otherwise as `run`."""
-        argv = [*(["sudo", "-n"] if sudo else []), "python3", "-I", "-c", script(name), *arguments]
-        done = self.run(argv, deadline=deadline, step=step or name, input=input, check=False)
+        """Run one of the Python scripts of `provisioning/remote/` on the host; otherwise as `run`.
+
+        It is ended there when its deadline has passed, but for one whose input is held: that keeps its own time.
+        """
+        if sudo:
+            argv = ["sudo", "-n", *_python(name), *arguments]
+            done = self.run(argv, deadline=deadline, step=step or name, input=input, check=False)
+        else:
+            limit = None if hold_input else deadline + _GRACE_SECONDS
+            with closing(self.start_script(name, *arguments, step=step or name, seconds=limit)) as process:
+                done = process.wait(deadline, data=input or b"", on_output=on_output, hold_input=hold_input)
         if check and done.status != 0:
             refused = sudo and done.stderr.lstrip().startswith("sudo:")
             hint = f"{self.target.user} must be allowed `sudo -n` without a password." if refused else ""
@@ -123,15 +160,18 @@ class Connection:
         self, upload: Upload, remote: str, *, deadline: float, mode: int = 0o600, note: str = ""
     ) -> Upload:
         """As `put_file`, for an upload that tells afterwards how much was sent; `note` goes to the journal."""
-        name = f"upload of {remote}"
-        argv = ["python3", "-I", "-c", script("receive.py"), *upload.arguments(remote, mode), note]
-        process = self.start(argv, name)
-        try:
+        step, arguments = f"upload of {remote}", [*upload.arguments(remote, mode), note]
+        if len(upload.content) > _SHARED_BYTES:
+            # Nothing else waits behind a long one.
+            started = self.start([*_python("receive.py"), *arguments], step)
+        else:
+            started = self.start_script(
+                "receive.py", *arguments, step=step, seconds=deadline + _GRACE_SECONDS
+            )
+        with closing(started) as process:
             offer = process.read_line(deadline)
             rest = upload.answer(offer, remote)
             done = process.wait(deadline, data=rest)
-        finally:
-            process.close()
         upload.check(done, remote)
         return upload
 
@@ -169,3 +209,8 @@ class Connection:
         # The outer one first: closing the inner one writes through it, and would wait for a host that is gone.
         for transport in (*self._outer, self._transport):
             transport.close()
+
+
+def _python(name: str) -> list[str]:
+    # Alone with its standard library: what else is installed there is none of its business, and takes time to find.
+    return ["python3", "-IS", "-c", script(name)]

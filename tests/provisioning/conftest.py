@@ -142,7 +142,12 @@ def host(tmp_path: Path, project: Path) -> Iterator[FakeHost]:
     sudo.chmod(0o755)
     login_key = sshd_module.make_key(tmp_path / "login_key")
     host_key = sshd_module.make_key(tmp_path / "host_key")
-    environment = {"HOME": str(home), "PATH": f"{home / 'bin'}:{os.environ['PATH']}"}
+    environment = {
+        "HOME": str(home),
+        "PATH": f"{home / 'bin'}:{os.environ['PATH']}",
+        # Never the Docker of this machine, which a script would find at its socket.
+        "DOCKER_CONTEXT": "stand-in",
+    }
     sshd = sshd_module.Sshd(tmp_path / "host_key", login_key, environment)
     target = Target("127.0.0.1", "admin", tmp_path / "login_key", (host_key,), sshd.port)
     yield FakeHost(sshd, home, target, host_key, project)

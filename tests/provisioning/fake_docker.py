@@ -144,8 +144,6 @@ def compose(words):
     elif command == "logs":
         print("\n".join(f"line {number} of {services[0]}" for number in range(80)))
         sys.stdout.write(read("said"))
-    elif command == "exec":
-        signal(services[0], [word for word in words[1:] if word != "--no-TTY"])
     elif command == "down":
         note(["down"])
         state["containers"].clear()
@@ -194,8 +192,14 @@ elif argv[0] == "ps":
     print("\n".join(item["id"] for item in state["containers"].values()))
 elif argv[0] == "exec":
     words = [word for word in argv[1:] if word != "--interactive"]
-    if words[0] not in [item["id"] for item in state["containers"].values()]:
+    services = [name for name, item in state["containers"].items() if item["id"] == words[0]]
+    if not services:
         sys.exit(f"No such container: {words[0]}")
+    if words[-1].startswith("kill "):
+        # The first process of a container; here it would be the machine's.
+        signal(services[0], [services[0], *words[1:]])
+        save()
+        sys.exit()
     fcntl.flock(lock, fcntl.LOCK_UN)
     os.execvp(words[1], words[1:])  # noqa: S606
 elif argv[0] == "stats":
