@@ -35,6 +35,8 @@ log = logging.getLogger("app")
 
 MAX_CONNECTIONS = 2000
 """Of one worker; more are answered 503 at once."""
+MAX_HELD = 32 * 1024 * 1024
+"""Bytes that one worker keeps for clients that do not read or do not go on; who makes it keep more is dropped."""
 THREADS = 4
 """For what Flask answers."""
 PREDICT = b"/predict"
@@ -61,6 +63,8 @@ class Front:
         self._direct = direct
         self._threads = ThreadPoolExecutor(THREADS, "flask")
         self._connections: set[Connection] = set()
+        self._held: dict[Connection, int] = {}
+        self._held_in_all = 0
         self._jobs: list[Job] = []
         self._askers: list[tuple[Connection, Request]] = []
         self._starts: dict[tuple[int, str], bytes] = {}
@@ -119,6 +123,20 @@ class Front:
     def closed(self, connection: Connection) -> None:
         """The connection is gone."""
         self._connections.discard(connection)
+        self._held_in_all -= self._held.pop(connection, 0)
+
+    def holds(self, connection: Connection, count: int) -> None:
+        """Note how many bytes are kept for a client; above MAX_HELD in all, who has been held longest is dropped."""
+        self._held_in_all += count - self._held.get(connection, 0)
+        if count:
+            self._held[connection] = count
+        else:
+            self._held.pop(connection, None)
+        while self._held_in_all > MAX_HELD:
+            oldest = next(iter(self._held))
+            self._held_in_all -= self._held.pop(oldest)
+            self._worker.metrics.shed()
+            oldest.abort()
 
     def handle(self, connection: Connection, request: Request) -> None:
         """Answer a request, now or with the others of this turn."""
