@@ -25,7 +25,6 @@ from app.http_limits import (
     REQUEST_SECONDS,
 )
 from app.known_heads import learn
-from app.problems import CONTENT_TYPE as PROBLEM
 from app.problems import problem
 from app.request import Handler, Head, Request
 
@@ -218,7 +217,7 @@ class Connection(asyncio.Protocol):
         if self.ending:
             return
         body = problem(status, detail)
-        head = self._handler.head(status, PROBLEM, self._reading.headers if self._reading else {})
+        head = self._handler.refusal(self, self._reading, status)
         self._transport.write(
             b"%scontent-length: %d\r\nconnection: close\r\n\r\n%s" % (head, len(body), body)
         )
@@ -288,7 +287,6 @@ class Connection(asyncio.Protocol):
         if self._blocked:
             held += self._transport.get_write_buffer_size()
         if held or self._held:
-            # Most requests come whole and are answered at once: there is nothing to tell.
             self._held = held
             self._handler.holds(self, held)
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from app.asked import Asked
     from app.http1 import Connection
 
@@ -30,13 +29,14 @@ class Head:
 class Request:
     """One request, whole."""
 
-    __slots__ = ("body", "head", "keep_alive", "peer")
+    __slots__ = ("began", "body", "head", "keep_alive", "peer")
 
     def __init__(self, head: Head, body: bytes, peer: str) -> None:
         self.head = head
         self.body = body
         self.peer = peer
         self.keep_alive = head.keep_alive
+        self.began = time.perf_counter()
 
     def header(self, name: str) -> str | None:
         """A header's value as WSGI would give it; None where it is missing."""
@@ -66,4 +66,4 @@ class Handler(Protocol):
     def closed(self, connection: Connection) -> None: ...
     def holds(self, connection: Connection, count: int) -> None: ...
     def handle(self, connection: Connection, request: Request) -> None: ...
-    def head(self, status: int, content_type: str, headers: Mapping[bytes, bytes]) -> bytes: ...
+    def refusal(self, connection: Connection, head: Head | None, status: int) -> bytes: ...

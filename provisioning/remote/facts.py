@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from provisioning.remote.leftovers import leftovers
+from provisioning.remote.split import split_in_force
 
 request = json.load(sys.stdin)
 root, project = request["root"], request["project"]
@@ -286,6 +287,7 @@ print(
             "holder": holder(),
             "journal": last_success(),
             "measured": measured(),
+            "split_in_force": split_in_force(inspected),
             "free_bytes": shutil.disk_usage(root if os.path.isdir(root) else "/").free,
         }
     )
