@@ -1,45 +1,34 @@
 """One JSON line for each request on standard output: which ones is a setting.
 
-A worker only keeps what a line needs. Once a second, or when there are many, a thread makes the lines and writes them,
-so no answer waits for whoever reads them.
+A worker makes the line at once, from parts that it has made before. Once a second, or when there are many, a thread
+writes them, so no answer waits for whoever reads them.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from app.request import Head
 
 OFF, ERRORS, ALL = MODES = ("off", "errors", "all")
+LEAST_STATUS = {OFF: 1000, ERRORS: 400, ALL: 0}
+"""Of the requests that leave a line."""
 MANY = 1000
-"""Lines that are not kept until the next second."""
+"""Lines that do not wait for the next second."""
 MOST = 20_000
 """Lines that are kept at most while nobody reads; what comes on top is counted."""
 ATOMIC = 4096
 """Bytes that a pipe takes as one, whatever other workers write meanwhile (PIPE_BUF)."""
 LONGEST_PATH = 500
-_FIRST_ERROR = 400
+_NOT_HTTP = b'"method":null,"path":null'
 _encode = msgspec.json.Encoder().encode
-
-
-class Seen(NamedTuple):
-    """What there is to say of one request."""
-
-    at: float
-    request_id: bytes
-    head: Head | None
-    """None: it was never understood."""
-    status: int
-    seconds: float | None
-    version: str | None
-    client: str
 
 
 class AccessLog:
@@ -47,16 +36,12 @@ class AccessLog:
 
     def __init__(self, mode: str, write: Callable[[bytes], object]) -> None:
         """mode: one of MODES. write: takes whole lines, ATOMIC bytes at most."""
-        self.mode = mode
+        self.least_status = LEAST_STATUS[mode]
         self._write = write
-        self._least = {OFF: 1000, ERRORS: _FIRST_ERROR, ALL: 0}[mode]
-        self._seen: list[Seen] = []
+        self._lines: list[bytes] = []
         self._dropped = 0
-
-    @property
-    def many(self) -> bool:
-        """Whether it is time to write before the second is over."""
-        return len(self._seen) >= MANY
+        self._second = 0
+        self._stamp = b""
 
     def add(
         self,
@@ -66,25 +51,46 @@ class AccessLog:
         began: float | None,
         version: str | None,
         client: str,
-    ) -> None:
-        """Keep a request that was answered now. began: on time.perf_counter()."""
-        if status < self._least:
-            return
-        if len(self._seen) >= MOST:
-            self._dropped += 1
-            return
-        seconds = None if began is None else time.perf_counter() - began
-        self._seen.append(Seen(time.time(), request_id, head, status, seconds, version, client))
+    ) -> bool:
+        """Keep the line of a request that was answered now; whether it is time to write.
 
-    def take(self) -> tuple[list[Seen], int]:
-        """What was kept since the last time, and how many were not. For the thread that adds."""
-        taken = self._seen, self._dropped
-        self._seen, self._dropped = [], 0
+        head: None when it was never understood. began: on time.perf_counter(); None when it never was a request.
+        """
+        if status < self.least_status:
+            return False
+        if len(self._lines) >= MOST:
+            self._dropped += 1
+            return False
+        now = time.time()
+        second = int(now)
+        if second != self._second:
+            self._second = second
+            self._stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second)).encode()
+        self._lines.append(
+            b'{"time":"%b.%03dZ","level":"INFO","logger":"access","request_id":"%b",%b,"status":%d,"ms":%b,"version":%b,'
+            b'"client":"%b"}\n'
+            % (
+                self._stamp,
+                (now - second) * 1000,
+                request_id,
+                _what(head),
+                status,
+                b"null" if began is None else b"%.2f" % ((time.perf_counter() - began) * 1000),
+                b'"%b"' % version.encode() if version else b"null",
+                client.encode(),
+            )
+        )
+        return len(self._lines) >= MANY
+
+    def take(self) -> tuple[list[bytes], int]:
+        """The lines since the last time, and how many were not kept. For the thread that adds."""
+        taken = self._lines, self._dropped
+        self._lines, self._dropped = [], 0
         return taken
 
-    def write(self, seen: list[Seen], dropped: int) -> None:
+    def write(self, lines: Sequence[bytes], dropped: int) -> None:
         """Write what was taken. For any thread."""
-        for chunk in _chunks(map(_line, seen)):
+        for chunk in _chunks(lines):
             self._write(chunk)
         if dropped:
             self._write(_encode({"logger": "access", "dropped": dropped}) + b"\n")
@@ -95,26 +101,18 @@ def to_stdout(content: bytes) -> None:
     os.write(1, content)
 
 
-def _line(seen: Seen) -> bytes:
-    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seen.at))
-    head = seen.head
-    line = {
-        "time": f"{stamp}.{int(seen.at % 1 * 1000):03d}Z",
-        "level": "INFO",
-        "logger": "access",
-        "request_id": seen.request_id.decode(),
-        "method": head.method.decode("latin-1") if head else None,
+def _what(head: Head | None) -> bytes:
+    """Method and path as members of a JSON object; kept with the head, which may come again."""
+    if head is None:
+        return _NOT_HTTP
+    if head.logged is None:
         # Without the query, which is nobody's business.
-        "path": head.target.partition(b"?")[0][:LONGEST_PATH].decode("latin-1") if head else None,
-        "status": seen.status,
-        "ms": None if seen.seconds is None else round(seen.seconds * 1000, 2),
-        "version": seen.version,
-        "client": seen.client,
-    }
-    return _encode(line) + b"\n"
+        path = head.target.partition(b"?")[0][:LONGEST_PATH].decode("latin-1")
+        head.logged = b'"method":%b,"path":%b' % (_encode(head.method.decode("latin-1")), _encode(path))
+    return head.logged
 
 
-def _chunks(lines: Iterable[bytes]) -> Iterator[bytes]:
+def _chunks(lines: Sequence[bytes]) -> Iterator[bytes]:
     part: list[bytes] = []
     size = 0
     for line in lines:

@@ -16,7 +16,6 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from app import wsgi
-from app.access_log import OFF
 from app.asked import asked
 from app.envelope import require_json
 from app.errors import InvalidRequestError
@@ -65,7 +64,7 @@ class Front:
         self._threads = ThreadPoolExecutor(THREADS, "flask")
         self._connections: set[Connection] = set()
         self._access = worker.access
-        self._logs = worker.access.mode != OFF
+        self._least_logged = worker.access.least_status
         self._writing = False
         self._held: dict[Connection, int] = {}
         self._held_in_all = 0
@@ -186,16 +185,19 @@ class Front:
         if own_policy:
             head = head.replace(POLICY, b"")
         connection.answer(request, head + more, body)
-        if self._logs:
-            self._access.add(name, request.head, status, request.began, version, request.peer)
-            if self._access.many:
-                self._write_access_log()
+        if status >= self._least_logged and self._access.add(
+            name, request.head, status, request.began, version, request.peer
+        ):
+            self._write_access_log()
 
     def _write_access_log(self) -> None:
-        if self._writing or not self._logs:
+        if self._writing:
+            return
+        lines, dropped = self._access.take()
+        if not lines:
             return
         self._writing = True
-        writing = self._loop.run_in_executor(self._threads, self._access.write, *self._access.take())
+        writing = self._loop.run_in_executor(self._threads, self._access.write, lines, dropped)
         writing.add_done_callback(self._written)
 
     def _written(self, _future: object) -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 class Head:
     """All of a request but its body."""
 
-    __slots__ = ("ask", "headers", "keep_alive", "length", "method", "target")
+    __slots__ = ("ask", "headers", "keep_alive", "length", "logged", "method", "target")
 
     def __init__(self) -> None:
         self.method = b""
@@ -22,6 +22,8 @@ class Head:
         """By names in lower case; what comes twice is joined as RFC 9110 has it."""
         self.keep_alive = True
         self.length = 0
+        self.logged: bytes | None = None
+        """What the access log says of it, once that is known."""
         self.ask: Asked | None = None
         """What a prediction with this head asks for, once that is known."""
 
