@@ -1,7 +1,7 @@
 # Every verb a person or a pipeline needs. `make` alone lists them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help up down setup provision smoke test test-fast test-faults check lock bench bench-serve bench-push clean
+.PHONY: help up down setup provision smoke test test-fast test-faults fuzz check lock bench bench-serve bench-push clean
 
 help: ## what there is
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ test-fast: ## the pure tests alone: no Docker, no engine, no other program
 
 test-faults: setup ## the fault table with its full counts on a stack of its own: docs/faults.md
 	@tools/test-tools.sh && . tools/env.sh && ONEBOX_FAULTS=full pytest -v -m e2e tests/e2e/faults
+
+fuzz: setup ## an hour of drawn requests against the API's server (ONEBOX_FUZZ_SECONDS)
+	@. tools/env.sh && ONEBOX_FUZZ_SECONDS=$${ONEBOX_FUZZ_SECONDS:-3600} pytest -q -s tests/app/test_fuzz.py
 
 check: ## lint, format, types, import rules, lock files
 	@tools/check.sh

@@ -39,6 +39,7 @@ Reason = Literal[
     "bad_header",
     "unauthorized",
     "rate_limited",
+    "untrusted_host",
 ]
 
 

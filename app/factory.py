@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from flask import Flask
 
 from app import problems
+from app.access_log import AccessLog, to_stdout
 from app.admin import admin
 from app.board import Board
 from app.docs import docs
@@ -46,6 +47,7 @@ class Worker:
     metrics: Metrics
     swap: Swap
     gate: Gate
+    access: AccessLog
 
 
 def build(
@@ -95,7 +97,14 @@ def build_worker(
     app.register_blueprint(docs(service, settings.max_rows))
     app.register_blueprint(admin(settings.admin_keys, live, state))
     app.extensions["onebox"] = service
-    return Worker(app, service, metrics, Swap(settings, service, metrics, board), _gate(settings, number))
+    return Worker(
+        app,
+        service,
+        metrics,
+        Swap(settings, service, metrics, board),
+        _gate(settings, number),
+        AccessLog(settings.access_log, to_stdout),
+    )
 
 
 def _gate(settings: ApiSettings, number: int) -> Gate:
@@ -108,4 +117,10 @@ def _gate(settings: ApiSettings, number: int) -> Gate:
             per_second=settings.rate_limit,
         )
     origins = frozenset(origin.encode() for origin in settings.cors_origins)
-    return Gate(keys=settings.keys, admin=settings.admin_keys, rate=rate, origins=origins)
+    return Gate(
+        keys=settings.keys,
+        admin=settings.admin_keys,
+        rate=rate,
+        origins=origins,
+        hosts=settings.trusted_hosts,
+    )

@@ -35,6 +35,8 @@ log = logging.getLogger("app")
 
 MAX_CONNECTIONS = 2000
 """Of one worker; more are answered 503 at once."""
+MAX_HELD = 32 * 1024 * 1024
+"""Bytes that one worker keeps for clients that do not read or do not go on; who makes it keep more is dropped."""
 THREADS = 4
 """For what Flask answers."""
 PREDICT = b"/predict"
@@ -61,6 +63,11 @@ class Front:
         self._direct = direct
         self._threads = ThreadPoolExecutor(THREADS, "flask")
         self._connections: set[Connection] = set()
+        self._access = worker.access
+        self._least_logged = worker.access.least_status
+        self._writing = False
+        self._held: dict[Connection, int] = {}
+        self._held_in_all = 0
         self._jobs: list[Job] = []
         self._askers: list[tuple[Connection, Request]] = []
         self._starts: dict[tuple[int, str], bytes] = {}
@@ -76,6 +83,7 @@ class Front:
         self.now = self._loop.time()
         # Whole status lines and headers, good for a second.
         self._starts.clear()
+        self._write_access_log()
         for connection in [item for item in self._connections if item.deadline < self.now]:
             connection.time_out()
 
@@ -99,6 +107,7 @@ class Front:
     def end(self) -> None:
         """Leave the threads and whatever connection is still open."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+        self._access.write(*self._access.take())
 
     async def reload(self) -> None:
         """Take up the models that lie in their directory now; the old ones answer until then."""
@@ -119,6 +128,20 @@ class Front:
     def closed(self, connection: Connection) -> None:
         """The connection is gone."""
         self._connections.discard(connection)
+        self._held_in_all -= self._held.pop(connection, 0)
+
+    def holds(self, connection: Connection, count: int) -> None:
+        """Note how many bytes are kept for a client; above MAX_HELD in all, who has been held longest is dropped."""
+        self._held_in_all += count - self._held.get(connection, 0)
+        if count:
+            self._held[connection] = count
+        else:
+            self._held.pop(connection, None)
+        while self._held_in_all > MAX_HELD:
+            oldest = next(iter(self._held))
+            self._held_in_all -= self._held.pop(oldest)
+            self._worker.metrics.shed()
+            oldest.abort()
 
     def handle(self, connection: Connection, request: Request) -> None:
         """Answer a request, now or with the others of this turn."""
@@ -137,25 +160,67 @@ class Front:
         else:
             self._loop.run_in_executor(self._threads, self._by_flask, connection, request)
 
-    def head(self, status: int, content_type: str, headers: Mapping[bytes, bytes]) -> bytes:
-        """Status line and headers of an answer, without those of the connection; `headers` are the request's."""
+    def refusal(self, connection: Connection, head: Head | None, status: int) -> bytes:
+        """Status line and headers of the answer to what cannot be understood, as far as its head was read."""
+        name = self._request_id(head.headers if head else {})
+        self._access.add(name, head, status, None, None, connection.peer)
+        return self._head(status, PROBLEM, head.headers if head else {}, name)
+
+    def _answer(
+        self,
+        connection: Connection,
+        request: Request,
+        status: int,
+        content_type: str,
+        body: bytes,
+        *,
+        more: bytes = b"",
+        own_policy: bool = False,
+        version: str | None = None,
+    ) -> None:
+        """Send an answer and note it. more: headers beside the usual ones; own_policy: one of them is its policy."""
+        headers = request.head.headers
+        name = self._request_id(headers)
+        head = self._head(status, content_type, headers, name)
+        if own_policy:
+            head = head.replace(POLICY, b"")
+        connection.answer(request, head + more, body)
+        if status >= self._least_logged and self._access.add(
+            name, request.head, status, request.began, version, request.peer
+        ):
+            self._write_access_log()
+
+    def _write_access_log(self) -> None:
+        if self._writing:
+            return
+        lines, dropped = self._access.take()
+        if not lines:
+            return
+        self._writing = True
+        writing = self._loop.run_in_executor(self._threads, self._access.write, lines, dropped)
+        writing.add_done_callback(self._written)
+
+    def _written(self, _future: object) -> None:
+        self._writing = False
+
+    def _head(self, status: int, content_type: str, headers: Mapping[bytes, bytes], name: bytes) -> bytes:
         start = self._starts.get((status, content_type))
         if start is None:
             line = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\ncontent-type: {content_type}\r\n"
             date = f"date: {formatdate(usegmt=True)}\r\n"
             start = line.encode() + date.encode() + SECURITY + POLICY
             self._starts[status, content_type] = start
-        return b"%bx-request-id: %b\r\n%b" % (start, self._request_id(headers), self._gate.cors(headers))
+        return b"%bx-request-id: %b\r\n%b" % (start, name, self._gate.cors(headers))
 
     def _refuse(self, connection: Connection, request: Request, refusal: Refusal) -> None:
         self._worker.metrics.refused(refusal.reason)
-        head = self.head(refusal.status, PROBLEM, request.head.headers) + refusal.headers
-        connection.answer(request, head, problem(refusal.status, refusal.detail))
+        body = problem(refusal.status, refusal.detail)
+        self._answer(connection, request, refusal.status, PROBLEM, body, more=refusal.headers)
 
     def _preflight(self, connection: Connection, request: Request) -> None:
-        head = self.head(HTTPStatus.OK, "text/plain", request.head.headers)
-        allowed = b"access-control-allow-origin" in head
-        connection.answer(request, head + PREFLIGHT if allowed else head, b"")
+        allowed = b"access-control-allow-origin" in self._gate.cors(request.head.headers)
+        more = PREFLIGHT if allowed else b""
+        self._answer(connection, request, HTTPStatus.OK, "text/plain", b"", more=more)
 
     def _predict(self, connection: Connection, request: Request) -> None:
         prepared: Job | Answer
@@ -190,8 +255,9 @@ class Front:
             self._send(connection, request, answer)
 
     def _send(self, connection: Connection, request: Request, answer: Answer) -> None:
-        head = self.head(answer.status, answer.content_type, request.head.headers)
-        connection.answer(request, head, answer.body)
+        self._answer(
+            connection, request, answer.status, answer.content_type, answer.body, version=answer.version
+        )
 
     def _by_flask(self, connection: Connection, request: Request) -> None:
         try:
@@ -206,12 +272,16 @@ class Front:
         self, connection: Connection, request: Request, status: int, headers: wsgi.Headers, body: bytes
     ) -> None:
         given = {name.lower(): value for name, value in headers}
-        head = self.head(status, given.get("content-type", "text/plain"), request.head.headers)
-        policy = given.get("content-security-policy")
-        if policy is not None:
-            head = head.replace(POLICY, b"")
         more = "".join(f"{name}: {value}\r\n" for name, value in given.items() if name not in _OURS)
-        connection.answer(request, head + more.encode("latin-1"), body)
+        self._answer(
+            connection,
+            request,
+            status,
+            given.get("content-type", "text/plain"),
+            body,
+            more=more.encode("latin-1"),
+            own_policy="content-security-policy" in given,
+        )
 
     def _request_id(self, headers: Mapping[bytes, bytes]) -> bytes:
         given = headers.get(b"x-request-id")

@@ -20,14 +20,11 @@ from app.http_limits import (
     MAX_HEAD,
     MAX_HEADER,
     MAX_HEADERS,
-    MAX_HEADS,
-    MAX_LEARNT,
     MAX_QUEUED,
     MAX_TARGET,
     REQUEST_SECONDS,
-    UNLEARNT,
 )
-from app.problems import CONTENT_TYPE as PROBLEM
+from app.known_heads import learn
 from app.problems import problem
 from app.request import Handler, Head, Request
 
@@ -45,6 +42,8 @@ class Connection(asyncio.Protocol):
         self._queue: deque[Request] = deque()
         self._parts: list[bytes] = []
         self._size = 0
+        self._waiting = 0
+        self._held = 0
         self._head_size = 0
         self._in_body = False
         self._blocked = False
@@ -80,10 +79,13 @@ class Connection(asyncio.Protocol):
     def pause_writing(self) -> None:
         self._blocked = True
         self._transport.pause_reading()
+        self._weigh()
 
     def resume_writing(self) -> None:
         self._blocked = False
         self._transport.resume_reading()
+        self._go_on()
+        self._weigh()
 
     def data_received(self, data: bytes) -> None:
         if self.ending:
@@ -108,6 +110,7 @@ class Connection(asyncio.Protocol):
             self._too_long()
         if len(self._queue) > MAX_QUEUED:
             self._transport.pause_reading()
+        self._weigh()
 
     def _was_read_before(self, data: bytes) -> bool:
         """Handle a whole request whose head the parser has read before: it would say the same of it again."""
@@ -181,30 +184,14 @@ class Connection(asyncio.Protocol):
         body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
         head.keep_alive = self._parser.should_keep_alive()
         request = Request(head, body, self.peer)
-        if self._current is None:
-            self._learn(head, body)
+        # Who does not read answers gets no more of them made: each may be many times its request.
+        if self._current is None and not self._blocked and not self._queue:
+            learn(self._handler.heads, self._chunk, head, len(body))
             self._current = request
             self._handler.handle(self, request)
         else:
             self._queue.append(request)
-
-    def _learn(self, head: Head, body: bytes) -> None:
-        """Remember a head that came with its whole body and nothing else, and may come again."""
-        chunk, length = self._chunk, len(body)
-        start = len(chunk) - length
-        headers = head.headers
-        if (
-            not 0 < start <= MAX_LEARNT
-            or chunk.find(b"\r\n\r\n") + 4 != start
-            or headers.get(b"content-length") != b"%d" % length
-            or not UNLEARNT.isdisjoint(headers)
-        ):
-            return
-        heads = self._handler.heads
-        if len(heads) >= MAX_HEADS:
-            heads.clear()
-        head.length = length
-        heads[chunk[:start]] = head
+            self._waiting += len(body)
 
     # Called by the handler.
 
@@ -230,11 +217,14 @@ class Connection(asyncio.Protocol):
         if self.ending:
             return
         body = problem(status, detail)
-        head = self._handler.head(status, PROBLEM, self._reading.headers if self._reading else {})
+        head = self._handler.refusal(self, self._reading, status)
         self._transport.write(
             b"%scontent-length: %d\r\nconnection: close\r\n\r\n%s" % (head, len(body), body)
         )
         self.ending = True
+        self._parts = []
+        self._queue.clear()
+        self._handler.holds(self, 0)
         # Closed with bytes unread, TCP would reset the connection and the client might lose the answer.
         asyncio.get_running_loop().call_later(LINGER_SECONDS, self._transport.close)
 
@@ -252,6 +242,12 @@ class Connection(asyncio.Protocol):
         """End the connection unless a request is being read, waits or is being answered."""
         if self.ending or (self._current is None and self._reading is None and not self._queue):
             self.close()
+
+    def abort(self) -> None:
+        """Drop the connection and all that is kept for it."""
+        self.ending = True
+        self._queue.clear()
+        self._transport.abort()
 
     def time_out(self) -> None:
         """End a connection whose deadline is over."""
@@ -272,13 +268,27 @@ class Connection(asyncio.Protocol):
         if self._running:
             return
         self._running = True
-        while self._queue and self._current is None and not self.ending:
+        while self._queue and self._current is None and not self._blocked and not self.ending:
             request = self._queue.popleft()
+            self._waiting -= len(request.body)
             self._current = request
             self._handler.handle(self, request)
         self._running = False
         if not self._queue and not self._blocked and not self.ending:
             self._transport.resume_reading()
+
+    def _weigh(self) -> None:
+        """Tell the handler how many bytes are kept for this client's sake: half a body, requests, unread answers."""
+        if self.ending:
+            return
+        held = self._waiting
+        if self._reading is not None:
+            held += self._size
+        if self._blocked:
+            held += self._transport.get_write_buffer_size()
+        if held or self._held:
+            self._held = held
+            self._handler.holds(self, held)
 
     def _too_long(self) -> None:
         self.refuse(

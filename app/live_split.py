@@ -61,6 +61,10 @@ class LiveSplit:
             if kept is None:
                 kept = _Kept(secrets.token_hex(16))
                 self._write(kept)
+            elif kept.change is not None and kept.change.pushed != pushed:
+                # For good: the same weights pushed again later must not bring it back.
+                self._write(_Kept(kept.salt))
+                self._note("push", kept.change.weights, pushed)
         self.salt = bytes.fromhex(kept.salt)
 
     @property
@@ -89,22 +93,18 @@ class LiveSplit:
         """
         with self._locked():
             kept = self._read()
-            now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
             before = self.weights
-            change = None if weights is None else Change(weights, self.pushed, now, by)
+            change = None if weights is None else Change(weights, self.pushed, _now(), by)
             self._write(_Kept(kept.salt if kept else self.salt.hex(), change))
-            with (self._data_dir / AUDIT).open("a", encoding="utf-8") as audit:
-                line = {
-                    "time": now,
-                    "action": "split",
-                    "by": by,
-                    "before": before,
-                    "after": weights or self.pushed,
-                }
-                audit.write(json.dumps(line) + "\n")
-                audit.flush()
-                os.fsync(audit.fileno())
+            self._note(by, before, weights or self.pushed)
             self._cells[0] += 1
+
+    def _note(self, by: str, before: Weights, after: Weights) -> None:
+        line = {"time": _now(), "action": "split", "by": by, "before": before, "after": after}
+        with (self._data_dir / AUDIT).open("a", encoding="utf-8") as audit:
+            audit.write(json.dumps(line) + "\n")
+            audit.flush()
+            os.fsync(audit.fileno())
 
     def _read(self) -> _Kept | None:
         try:
@@ -125,3 +125,7 @@ class LiveSplit:
         with (self._data_dir / f".{FILE}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

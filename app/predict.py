@@ -41,6 +41,8 @@ class Answer(NamedTuple):
     status: int
     body: bytes
     content_type: str = JSON
+    version: str | None = None
+    """The model that answered."""
 
 
 class Job(NamedTuple):
@@ -160,7 +162,7 @@ class PredictService:
         seconds = time.perf_counter() - job.start
         self._metrics.answered(version, indices, seconds, synthetic=job.synthetic)
         self._keep(job, ids, indices, seconds)
-        return Answer(200, body)
+        return Answer(200, body, JSON, version)
 
     def _keep(self, job: Job, ids: Sequence[bytes], indices: Sequence[int], seconds: float) -> None:
         ring = job.serving.ring

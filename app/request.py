@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from app.asked import Asked
     from app.http1 import Connection
 
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
 class Head:
     """All of a request but its body."""
 
-    __slots__ = ("ask", "headers", "keep_alive", "length", "method", "target")
+    __slots__ = ("ask", "headers", "keep_alive", "length", "logged", "method", "target")
 
     def __init__(self) -> None:
         self.method = b""
@@ -23,6 +22,8 @@ class Head:
         """By names in lower case; what comes twice is joined as RFC 9110 has it."""
         self.keep_alive = True
         self.length = 0
+        self.logged: bytes | None = None
+        """What the access log says of it, once that is known."""
         self.ask: Asked | None = None
         """What a prediction with this head asks for, once that is known."""
 
@@ -30,13 +31,14 @@ class Head:
 class Request:
     """One request, whole."""
 
-    __slots__ = ("body", "head", "keep_alive", "peer")
+    __slots__ = ("began", "body", "head", "keep_alive", "peer")
 
     def __init__(self, head: Head, body: bytes, peer: str) -> None:
         self.head = head
         self.body = body
         self.peer = peer
         self.keep_alive = head.keep_alive
+        self.began = time.perf_counter()
 
     def header(self, name: str) -> str | None:
         """A header's value as WSGI would give it; None where it is missing."""
@@ -64,5 +66,6 @@ class Handler(Protocol):
 
     def opened(self, connection: Connection) -> bool: ...
     def closed(self, connection: Connection) -> None: ...
+    def holds(self, connection: Connection, count: int) -> None: ...
     def handle(self, connection: Connection, request: Request) -> None: ...
-    def head(self, status: int, content_type: str, headers: Mapping[bytes, bytes]) -> bytes: ...
+    def refusal(self, connection: Connection, head: Head | None, status: int) -> bytes: ...

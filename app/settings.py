@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from app.access_log import ERRORS, MODES
 from app.errors import SettingsError
 from app.keys import Keys
 
@@ -31,6 +32,8 @@ NAMES = (
     "ONEBOX_ADMIN_KEYS_FILE",
     "API_RATE_LIMIT",
     "API_CORS_ORIGINS",
+    "API_TRUSTED_HOSTS",
+    "API_ACCESS_LOG",
     "ONEBOX_SERVICE_DIGEST",
 )
 OWN_PREFIXES = ("MODEL_", "API_")
@@ -68,6 +71,10 @@ class ApiSettings:
     """Requests a second for each client; 0: any number."""
     cors_origins: frozenset[str] = frozenset()
     """Origins whose pages may call the API from a browser."""
+    trusted_hosts: frozenset[str] = frozenset()
+    """Names and addresses by which clients may call the service, without ports; none: any."""
+    access_log: str = ERRORS
+    """Which requests leave a line: see `app.access_log.MODES`."""
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Self:
@@ -94,6 +101,8 @@ class ApiSettings:
             admin_keys=Keys.from_file("ONEBOX_ADMIN_KEYS_FILE", _file(environ, "ONEBOX_ADMIN_KEYS_FILE")),
             rate_limit=_whole(environ, "API_RATE_LIMIT", cls.rate_limit, low=0, high=99_999),
             cors_origins=_origins(environ, "API_CORS_ORIGINS"),
+            trusted_hosts=_hosts(environ, "API_TRUSTED_HOSTS"),
+            access_log=_one_of(environ, "API_ACCESS_LOG", MODES, cls.access_log),
             max_rows=_whole(environ, "ONEBOX_MAX_ROWS", cls.max_rows, low=1, high=10_000),
             log_rows=_whole(environ, "ONEBOX_LOG_ROWS", cls.log_rows, low=1000, high=10_000_000),
             log_days=_whole(environ, "ONEBOX_LOG_DAYS", cls.log_days, low=1, high=3650),
@@ -151,11 +160,23 @@ def _origins(environ: Mapping[str, str], name: str) -> frozenset[str]:
     return origins
 
 
+def _hosts(environ: Mapping[str, str], name: str) -> frozenset[str]:
+    hosts = frozenset(environ.get(name, "").lower().split())
+    for host in hosts:
+        if not re.fullmatch(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?|\[[0-9a-f:.]+\]", host):
+            raise SettingsError(
+                name,
+                f"{name} must be host names or addresses without ports, separated by spaces, not {host[:40]!r}.",
+            )
+    return hosts
+
+
 def _one_of(environ: Mapping[str, str], name: str, allowed: tuple[str, ...], default: str) -> str:
     text = environ.get(name, default)
-    if text.upper() not in allowed:
+    found = [choice for choice in allowed if choice.lower() == text.lower()]
+    if not found:
         raise SettingsError(name, f"{name} must be one of {', '.join(allowed)}, not {text[:40]!r}.")
-    return text.upper()
+    return found[0]
 
 
 def _unknown(environ: Mapping[str, str]) -> list[str]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from provisioning.compose_file import default_of
 from provisioning.differences import FileChange
 from provisioning.disk import needed_bytes
 from provisioning.masking import Mask
-from provisioning.plan import ContainerWork, HostState, ImageWork, Plan, ServiceAction
+from provisioning.plan import ContainerWork, HostState, ImageWork, Plan, ServiceAction, SplitInForce
 from provisioning.release import Release
 
 SECONDS_NEVER_MEASURED = 10.0
@@ -72,11 +72,19 @@ class Forecast:
     disk_needed: int
     disk_free: int
     nothing_to_do: bool
+    split_in_force: SplitInForce | None = None
+    """A split that was set at run time; None while the pushed one is in force."""
 
     @property
     def split_changed(self) -> bool:
         """Whether another share of the users would get another model."""
         return any(weight.before != weight.after for weight in self.split)
+
+    @property
+    def ends_split_in_force(self) -> bool:
+        """Whether the pushed split would take the place of the one that was set at run time."""
+        pushed = "/".join(str(weight.after) for weight in self.split)
+        return self.split_in_force is not None and self.split_in_force.pushed != pushed
 
 
 def make_forecast(
@@ -96,6 +104,7 @@ def make_forecast(
         files=files,
         environment=_environment(before, release.environment, mask),
         split=_split(before if state.current_manifest else None, release.environment, compose_files),
+        split_in_force=state.split_in_force,
         repairs=_repairs(release, plan, state),
         upload_files=len(plan.uploads),
         upload_bytes=sum(file.size for file in plan.uploads),
@@ -201,6 +210,7 @@ def document_of(forecast: Forecast) -> dict[str, Any]:
         "split": {
             "changed": forecast.split_changed,
             "weights": [_value(change) for change in forecast.split],
+            "in_force": _in_force(forecast),
         },
         "repairs": list(forecast.repairs),
         "upload": {"files": forecast.upload_files, "bytes": forecast.upload_bytes},
@@ -210,6 +220,12 @@ def document_of(forecast: Forecast) -> dict[str, Any]:
             "enough": forecast.disk_free >= forecast.disk_needed,
         },
     }
+
+
+def _in_force(forecast: Forecast) -> dict[str, Any] | None:
+    if forecast.split_in_force is None:
+        return None
+    return {**asdict(forecast.split_in_force), "ends": forecast.ends_split_in_force}
 
 
 def _file(change: FileChange) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from provisioning.deadline import Deadline
 from provisioning.host_errors import CommandFailed, HostError, UploadFailed
-from provisioning.plan import Container, HostState, LiveData
+from provisioning.plan import Container, HostState, LiveData, SplitInForce
 from provisioning.process import Completed
 from provisioning.release import ReleaseFile, SecretRelease
 from provisioning.service_secrets import ServiceSecrets
@@ -222,6 +222,7 @@ def parse_state(answer: Mapping[str, Any]) -> HostState:
         holder=answer["holder"],
         journal=answer["journal"],
         measured={name: tuple(seconds) for name, seconds in answer["measured"].items()},
+        split_in_force=SplitInForce(**found) if (found := answer["split_in_force"]) else None,
         free_bytes=answer["free_bytes"],
     )
 

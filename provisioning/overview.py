@@ -10,7 +10,7 @@ from typing import Any
 from provisioning.deadline import Deadline
 from provisioning.events import silent
 from provisioning.host import Store
-from provisioning.plan import HostState
+from provisioning.plan import HostState, SplitInForce
 from provisioning.ready import Connector, wait_for_login
 from provisioning.releases import SPLIT, age
 from provisioning.settings import PushSettings
@@ -57,6 +57,8 @@ class Overview:
     pushing: str
     """Who holds the lock; empty for nobody."""
     drift: tuple[str, ...]
+    split_in_force: SplitInForce | None = None
+    """A split that was set at run time; None while the pushed one is in force."""
 
     @property
     def well(self) -> bool:
@@ -95,10 +97,11 @@ def overview_of(status: HostStatus, state: HostState, usage: Mapping[str, Any]) 
             for item in status.services
         ),
         split={name: weight for found in values for name, weight in found.items()},
+        split_in_force=state.split_in_force,
         free_bytes=usage["free"],
         total_bytes=usage["total"],
         pushing=status.pushing,
-        drift=status.drift,
+        drift=(*status.drift, *([str(state.split_in_force)] if state.split_in_force else [])),
     )
 
 

@@ -64,6 +64,19 @@ class LiveData:
 
 
 @dataclass(frozen=True)
+class SplitInForce:
+    """A split of the users that was set at run time, in place of the pushed one. Weights as `90/10`."""
+
+    weights: str
+    pushed: str
+    since: str
+    by: str
+
+    def __str__(self) -> str:
+        return f"split {self.pushed} pushed, {self.weights} in force since {self.since}, set by {self.by}"
+
+
+@dataclass(frozen=True)
 class HostState:
     """What is on a host, seen from one wanted release (or from the current one)."""
 
@@ -99,6 +112,8 @@ class HostState:
     """The last journal entry of a push that ended well."""
     measured: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     """Service -> seconds without answer that its last recreations took, as the journal has them."""
+    split_in_force: SplitInForce | None = None
+    """None while the pushed one is in force, or nothing is known."""
     free_bytes: int = 0
 
     def container(self, service: str) -> Container | None:

@@ -101,7 +101,7 @@ def unknown_document(settings: PushSettings, digest: str, reason: str) -> dict[s
         "services": [],
         "files": [],
         "environment": [],
-        "split": {"changed": False, "weights": []},
+        "split": {"changed": False, "weights": [], "in_force": None},
         "repairs": [],
         "upload": None,
         "disk": None,

@@ -18,12 +18,13 @@ def plan_lines(forecast: Forecast, *, diffs: bool = True) -> list[str]:
 def short_lines(forecast: Forecast) -> list[str]:
     """The plan without its diffs and without what stays as it is."""
     if forecast.nothing_to_do:
-        return ["nothing to do on the host"]
+        return [plain(line) for line in ("nothing to do on the host", *_split_in_force(forecast))]
     changed = [item for item in forecast.services if item.deed]
     kept = [item.service for item in forecast.services if not item.deed]
     lines = [f"{item.service}: {item}" for item in changed]
     lines += [f"{', '.join(kept)}: nothing"] if kept else []
     lines += [_split(forecast)] if forecast.split_changed else []
+    lines += _split_in_force(forecast)
     lines += [_files(forecast)] if forecast.files else []
     lines += [f"repair: {line}" for line in forecast.repairs]
     return [plain(line) for line in (*lines, *_room(forecast))]
@@ -42,6 +43,7 @@ def _lines(forecast: Forecast, diffs: bool) -> Iterator[str]:
         yield f"  {item.service:<16} {item}{reason}"
     if forecast.split:
         yield _split(forecast)
+    yield from _split_in_force(forecast)
     for value in forecast.environment:
         yield f"value {_value(value)}"
     for change in forecast.files:
@@ -84,6 +86,12 @@ def _split(forecast: Forecast) -> str:
         return f"split {after}, as it is"
     known = any(weight.before is not None for weight in forecast.split)
     return f"split {before} -> {after}" if known else f"split {after}"
+
+
+def _split_in_force(forecast: Forecast) -> Iterator[str]:
+    if forecast.split_in_force:
+        deed = "ends it" if forecast.ends_split_in_force else "leaves it in force"
+        yield f"drift: {forecast.split_in_force}; a push {deed}"
 
 
 def _room(forecast: Forecast) -> Iterator[str]:

@@ -103,6 +103,8 @@ class ApiClient:
             with requests.Session() as session:
                 # A proxy of the environment knows nothing of the name `flask-api`.
                 session.trust_env = False
+                if self._settings.api_key:
+                    session.headers["Authorization"] = f"Bearer {self._settings.api_key}"
                 with session.request(
                     method,
                     url,

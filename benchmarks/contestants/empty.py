@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
     from wsgiref.types import StartResponse
 
     from app.http1 import Connection
@@ -43,8 +43,11 @@ class Nothing:
     def closed(self, _connection: Connection) -> None:
         pass
 
-    def head(self, status: int, content_type: str, _headers: Mapping[bytes, bytes]) -> bytes:
-        return f"HTTP/1.1 {status} x\r\ncontent-type: {content_type}\r\n".encode()
+    def holds(self, _connection: Connection, _count: int) -> None:
+        pass
+
+    def refusal(self, _connection: Connection, _head: Head | None, status: int) -> bytes:
+        return f"HTTP/1.1 {status} x\r\n".encode()
 
     def handle(self, connection: Connection, request: Request) -> None:
         connection.answer(request, b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n", BODY)

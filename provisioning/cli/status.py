@@ -34,7 +34,9 @@ def status(stack: session.Stack = None, as_json: session.AsJson = False) -> None
     if as_json:
         session.print_json(found.as_json())
     else:
-        typer.echo("\n".join(_lines(found)))
+        from provisioning.plan_text import plain
+
+        typer.echo("\n".join(plain(line) for line in _lines(found)))
     if found.release and not found.well:
         raise typer.Exit(_UNHEALTHY)
 

@@ -13,6 +13,7 @@ import sys
 
 from provisioning.remote.docker import way_to_docker
 from provisioning.remote.leftovers import leftovers
+from provisioning.remote.split import split_in_force
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -179,7 +180,7 @@ def secret_problem(name: str, digest: str) -> str:
 
 docker = way_to_docker(project, images=not request["only_containers"])
 if request["only_containers"]:
-    print(json.dumps({"containers": list(containers(docker.containers()))}))
+    print(json.dumps({"containers": list(containers(inspected))}))
     sys.exit()
 
 try:
@@ -234,6 +235,7 @@ tags = {name: digest for name, (digest, _) in sizes.items()}
 for service, made in builds.items():
     builds[service] = {build: image for build, image in made.items() if image in tags}
 
+inspected = docker.containers()
 disk = os.statvfs(root if os.path.isdir(root) else "/")
 print(
     json.dumps(
@@ -248,13 +250,14 @@ print(
             "unfinished": unfinished(),
             "live": live,
             "needed": sorted(set(needed)),
-            "containers": list(containers(docker.containers())),
+            "containers": list(containers(inspected)),
             "images": tags,
             "image_bytes": {name: size for name, (_, size) in sizes.items()},
             "builds": builds,
             "holder": holder(),
             "journal": last_success(),
             "measured": measured(),
+            "split_in_force": split_in_force(inspected),
             "free_bytes": disk.f_bavail * disk.f_frsize,
         }
     )

@@ -10,7 +10,7 @@ import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import pytest
 
@@ -21,7 +21,9 @@ START_SECONDS = 60
 
 
 @contextmanager
-def server(root: Path, port: int, models: Path, state: Path, **extra: str) -> Iterator[subprocess.Popen[str]]:
+def server(
+    root: Path, port: int, models: Path, state: Path, *, stdout: IO[str] | int = subprocess.PIPE, **extra: str
+) -> Iterator[subprocess.Popen[str]]:
     environ = {
         "PATH": os.environ["PATH"],
         "API_PORT": str(port),
@@ -31,7 +33,7 @@ def server(root: Path, port: int, models: Path, state: Path, **extra: str) -> It
         **extra,
     }
     process = subprocess.Popen(
-        [sys.executable, "-m", "app.server"], cwd=root, env=environ, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "app.server"], cwd=root, env=environ, stdout=stdout, text=True
     )
     try:
         yield process

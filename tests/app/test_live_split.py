@@ -44,3 +44,12 @@ def test_a_broken_file_is_replaced_by_the_pushed_weights(tmp_path: Path) -> None
     live = LiveSplit(tmp_path, tmp_path, (70, 30))
     assert live.weights == (70, 30)
     assert json.loads((tmp_path / FILE).read_text())["salt"] == live.salt.hex()
+
+
+def test_a_change_that_a_release_ended_does_not_come_back_with_the_old_weights(tmp_path: Path) -> None:
+    LiveSplit(tmp_path, tmp_path, (50, 50)).set((90, 10), "me")
+    LiveSplit(tmp_path, tmp_path, (80, 20))
+    back = LiveSplit(tmp_path, tmp_path, (50, 50))
+    assert (back.weights, back.change) == ((50, 50), None)
+    last = json.loads((tmp_path / AUDIT).read_text().splitlines()[-1])
+    assert (last["by"], last["before"], last["after"]) == ("push", [90, 10], [80, 20])

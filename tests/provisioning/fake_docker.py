@@ -160,6 +160,7 @@ def inspect(ids):
                     "Id": item["id"],
                     "RestartCount": item.get("restarts", 0),
                     "HostConfig": {"Memory": 512 << 20},
+                    "NetworkSettings": {"Ports": item.get("ports") or {}},
                     "Image": item["image_id"],
                     "Config": {
                         "Image": item["image"],

@@ -1,0 +1,106 @@
+"""Clients that ask and do not read, or begin and do not go on, cost a bounded amount of memory."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from app import front
+from app.settings import ApiSettings
+from tests.app.fronts import Client, Fronts, post, running
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+ROW = [5.1, 3.5, 1.4, 0.2]
+BATCH = post(json.dumps({"instances": [ROW] * 1000}).encode())
+GOOD = post(json.dumps({"features": ROW}).encode())
+
+
+@pytest.fixture
+def fronts(trained: Path, tmp_path: Path) -> Iterator[Fronts]:
+    with running(ApiSettings(models_dir=trained, state_dir=tmp_path / "state")) as found:
+        yield found
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def answered(fronts: Fronts) -> float:
+    text = fronts.worker.metrics.render().decode()
+    (line,) = [line for line in text.splitlines() if line.startswith("prediction_requests_total ")]
+    return float(line.split()[1])
+
+
+def shed(fronts: Fronts) -> float:
+    text = fronts.worker.metrics.render().decode()
+    (line,) = [line for line in text.splitlines() if line.startswith("prediction_requests_shed_total ")]
+    return float(line.split()[1])
+
+
+def not_reading(port: int) -> socket.socket:
+    """A client whose own buffers are small, so that what it does not read stays with the server."""
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.settimeout(0.5)
+    client.connect(("127.0.0.1", port))
+    return client
+
+
+def test_a_client_that_does_not_read_gets_no_more_answers_made(fronts: Fronts) -> None:
+    with not_reading(fronts.direct) as client, pytest.raises(TimeoutError):
+        client.sendall(BATCH * 1000)
+
+    # A batch's answer is ten times the batch: the kernel takes a few, the server keeps one.
+    assert answered(fronts) <= 40 * 1000
+
+
+def test_it_gets_all_of_them_when_it_reads_again(fronts: Fronts) -> None:
+    with Client(fronts.direct) as client:
+        client.send(BATCH * 16)
+        time.sleep(0.3)
+        answers = [client.reply() for _ in range(16)]
+
+    assert [answer.status for answer in answers] == [200] * 16
+    assert [len(json.loads(answer.body)["predictions"]) for answer in answers] == [1000] * 16
+
+
+def test_above_the_limit_the_client_that_was_kept_longest_is_dropped_and_counted(
+    fronts: Fronts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(front, "MAX_HELD", 100_000)
+    first, second = (socket.create_connection(("127.0.0.1", fronts.direct), timeout=20) for _ in range(2))
+    half = post(b"x" * 60_000)[:-1000]
+    with first, second, Client(fronts.direct) as other:
+        first.sendall(half)
+        # Its answer comes after the half body was read: one loop serves both.
+        time.sleep(0.2)
+        assert other.ask(GOOD).status == 200
+        assert shed(fronts) == 0
+        second.sendall(half)
+        assert first.recv(1) == b""
+        assert shed(fronts) == 1
+        second.sendall(b"x" * 1000)
+        assert second.recv(12) == b"HTTP/1.1 400"
+        assert other.ask(GOOD).status == 200
+
+
+def test_what_ends_its_connection_is_kept_no_longer(fronts: Fronts, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(front, "MAX_HELD", 100_000)
+    half = post(b"x" * 60_000)[:-1000]
+    for _ in range(5):
+        with socket.create_connection(("127.0.0.1", fronts.direct), timeout=20) as client:
+            client.sendall(half)
+            time.sleep(0.1)
+    with Client(fronts.direct) as other:
+        assert other.ask(GOOD).status == 200
+    assert shed(fronts) == 0
