@@ -180,7 +180,7 @@ def secret_problem(name: str, digest: str) -> str:
 
 docker = way_to_docker(project, images=not request["only_containers"])
 if request["only_containers"]:
-    print(json.dumps({"containers": list(containers(inspected))}))
+    print(json.dumps({"containers": list(containers(docker.containers()))}))
     sys.exit()
 
 try:
