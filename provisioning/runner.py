@@ -132,9 +132,14 @@ class Runner:
         return stream
 
     def tell(self, kind: bytes, number: int, content: bytes = b"") -> None:
-        """Send one frame."""
+        """Send one frame. After one that did not get through whole, nothing more can be sent."""
         with self._sending:
-            self._channel.sendall(_HEAD.pack(kind, number, len(content)) + content)
+            try:
+                self._channel.sendall(_HEAD.pack(kind, number, len(content)) + content)
+            except self._broken:
+                with contextlib.suppress(*self._broken):
+                    self._channel.close()
+                raise
 
     def forget(self, number: int, *, ended: bool) -> None:
         """Nobody wants to hear of this run any more; one that goes on sees the end of its input."""

@@ -84,7 +84,10 @@ class Run:
 kept: dict[str, CodeType | bytes] = {}
 runs: dict[int, Run] = {}
 listening = True
+answered = False
 rest = b""
+# What the scripts after the first import.
+later = ["re", "typing", "subprocess", "shutil", "errno", "datetime", "tarfile"]
 
 
 def tell(kind: bytes, number: int, content: bytes) -> None:
@@ -203,6 +206,7 @@ def pass_on(run: Run, pipe: int) -> bool:
 
 def look_after(run: Run) -> None:
     """See whether it has ended, or has to be."""
+    global answered
     pid, code = os.waitpid(run.pid, os.WNOHANG)
     if pid == 0:
         if run.ends is not None and time.monotonic() >= run.ends:
@@ -215,6 +219,7 @@ def look_after(run: Run) -> None:
             pass
     run.close()
     del runs[run.number]
+    answered = True
     if listening:
         tell(b"X", run.number, str(os.WEXITSTATUS(code) if os.WIFEXITED(code) else -1).encode())
 
@@ -230,7 +235,12 @@ def turn() -> None:
         run.watch(poll, places)
     times = [run.ends for run in runs.values() if run.ends is not None]
     left = max(0.0, min(times) - time.monotonic()) * 1000 + 1 if times else None
-    for place, _ in poll.poll(left):
+    found = poll.poll(0 if later and answered else left)
+    if later and answered and not found:
+        # Whoever goes on after the first answer will need these, and has not asked for anything yet.
+        __import__(later.pop(0))
+        return
+    for place, _ in found:
         if place == wake:
             os.read(wake, CHUNK)
         elif place == 0:
@@ -239,17 +249,6 @@ def turn() -> None:
             places[place].serve(place)
     for run in list(runs.values()):
         look_after(run)
-
-
-def warm() -> None:
-    """Load what the other scripts import, while the first of them runs."""
-    import datetime  # noqa: F401
-    import errno  # noqa: F401
-    import re  # noqa: F401
-    import shutil  # noqa: F401
-    import subprocess  # noqa: F401
-    import tarfile  # noqa: F401
-    import typing  # noqa: F401
 
 
 wake, waker = os.pipe()
@@ -263,12 +262,8 @@ os.write(1, b"ready\n")
 import hashlib  # noqa: E402, F401
 import socket  # noqa: E402, F401
 
-warmed = False
 while listening:
     turn()
-    if runs and not warmed:
-        warmed = True
-        warm()
 for run in list(runs.values()):
     run.close()
     if run.ends is None:

@@ -79,17 +79,19 @@ class Connection:
         its own there. After `seconds` it is ended with its process group.
         """
         try:
-            stream = self._running(step).start(name, arguments, seconds)
+            stream = self._running(step, min(_START_SECONDS, seconds or _START_SECONDS)).start(
+                name, arguments, seconds
+            )
         except BROKEN as error:
             raise ConnectionLost(self.target.address, step) from error
         return Process(stream, self.target.address, step, lambda: self.active, BROKEN, pause=stream.pause)
 
-    def _running(self, step: str) -> Runner:
+    def _running(self, step: str, deadline: float) -> Runner:
         with self._starting:
             if self._runner is None or self._runner.over:
                 process = self.start(_python("runner.py"), step)
-                if process.read_line(_START_SECONDS) != "ready":
-                    done = process.wait(_START_SECONDS)
+                if process.read_line(deadline) != "ready":
+                    done = process.wait(deadline)
                     raise CommandFailed(step, done.status, done.stderr or done.stdout)
                 self._runner = Runner(*process.taken_over(), broken=BROKEN)
             return self._runner
