@@ -206,6 +206,7 @@ def test_a_changed_value_recreates_what_reads_it_and_shows_the_split(host: Any) 
     assert said.document["split"] == {
         "changed": True,
         "weights": [{"name": "MODEL_V1_WEIGHT", "before": "50", "after": "70"}],
+        "in_force": None,
     }
 
 
