@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -87,7 +88,9 @@ def family(root: int) -> list[int]:
     found = [root]
     for pid in found:
         for children in Path(f"/proc/{pid}/task").glob("*/children"):
-            found.extend(int(child) for child in children.read_text().split())
+            # A thread may end between the two looks; who has children does not.
+            with contextlib.suppress(OSError):
+                found.extend(int(child) for child in children.read_text().split())
     return found
 
 
