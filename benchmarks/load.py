@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -50,13 +51,13 @@ def require_wrk() -> str:
     return found
 
 
-def drive(url: str, connections: int, seconds: int, rows: list[list[float]], root: int) -> Figures:
-    """Ask a server for predictions of these rows in turn; `root` is its first process."""
+def drive(url: str, connections: int, seconds: int, rows: list[list[float]], root: int | None) -> Figures:
+    """Ask a server for predictions of these rows in turn; `root` is its first process, None: not on this machine."""
     bodies = ",".join(f"'{json.dumps({'features': row})}'" for row in rows)
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
         script.write(SCRIPT % bodies)
         script.flush()
-        before = cpu_seconds(root)
+        before = cpu_seconds(root) if root else 0.0
         command = [
             require_wrk(),
             "-t1",
@@ -69,7 +70,7 @@ def drive(url: str, connections: int, seconds: int, rows: list[list[float]], roo
             url,
         ]
         output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-        spent = cpu_seconds(root) - before
+        spent = cpu_seconds(root) - before if root else 0.0
     found = json.loads(output.split("FIGURES", 1)[1])
     count = max(1, found["requests"])
     return Figures(
@@ -87,7 +88,9 @@ def family(root: int) -> list[int]:
     found = [root]
     for pid in found:
         for children in Path(f"/proc/{pid}/task").glob("*/children"):
-            found.extend(int(child) for child in children.read_text().split())
+            # A thread may end between the two looks; who has children does not.
+            with contextlib.suppress(OSError):
+                found.extend(int(child) for child in children.read_text().split())
     return found
 
 

@@ -208,6 +208,7 @@ def one_round(found: Found, number: int, strategy: Any) -> None:
     draw()
 
 
+@pytest.mark.timeout(SECONDS + 120)
 def test_drawn_requests_never_bring_a_5xx_and_never_end_a_worker(
     root: Path, trained: Path, tmp_path: Path
 ) -> None:
@@ -226,6 +227,8 @@ def test_drawn_requests_never_bring_a_5xx_and_never_end_a_worker(
         while number < 2 or time.monotonic() - began < SECONDS:
             one_round(found, number, whole if number % 2 else bytes_sent)
             number += 1
+            if number % 50 == 0:
+                print(f"  {found.examples} after {time.monotonic() - began:.0f} s", flush=True)
             assert children(process.pid) == born, "a process of the server died"
             assert get(port, "/ready")[0] == 200
     said = (tmp_path / "log").read_text()
