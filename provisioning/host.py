@@ -223,6 +223,7 @@ def parse_state(answer: Mapping[str, Any]) -> HostState:
         journal=answer["journal"],
         measured={name: tuple(seconds) for name, seconds in answer["measured"].items()},
         split_in_force=SplitInForce(**found) if (found := answer["split_in_force"]) else None,
+        can_carry_out=answer["can_carry_out"],
         free_bytes=answer["free_bytes"],
     )
 

@@ -114,6 +114,8 @@ class HostState:
     """Service -> seconds without answer that its last recreations took, as the journal has them."""
     split_in_force: SplitInForce | None = None
     """None while the pushed one is in force, or nothing is known."""
+    can_carry_out: bool = True
+    """Whether the docker command is there: a look can do without it, what changes the host cannot."""
     free_bytes: int = 0
 
     def container(self, service: str) -> Container | None:

@@ -107,8 +107,8 @@ def push_release(
 
 
 def _took_one_before(state: HostState, settings: PushSettings) -> bool:
-    """Whether the host can take a release: it took one, its Docker has just answered, and it has room."""
-    return state.journal is not None and state.free_bytes >= settings.min_free_bytes
+    """Whether the host can take a release: it took one, its Docker is there whole, and it has room."""
+    return state.journal is not None and state.can_carry_out and state.free_bytes >= settings.min_free_bytes
 
 
 def retire(

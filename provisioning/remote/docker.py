@@ -34,6 +34,11 @@ def elsewhere() -> bool:
         return False
 
 
+def has_command() -> bool:
+    """Whether this user has the command line too, which is what changes things."""
+    return any(os.access(os.path.join(place, "docker"), os.X_OK) for place in os.get_exec_path())
+
+
 def answer_of(path: str) -> Any:
     """What the daemon says to GET, None where it knows no such thing. Raises OSError where it cannot be asked."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as stream:

@@ -11,7 +11,7 @@ import json
 import os
 import sys
 
-from provisioning.remote.docker import way_to_docker
+from provisioning.remote.docker import has_command, way_to_docker
 from provisioning.remote.leftovers import leftovers
 from provisioning.remote.split import split_in_force
 
@@ -258,6 +258,7 @@ print(
             "journal": last_success(),
             "measured": measured(),
             "split_in_force": split_in_force(inspected),
+            "can_carry_out": has_command(),
             "free_bytes": disk.f_bavail * disk.f_frsize,
         }
     )

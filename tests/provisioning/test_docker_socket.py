@@ -134,3 +134,12 @@ def test_without_a_socket_the_command_line_is_asked(daemon: StandIn, tmp_path: P
     assert isinstance(way, docker.CommandLine)
     assert way.containers() == [INSPECTED]
     assert way.images() == [("onebox/api:a", "sha256:1", 79_700_000)]
+
+
+def test_a_daemon_that_answers_is_not_enough_to_change_the_host(daemon: StandIn, tmp_path: Path) -> None:
+    assert not docker.has_command()
+    command = tmp_path / "docker"
+    command.touch()
+    assert not docker.has_command()
+    command.chmod(0o755)
+    assert docker.has_command()
