@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from provisioning.deadline import Deadline
@@ -53,7 +53,7 @@ def _carry_out(push: Push, state: HostState, plan: Plan, started: float) -> int:
                 push.settings.wait_seconds,
                 push.report,
             )
-            _prove(push)
+            _prove(push, {action.service for action in touched})
         except ConnectionLost:
             # Nothing can be put back from here; the next push finds what is left and goes on.
             raise
@@ -72,12 +72,12 @@ def _carry_out(push: Push, state: HostState, plan: Plan, started: float) -> int:
     return sent
 
 
-def _prove(push: Push) -> None:
+def _prove(push: Push, touched: Collection[str]) -> None:
     with step("read back", push.report) as running:
         check_services(push.release.parts, push.store.read_containers(push.deadline))
         running.detail = f"every container runs {push.release.short}"
     with step("smoke test", push.report) as running:
-        said = smoke(push.connection, push.release.parts, push.settings.open_ports, push.deadline)
+        said = smoke(push.connection, push.release.parts, push.settings.open_ports, push.deadline, touched)
         for text in said:
             push.warn(text)
 

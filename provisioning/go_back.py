@@ -211,7 +211,7 @@ def _carry_out(
             changed = {
                 name: part for name, part in parts.items() if name in {item.service for item in touched}
             }
-            said = smoke(store.connection, changed, settings.open_ports, deadline)
+            said = smoke(store.connection, changed, settings.open_ports, deadline, changed)
     except ConnectionLost:
         # Nothing can be put back from here; the next push or rollback finds what is left and goes on.
         raise

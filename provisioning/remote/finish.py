@@ -6,6 +6,7 @@ one and the one before it. Prints what was removed.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -15,6 +16,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+from provisioning.remote.docker import way_to_docker
 from provisioning.remote.journal import append, hold_steps
 
 KEPT_LINES = 4000
@@ -94,10 +96,11 @@ if request["keep"]:
     repositories = {part["image"].rpartition(":")[0] for part in parts}
     wanted = {part["image"] for name in known if name in kept for part in known[name]["services"].values()}
     if {part["image"] for part in parts} - wanted:
-        rows = subprocess.run(
-            ["docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}"], capture_output=True, text=True
-        )
-        for image in rows.stdout.split():
+        found: list[tuple[str, str, int]] = []
+        # The release serves and is written down; an image that stays too long waits for the next push.
+        with contextlib.suppress(SystemExit, OSError):
+            found = way_to_docker(request["project"], images=True).images()
+        for image in [name for name, *_ in found]:
             repository, _, tag = image.rpartition(":")
             if repository in repositories and image not in wanted and re.fullmatch("[0-9a-f]{64}", tag):
                 # Refused for an image that a container still uses, and that is right.

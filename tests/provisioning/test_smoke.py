@@ -23,6 +23,8 @@ PARTS = {name: ServiceRelease("d" * 64, "b", f"{name}:d", (), "V") for name in s
 CONFIG = {"service_digest": "d" * 64, "features": [{"name": "length", "min": 1.0, "max": 3.0}]}
 TARGETS = {"data": {"activeTargets": [{"scrapeUrl": "http://flask-api:5000/metrics", "health": "up"}]}}
 
+DOWN = {"data": {"activeTargets": [{"scrapeUrl": "http://flask-api", "health": "down", "lastError": "dns"}]}}
+
 
 class Stack:
     """One server for the three services: answers by path, and what was asked."""
@@ -30,6 +32,7 @@ class Stack:
     def __init__(self) -> None:
         self.answers: dict[str, tuple[int, Any]] = {
             "/ready": (200, {}),
+            "/metrics": (200, ""),
             "/config": (200, CONFIG),
             "/predict": (200, {"prediction": 0}),
             "/_stcore/health": (200, "ok"),
@@ -73,9 +76,11 @@ def stack(host: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
     stack.thread.join()
 
 
-def _smoke(host: Any, open_ports: frozenset[int]) -> tuple[str, ...]:
+def _smoke(
+    host: Any, open_ports: frozenset[int], touched: frozenset[str] = frozenset(PARTS)
+) -> tuple[str, ...]:
     with connect(host.target) as connection:
-        return smoke(connection, PARTS, open_ports, Deadline(30))
+        return smoke(connection, PARTS, open_ports, Deadline(30), touched)
 
 
 def test_services_behind_closed_ports_are_asked_through_the_connection(host: Any, stack: Stack) -> None:
@@ -107,6 +112,7 @@ def test_a_port_that_should_be_open_and_is_not_is_a_warning(host: Any, stack: St
     ("path", "answer", "service", "reason"),
     [
         ("/ready", (503, "v2 is off"), "flask-api", "GET /ready answers 503"),
+        ("/metrics", (500, ""), "flask-api", "GET /metrics answers 500"),
         ("/config", (200, {**CONFIG, "service_digest": "old"}), "flask-api", "shows the release old"),
         ("/predict", (500, "boom"), "flask-api", "POST /predict of a sample row answers 500"),
         ("/predict", (200, {}), "flask-api", "POST /predict of a sample row answers 200"),
@@ -116,13 +122,7 @@ def test_a_port_that_should_be_open_and_is_not_is_a_warning(host: Any, stack: St
             "/api/v1/targets?state=active",
             (
                 200,
-                {
-                    "data": {
-                        "activeTargets": [
-                            {"scrapeUrl": "http://flask-api", "health": "down", "lastError": "dns"}
-                        ]
-                    }
-                },
+                DOWN,
             ),
             "prometheus",
             "the scrape target flask-api is not up: dns",
@@ -144,3 +144,18 @@ def test_a_service_that_keeps_answering_wrongly_is_named(
         _smoke(host, frozenset())
 
     assert caught.value.service == service
+
+
+def test_a_prometheus_that_nobody_touched_need_not_have_scraped_the_new_api_yet(
+    host: Any, stack: Stack
+) -> None:
+    stack.answers["/api/v1/targets?state=active"] = (200, DOWN)
+
+    assert _smoke(host, frozenset(), touched=frozenset({"flask-api"})) == ()
+
+
+def test_a_prometheus_that_nobody_touched_must_know_the_api(host: Any, stack: Stack) -> None:
+    stack.answers["/api/v1/targets?state=active"] = (200, {"data": {"activeTargets": []}})
+
+    with pytest.raises(ServiceFailure, match="not configured"):
+        _smoke(host, frozenset(), touched=frozenset({"flask-api"}))
