@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import gc
 import logging
 import logging.config
 import os
@@ -54,6 +55,9 @@ def serve(settings: ApiSettings) -> None:
     # Imported here, once: the workers share the memory, and one that replaces another is there in an instant.
     from app import recorder, worker
 
+    # A collection writes to every object that it looks at, and a page that is written to is shared no longer.
+    gc.collect()
+    gc.freeze()
     children = [
         Child(f"worker {number}", partial(worker.run, settings, number, listener, STOP_SECONDS))
         for number, listener in enumerate(listeners)
