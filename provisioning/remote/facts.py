@@ -113,18 +113,22 @@ def live_data(name: str, entry: dict[str, Any]) -> dict[str, Any] | None:
 def measured() -> dict[str, list[float]]:
     """Service -> seconds that its last five recreations took, the newest last."""
     took: dict[str, list[float]] = {}
-    for entry in journal():
+    for entry in entries_of(line for line in journal if '"took"' in line):
         for service, seconds in (entry.get("took") or {}).items():
             took[service] = [*took.get(service, []), float(seconds)][-5:]
     return took
 
 
-def journal() -> Iterator[dict[str, Any]]:
+def journal_lines() -> list[str]:
     try:
         with open(os.path.join(root, "journal.jsonl"), encoding="utf-8") as file:
-            lines = file.read().splitlines()
+            return file.read().splitlines()
     except OSError:
-        return
+        return []
+
+
+def entries_of(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
+    # There may be thousands, and most questions are about a few of them: each reader says which it parses.
     for line in lines:
         try:
             entry = json.loads(line)
@@ -149,14 +153,19 @@ def holder() -> str:
 
 
 def last_success() -> Any:
-    return next((entry for entry in reversed(list(journal())) if entry.get("result") == "ok"), None)
+    return next((entry for entry in entries_of(reversed(journal)) if entry.get("result") == "ok"), None)
 
 
 def unfinished() -> Any:
     """The last push that wrote its beginning and not its end: its first line, with the step it got to."""
+    since: list[dict[str, Any]] = []
+    for entry in entries_of(reversed(journal)):
+        if entry.get("result"):
+            break
+        since.append(entry)
     begun: dict[str, Any] = {}
-    for entry in journal():
-        if entry.get("result") or entry.get("push") != begun.get("push"):
+    for entry in reversed(since):
+        if entry.get("push") != begun.get("push"):
             begun = {}
         if entry.get("step") == "push":
             begun = {**entry, "step": "push"}
@@ -236,6 +245,7 @@ for service, made in builds.items():
     builds[service] = {build: image for build, image in made.items() if image in tags}
 
 inspected = docker.containers()
+journal = journal_lines()
 disk = os.statvfs(root if os.path.isdir(root) else "/")
 print(
     json.dumps(

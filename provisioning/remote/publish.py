@@ -39,6 +39,22 @@ def sha256(path: str) -> str | None:
     return digest.hexdigest()
 
 
+def copied(source: str, target: str, wanted: str) -> bool:
+    """Whether `source` was there and `target` now holds its content, which is the wanted one."""
+    digest = hashlib.sha256()
+    try:
+        given = None if os.path.islink(source) else open(source, "rb")
+    except OSError:
+        given = None
+    if given is None:
+        return False
+    with given, open(target, "wb") as out:
+        while chunk := given.read(1 << 20):
+            digest.update(chunk)
+            out.write(chunk)
+    return digest.hexdigest() == wanted
+
+
 def unpack() -> None:
     wanted = {entry["sha256"] for entry in manifest["files"]}
     with tarfile.open(archive) as packed:
@@ -74,27 +90,19 @@ def fill(
             path = os.path.relpath(os.path.join(folder, name), directory)
             if path not in wanted and path not in own:
                 os.unlink(os.path.join(directory, path))
+    # Containers read it as another user, whatever the umask is.
+    for folder in {os.path.dirname(path) for path in wanted}:
+        while folder:
+            os.makedirs(os.path.join(directory, folder), exist_ok=True)
+            os.chmod(os.path.join(directory, folder), 0o755)
+            folder = os.path.dirname(folder)
+    os.chmod(directory, 0o755)
     for entry in entries:
         path = os.path.join(directory, entry["path"])
         if sha256(path) != entry["sha256"]:
-            source = next(
-                (
-                    place
-                    for place in [os.path.join(blobs, entry["sha256"]), *sources.get(entry["sha256"], [])]
-                    if sha256(place) == entry["sha256"]
-                ),
-                None,
-            )
-            if source is None:
+            places = (os.path.join(blobs, entry["sha256"]), *sources.get(entry["sha256"], ()))
+            if not any(copied(place, path + ".new", entry["sha256"]) for place in places):
                 sys.exit("no content for " + entry["path"])
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            # Containers read it as another user, whatever the umask is.
-            folder = os.path.dirname(path)
-            while len(folder) >= len(directory):
-                os.chmod(folder, 0o755)
-                folder = os.path.dirname(folder)
-            with open(source, "rb") as given, open(path + ".new", "wb") as out:
-                shutil.copyfileobj(given, out)
             os.chmod(path + ".new", entry["mode"])
             os.replace(path + ".new", path)
         elif os.stat(path).st_mode & 0o777 != entry["mode"]:
