@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import published, scoring, serve
+from benchmarks import access_log, published, scoring, serve
 from benchmarks.push import race
 
-MEASUREMENTS = {"scoring": scoring.main, "serve": serve.main, "published": published.main, "push": race.main}
-ASKED_FOR = {"serve", "published", "push"}
+MEASUREMENTS = {
+    "scoring": scoring.main,
+    "serve": serve.main,
+    "access_log": access_log.main,
+    "published": published.main,
+    "push": race.main,
+}
+ASKED_FOR = {"serve", "access_log", "published", "push"}
 """Those that take minutes and run only when they are named."""
 
 

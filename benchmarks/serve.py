@@ -12,6 +12,7 @@ import time
 import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 from benchmarks.load import Figures, drive, end, go_on, halt, memory_mb, require_wrk
 
@@ -33,6 +34,8 @@ class Contestant:
     command: list[str]
     peer: str | None = None
     """Name of its list of packages; None: this repo's own environment."""
+    settings: dict[str, str] = field(default_factory=dict)
+    """Variables of its environment beside those that all get."""
     process: subprocess.Popen[bytes] | None = None
     port: int = 0
     runs: dict[int, list[Figures]] = field(default_factory=dict)
@@ -102,7 +105,9 @@ def main() -> None:
     print("\n".join(table(everybody) + ratios(everybody)))
 
 
-def start(contestant: Contestant, port: int, models: Path, state: Path) -> None:
+def start(
+    contestant: Contestant, port: int, models: Path, state: Path, output: IO[bytes] | int = subprocess.DEVNULL
+) -> None:
     """Start a server and wait for its first prediction; makes the environment of a peer first."""
     home = environment_of(contestant.peer) if contestant.peer else Path(sys.executable).parents[1]
     fills = {"{port}": str(port), "{python}": str(home / "bin" / "python"), "{bin}": str(home / "bin")}
@@ -122,13 +127,14 @@ def start(contestant: Contestant, port: int, models: Path, state: Path) -> None:
         "ONEBOX_MODELS_DIR": str(models),
         "ONEBOX_STATE_DIR": str(state),
         "BENTOML_DO_NOT_TRACK": "true",
+        **contestant.settings,
     }
     contestant.port = port
     contestant.process = subprocess.Popen(
         command,
         cwd=HERE if contestant.peer else ROOT,
         env=environment,
-        stdout=subprocess.DEVNULL,
+        stdout=output,
         stderr=subprocess.DEVNULL,
     )
     deadline = time.monotonic() + START_SECONDS

@@ -21,6 +21,7 @@ from typing import Any
 from provisioning.remote.audit_log import append_audit
 
 SILENCE_SECONDS = 30
+NAME_SECONDS = 1.0
 root, holder = sys.argv[1], json.loads(sys.argv[2])
 holder["pid"] = os.getpid()
 path = os.path.join(root, "push.holder")
@@ -28,13 +29,40 @@ outcome: dict[str, Any] = {"result": "broken off", "detail": "its client went aw
 started = time.monotonic()
 
 
-def taken(note: str = "") -> None:
+def name_of_holder(*, alive: bool) -> str:
+    """Who wrote itself down as the holder; empty for nobody, and with `alive` for a process that is gone."""
     try:
         with open(path) as file:
-            print("{who}, {doing}, since {since}".format(**json.load(file)) + note)
+            entry = json.load(file)
+        name, pid = "{who}, {doing}, since {since}".format(**entry), int(entry["pid"])
     except (OSError, ValueError, KeyError):
-        print("its name is not known" + note)
+        return ""
+    if alive:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return ""
+        except PermissionError:
+            pass
+    return name
+
+
+def taken(name: str, note: str = "") -> None:
+    print((name or "its name is not known") + note)
     sys.exit(75)
+
+
+def take(lock: int) -> None:
+    """Take the lock, or end with the name of who has it: that is written down a moment after it was taken."""
+    ends = time.monotonic() + NAME_SECONDS
+    while True:
+        try:
+            return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            name = name_of_holder(alive=True)
+        if name or time.monotonic() > ends:
+            taken(name)
+        time.sleep(0.02)
 
 
 def record() -> None:
@@ -58,16 +86,13 @@ def broken(*_: object) -> None:
 
 
 lock = os.open(os.path.join(root, "push.lock"), os.O_RDWR | os.O_CREAT, 0o600)
-try:
-    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-except BlockingIOError:
-    taken()
+take(lock)
 # Steps of a push hold this one shared: a step whose client is gone still keeps others out.
 steps = os.open(os.path.join(root, "steps.lock"), os.O_RDWR | os.O_CREAT, 0o600)
 try:
     fcntl.flock(steps, fcntl.LOCK_EX | fcntl.LOCK_NB)
 except BlockingIOError:
-    taken(" (it is gone, but a step of it is still running)")
+    taken(name_of_holder(alive=False), " (it is gone, but a step of it is still running)")
 os.close(steps)
 with open(path + ".new", "w") as file:
     json.dump(holder, file)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import re
 import subprocess
 import sys
@@ -24,6 +26,7 @@ from provisioning.who import whoami
 pytestmark = pytest.mark.process
 
 HOLDER = json.dumps({"who": "ann@laptop", "doing": "push of abc", "since": "today"})
+NAME = "ann@laptop, push of abc, since today\n"
 
 
 @pytest.fixture
@@ -58,6 +61,25 @@ def test_of_eight_at_once_one_gets_the_lock_and_the_others_are_told_who(start: A
     losers = [racer for racer, answer in answers.items() if answer != "held\n"]
     assert len(losers) == 7
     assert {racer.wait(10) for racer in losers} == {75}
+    assert {answers[racer] for racer in losers} == {NAME}
+
+
+def test_who_has_just_taken_the_lock_is_named_as_soon_as_it_has_written_who_it_is(
+    start: Any, tmp_path: Path
+) -> None:
+    # What an earlier one that was killed left, who must not be named.
+    gone = {**json.loads(HOLDER), "who": "gone", "pid": 1 << 30}
+    (tmp_path / "push.holder").write_text(json.dumps(gone))
+    with (tmp_path / "push.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        second = start("lock.py", str(tmp_path), HOLDER)
+        time.sleep(0.3)
+        written = tmp_path / "push.holder.new"
+        written.write_text(json.dumps({**json.loads(HOLDER), "pid": os.getpid()}))
+        written.replace(tmp_path / "push.holder")
+
+        assert second.stdout.readline() == NAME
+    assert second.wait(10) == 75
 
 
 def test_the_lock_is_free_when_its_holder_is_killed(start: Any, tmp_path: Path) -> None:
