@@ -43,7 +43,11 @@ def late_user(host: RealHost) -> Iterator[str]:
     user = "late"
     host.inside("useradd", "--create-home", "--shell", "/bin/sh", user)
     yield user
-    host.sh(f"pkill -KILL -u {user} || true; userdel --remove {user} 2>/dev/null")
+    # A process that was killed is still there for a moment, and as long as it is, so is its user.
+    host.sh(
+        f"for turn in $(seq 50); do pkill -KILL -u {user} || true; userdel --remove {user} 2>/dev/null && exit 0; "
+        f"sleep 0.2; done; userdel --remove {user}"
+    )
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
