@@ -7,8 +7,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from benchmarks.load import drive, end, go_on, halt, require_wrk
-from benchmarks.serve import FIRST_PORT, ROUNDS, SECONDS, Contestant, ratio, start
+from benchmarks.load import drive, go_on, halt, require_wrk
+from benchmarks.serve import FIRST_PORT, ROUNDS, SECONDS, Contestant, ratio, start, stop
 
 MODES = ("off", "errors", "all")
 CONNECTIONS = 64
@@ -52,11 +52,7 @@ def main() -> None:
                     )
                     halt(mode.pid)
         finally:
-            for mode in modes:
-                if mode.process is not None:
-                    go_on(mode.pid)
-                    end(mode.pid)
-                    mode.process.wait()
+            stop(modes)
             for reader in readers:
                 if reader.stdin:
                     reader.stdin.close()

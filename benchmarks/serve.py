@@ -97,11 +97,7 @@ def main() -> None:
             for turn in range(ROUNDS):
                 measure(everybody, rows, print_round=turn + 1)
         finally:
-            for contestant in everybody:
-                if contestant.process is not None:
-                    go_on(contestant.pid)
-                    end(contestant.pid)
-                    contestant.process.wait()
+            stop(everybody)
     print("\n".join(table(everybody) + ratios(everybody)))
 
 
@@ -142,6 +138,15 @@ def start(
         if contestant.process.poll() is not None or time.monotonic() > deadline:
             raise SystemExit(f"{contestant.name} does not start: {' '.join(command)}")
         time.sleep(0.2)
+
+
+def stop(everybody: list[Contestant]) -> None:
+    """End those that were started."""
+    for contestant in everybody:
+        if contestant.process is not None:
+            go_on(contestant.pid)
+            end(contestant.pid)
+            contestant.process.wait()
 
 
 def environment_of(peer: str) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import itertools
 import json
 import os
 import shutil
@@ -79,7 +80,7 @@ class Load:
         connection.close()
 
 
-def p95(port: int, count: int) -> float:
+def latencies(port: int, count: int) -> list[float]:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
     seconds = []
     for _ in range(count):
@@ -88,6 +89,10 @@ def p95(port: int, count: int) -> float:
         assert connection.getresponse().read()
         seconds.append(time.perf_counter() - began)
     connection.close()
+    return seconds
+
+
+def p95(seconds: list[float]) -> float:
     return statistics.quantiles(seconds, n=20)[-1]
 
 
@@ -95,27 +100,33 @@ def test_two_hundred_stalled_bodies_hold_up_nobody(root: Path, trained: Path, tm
     port = free_port()
     with server(root, port, trained, tmp_path / "state", API_WORKERS="2") as process:
         wait_until_ready(port, process)
-        p95(port, 200)
+        latencies(port, 200)
         stalled: list[socket.socket] = []
-        without, beside = [], []
+        without: list[list[float]] = []
+        beside: list[list[float]] = []
         try:
-            # In short turns, and the best of each kind: what another process of the machine takes is
-            # seldom the same in all of them, what stalled bodies cost is.
+            # In short turns: what another process of the machine takes is seldom the same in all of them, what
+            # stalled bodies cost is.
             for _ in range(10):
-                without.append(p95(port, 200))
+                without.append(latencies(port, 200))
                 for _ in range(STALLED):
                     client = socket.create_connection(("127.0.0.1", port), timeout=20)
                     client.sendall(post(GOOD)[:-10])
                     stalled.append(client)
-                beside.append(p95(port, 200))
+                beside.append(latencies(port, 200))
                 while stalled:
                     stalled.pop().close()
         finally:
             for client in stalled:
                 client.close()
-    ratio = min(beside) / min(without)
-    print(f"p95 of the others with {STALLED} stalled bodies: {ratio:.2f} times that without")
-    assert ratio <= 2
+    best = min(map(p95, beside)) / min(map(p95, without))
+    middle = statistics.median(itertools.chain(*beside)) / statistics.median(itertools.chain(*without))
+    print(
+        f"the others with {STALLED} stalled bodies: p95 of the best turn {best:.2f} times that without, "
+        f"median of all {middle:.2f} times"
+    )
+    assert best <= 2
+    assert middle <= 2
 
 
 def test_a_killed_worker_takes_only_its_own_requests_with_it(

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,21 @@ def _step(root: Path, command: str, *, finish: bool, seconds: float = 60) -> str
     )
 
 
+def open_files(pid: int) -> set[str]:
+    try:
+        return {str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir()}
+    except FileNotFoundError:
+        # One was closed in between.
+        return set()
+
+
+def wait_until(true: Callable[[], bool], seconds: float = 10) -> None:
+    ends = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < ends
+        time.sleep(0.005)
+
+
 def test_of_eight_at_once_one_gets_the_lock_and_the_others_are_told_who(start: Any, tmp_path: Path) -> None:
     racers = [start("lock.py", str(tmp_path), HOLDER) for _ in range(8)]
 
@@ -73,7 +88,7 @@ def test_who_has_just_taken_the_lock_is_named_as_soon_as_it_has_written_who_it_i
     with (tmp_path / "push.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         second = start("lock.py", str(tmp_path), HOLDER)
-        time.sleep(0.3)
+        wait_until(lambda: str(tmp_path / "push.lock") in open_files(second.pid))
         written = tmp_path / "push.holder.new"
         written.write_text(json.dumps({**json.loads(HOLDER), "pid": os.getpid()}))
         written.replace(tmp_path / "push.holder")
