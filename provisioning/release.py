@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from provisioning.compose_file import ComposeFile, Service, parse_compose_file, substitute
+from provisioning.dockerfile import matters, sources_of
 from provisioning.errors import ReleaseError
 from provisioning.service_secrets import NO_SECRETS, ServiceSecrets
 from provisioning.tree import COMPOSE_FILE as COMPOSE_FILE
@@ -22,6 +22,7 @@ from provisioning.tree import ReleaseFile as ReleaseFile
 from provisioning.tree import read_files
 
 MODELS_VARIABLE = "ONEBOX_MODELS_DIR"
+CODE_VARIABLE = "ONEBOX_API_CODE_DIR"
 
 
 @dataclass(frozen=True)
@@ -84,8 +85,8 @@ class Release:
         return self.digest[:12]
 
     def files_of(self, directory: str) -> tuple[ReleaseFile, ...]:
-        """Files below a directory, with paths relative to it."""
-        return _below(self.files, directory)
+        """Files of a data directory, with paths relative to it, but for those of another one inside of it."""
+        return _content(self.files, directory, [data.path for data in self.data.values()])
 
 
 def read_release(
@@ -105,7 +106,8 @@ def read_release(
     files = tuple(sorted(read_files(root, contexts | set(data_paths.values()))))
     live = {name for service in compose.services if service.reload for name in service.data}
     data = {
-        name: _data_directory(files, name, path, name in live) for name, path in sorted(data_paths.items())
+        name: _data_directory(files, name, path, data_paths.values(), name in live)
+        for name, path in sorted(data_paths.items())
     }
     parts = {
         service.name: _service_release(root, compose, service, files, data, environment, marks)
@@ -214,20 +216,48 @@ def _build_files(root: Path, service: Service, files: tuple[ReleaseFile, ...]) -
     dockerfile = next((file for file in within if file.path == service.dockerfile), None)
     if dockerfile is None:
         raise ReleaseError(f"service {service.name} has no {context}/{service.dockerfile}")
-    text = (root / context / service.dockerfile).read_text(encoding="utf-8", errors="replace")
-    if not re.search(r"^\s*(COPY|ADD|ONBUILD)\b|type=bind", text, re.IGNORECASE | re.MULTILINE):
+    sources = sources_of((root / context / service.dockerfile).read_text(encoding="utf-8", errors="replace"))
+    if not sources:
         return (dockerfile,)
-    inner = [path[len(context) + 1 :] for path in service.data.values() if path.startswith(f"{context}/")]
-    return tuple(file for file in within if not any(file.path.startswith(f"{path}/") for path in inner))
+    mounted = [_relative(path, context) for path in service.data.values() if _is_below(path, context)]
+    always = {service.dockerfile, ".dockerignore", f"{service.dockerfile}.dockerignore"}
+    return tuple(file for file in within if file.path in always or matters(file.path, sources, mounted))
 
 
-def _data_directory(files: tuple[ReleaseFile, ...], variable: str, path: str, live: bool) -> DataDirectory:
-    content = _below(files, path)
+def _data_directory(
+    files: tuple[ReleaseFile, ...], variable: str, path: str, paths: Iterable[str], live: bool
+) -> DataDirectory:
+    content = _content(files, path, paths)
     if not content:
         hint = "Run `python app/train_model.py` first." if variable == MODELS_VARIABLE else ""
         what = "models are not there" if variable == MODELS_VARIABLE else f"data of {variable} is not there"
         raise ReleaseError(f"{path} is empty: the {what}", hint=hint)
     return DataDirectory(path, _digest(_lines(content)), live)
+
+
+def _content(
+    files: Iterable[ReleaseFile], directory: str, directories: Iterable[str]
+) -> tuple[ReleaseFile, ...]:
+    """Files below a directory, without those of the directories inside of it that are told apart."""
+    inner = [
+        _relative(other, directory)
+        for other in directories
+        if other != directory and _is_below(other, directory)
+    ]
+    return tuple(
+        file for file in _below(files, directory) if not any(_is_below(file.path, path) for path in inner)
+    )
+
+
+def _is_below(path: str, directory: str) -> bool:
+    return directory in (".", path) or path.startswith(f"{directory}/")
+
+
+def _relative(path: str, directory: str) -> str:
+    """A path at or below a directory, seen from there."""
+    if directory == ".":
+        return path
+    return path[len(directory) + 1 :] or "."
 
 
 def _below(files: Iterable[ReleaseFile], directory: str) -> tuple[ReleaseFile, ...]:

@@ -101,6 +101,67 @@ def test_new_models_do_not_change_what_the_image_is_built_from(project: Path) ->
     assert (before.build, before.digest != after.digest) == (after.build, True)
 
 
+CODE_MOUNT = './app/artifacts}:/srv/models:ro", "${ONEBOX_API_CODE_DIR:-./app}:/srv/app:ro'
+
+
+@pytest.fixture
+def live_code(project: Path) -> Path:
+    """The project with an API that takes up its code and its models on a signal."""
+    _edit("docker-compose.yml", "./app/artifacts}:/srv/models:ro", CODE_MOUNT)(project)
+    _edit(
+        "docker-compose.yml",
+        "build: {context: ./app}",
+        "x-onebox-reload: SIGHUP\n    build: {context: ./app}",
+    )(project)
+    (project / "app/Dockerfile").write_text(
+        "COPY requirements.txt /tmp/\nCOPY launcher /l/\nCOPY . /srv/app/\n"
+    )
+    (project / "app/requirements.txt").write_text("flask\n")
+    (project / "app/launcher").mkdir()
+    (project / "app/launcher/main.py").write_text("")
+    return project
+
+
+@pytest.mark.parametrize(
+    ("path", "code", "models", "service"),
+    [
+        ("app/server.py", True, False, False),
+        ("app/new.py", True, False, False),
+        ("app/artifacts/model.onnx", False, True, False),
+        ("app/requirements.txt", True, False, True),
+        ("app/launcher/main.py", True, False, True),
+        ("app/Dockerfile", True, False, True),
+        ("app/.dockerignore", True, False, True),
+    ],
+)
+def test_code_that_is_mounted_is_no_new_image_but_what_the_dockerfile_names_is(
+    live_code: Path, path: str, code: bool, models: bool, service: bool
+) -> None:
+    before = read_release(live_code, {})
+
+    with (live_code / path).open("a") as file:
+        file.write("# more\n")
+
+    after = read_release(live_code, {})
+    assert (before.data["ONEBOX_API_CODE_DIR"] != after.data["ONEBOX_API_CODE_DIR"]) is code
+    assert (before.data["ONEBOX_MODELS_DIR"] != after.data["ONEBOX_MODELS_DIR"]) is models
+    assert ("api" in _changed(before, after)) is service
+    assert (before.parts["api"].build != after.parts["api"].build) is service
+    assert before.digest != after.digest
+
+
+def test_files_of_mounted_code_do_not_hold_the_models_that_are_mounted_apart(live_code: Path) -> None:
+    release = read_release(live_code, {})
+
+    assert [file.path for file in release.files_of("app")] == [
+        "Dockerfile",
+        "launcher/main.py",
+        "requirements.txt",
+        "server.py",
+    ]
+    assert [file.path for file in release.files_of("app/artifacts")] == ["model.onnx"]
+
+
 def test_services_come_in_the_order_in_which_they_depend_on_each_other(project: Path) -> None:
     _edit("docker-compose.yml", "    depends_on: [api]\n", "")(project)
     _edit("docker-compose.yml", "    build: {context: ./app}\n", "    build: ./app\n    depends_on: [web]\n")(
