@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from app.claimed_file import claim
+from app.claimed_file import claim, is_claimed
+from app.handover import DEVELOPMENT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,6 +24,8 @@ class WorkerView(msgspec.Struct, frozen=True):
     since: str
     refused: str | None = None
     """Why it did not take the models that came last; null when it did."""
+    code: str = DEVELOPMENT
+    """Digest of the code that it runs."""
 
 
 class Board:
@@ -38,11 +41,15 @@ class Board:
         # One write of one size: a reader finds the old line or the new one.
         os.pwrite(self._file, msgspec.json.encode(view)[:_SIZE].ljust(_SIZE), 0)
 
+    def clear(self) -> None:
+        """Say nothing any more: this worker takes no new connections."""
+        os.ftruncate(self._file, 0)
+
     def read(self) -> list[WorkerView]:
-        """What all workers say."""
+        """What all workers say that live and take connections."""
         found = []
         for path in sorted(self._directory.glob("worker-*.bin")):
             content = path.read_bytes().strip()
-            if content:
+            if content and is_claimed(path):
                 found.append(msgspec.json.decode(content, type=WorkerView))
         return found

@@ -25,3 +25,13 @@ def claim(directory: Path, stem: str) -> int:
             number += 1
         else:
             return file
+
+
+def is_claimed(path: Path) -> bool:
+    """Whether a living process, this one included, holds such a file."""
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False

@@ -16,6 +16,7 @@ from app.admin import admin
 from app.board import Board
 from app.docs import docs
 from app.gate import Gate
+from app.handover import Alone
 from app.live_split import LiveSplit
 from app.manifest import VERSIONS
 from app.metrics import Metrics
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
     from prometheus_client import CollectorRegistry
 
+    from app.handover import Launcher
+
 log = logging.getLogger("app")
 
 
@@ -48,6 +51,7 @@ class Worker:
     swap: Swap
     gate: Gate
     access: AccessLog
+    board: Board
 
 
 def build(
@@ -66,8 +70,10 @@ def build_worker(
     registry: CollectorRegistry | None = None,
     draw: Callable[[], float] | None = None,
     number: int = 0,
+    launcher: Launcher | None = None,
 ) -> Worker:
     """One worker, the `number`th of settings.workers. The rest as in `app.create_app`."""
+    launcher = launcher or Alone()
     for directory in (metrics_dir(settings.state_dir), rings_dir(settings)):
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     serving = load_serving(settings.models_dir, rings_dir(settings), settings.max_rows)
@@ -88,7 +94,7 @@ def build_worker(
         draw=draw or random.Random().random,  # noqa: S311 - a traffic split, not a secret
     )
     board = Board(settings.state_dir / "workers")
-    state = ServiceState(service, live, settings.service_digest, board)
+    state = ServiceState(service, live, settings.service_digest, board, launcher)
     app = Flask("app", static_folder=None)
     problems.register(app)
     app.register_blueprint(api(service, state, metrics))
@@ -101,9 +107,10 @@ def build_worker(
         app,
         service,
         metrics,
-        Swap(settings, service, metrics, board),
+        Swap(settings, service, metrics, board, launcher.code),
         _gate(settings, number),
         AccessLog(settings.access_log, to_stdout),
+        board,
     )
 
 

@@ -16,12 +16,14 @@ import signal
 import sqlite3
 import threading
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
 
+from app.claimed_file import is_claimed
 from app.errors import ModelFailedError
 from app.live_split import LiveSplit
 from app.log_store import add_predictions, connect, prune, transaction
@@ -33,6 +35,7 @@ from app.settings import ApiSettings, data_dir, rings_dir
 from app.tally import add_tally
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from app.manifest import Manifest
@@ -43,6 +46,7 @@ PRUNE_SECONDS = 30.0
 NICENESS = 10
 FORGOTTEN_SECONDS = 3600.0
 """Rings that nobody wrote to or made for so long are those of models that will not come back."""
+LOCK = "recorder.lock"
 DAY_NS = 86_400 * 10**9
 log = logging.getLogger("app")
 
@@ -224,16 +228,7 @@ class Recorder:
 
 def in_use(directory: Path) -> bool:
     """Whether a worker writes to a ring in this directory."""
-    return any(_is_held(path) for path in directory.glob(PATTERN))
-
-
-def _is_held(path: Path) -> bool:
-    with path.open("rb") as ring:
-        try:
-            fcntl.flock(ring, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
+    return any(is_claimed(path) for path in directory.glob(PATTERN))
 
 
 def run(settings: ApiSettings) -> int:
@@ -245,11 +240,32 @@ def run(settings: ApiSettings) -> int:
         signal.signal(ignored, signal.SIG_IGN)
     os.nice(NICENESS)
     try:
-        record(Recorder(settings), stop)
+        with _turn(data_dir(settings), stop) as ours:
+            if ours:
+                record(Recorder(settings), stop)
     except (sqlite3.Error, OSError) as error:
         log.critical("recorder: %s", error)
         return 1
     return 0
+
+
+@contextmanager
+def _turn(directory: Path, stop: threading.Event) -> Iterator[bool]:
+    """Hold the data directory's log alone, once the recorder of an earlier generation has ended; False after a stop."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    server = os.getppid()
+    lock = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        ours = False
+        while not ours and not stop.is_set() and os.getppid() == server:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                ours = True
+            except BlockingIOError:
+                stop.wait(LOOK_SECONDS)
+        yield ours
+    finally:
+        os.close(lock)
 
 
 def record(recorder: Recorder, stop: threading.Event) -> None:

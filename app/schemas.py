@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import msgspec
 
 from app.board import WorkerView
+from app.handover import CodeView
 
 Values = list[float] | dict[str, float]
 """One row: the features in the manifest's order, or by name."""
@@ -125,7 +126,9 @@ class ConfigView(msgspec.Struct, frozen=True):
     manifest_sha256: str | None
     """Hash of the manifest of the models that serve; null without one."""
     workers: list[WorkerView]
-    """Which models each worker serves."""
+    """Which models each worker serves, and which code it runs."""
+    code: CodeView
+    """The code that answers, and what was to take its place and could not."""
 
 
 class ReadyView(msgspec.Struct, frozen=True):

@@ -1,4 +1,7 @@
-"""`python -m app.server`: the service. A parent that holds the port, and workers that answer, until SIGTERM."""
+"""The service: a parent, and workers that answer, until SIGTERM. Started by the launcher, or by `python -m app.server`.
+
+SIGUSR1 lets it go: what it has in hand is answered, and the sockets are left to those who came after it.
+"""
 
 from __future__ import annotations
 
@@ -15,22 +18,28 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from app.errors import ApiError, ServerError, SettingsError
+from app.handover import Alone
 from app.log import logging_config
 from app.settings import ApiSettings, metrics_dir
 from app.supervisor import Child, Supervisor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
+
+    from app.handover import Launcher
 
 ADDRESS = "0.0.0.0"  # noqa: S104 - the container's network decides who reaches it
 STOP_SECONDS = 8
 """What a worker gets to finish its requests; compose's stop_grace_period must be longer."""
+RETIRE_SECONDS = 30
+"""The same for one that was let go; the launcher's patience must be longer."""
 log = logging.getLogger("app")
 
 
-def main() -> int:
+def main(launcher: Launcher | None = None) -> int:
     """Serve until told to stop. 0 stopped, 1 the workers or the start failed, 2 a setting is wrong."""
+    launcher = launcher or Alone()
     logging.config.dictConfig(logging_config("INFO"))
     try:
         settings = ApiSettings.from_environ(os.environ)
@@ -38,28 +47,35 @@ def main() -> int:
         for warning in settings.warnings:
             log.warning("%s", warning)
         # Held open to the end: the lock goes with it.
-        with prepared_state(settings.state_dir):
-            refuse_taken_port(settings.port)
-            serve(settings)
+        with prepared_state(settings.state_dir, launcher.handed) as lock:
+            if not launcher.handed:
+                refuse_taken_port(settings.port)
+            serve(settings, launcher, lock)
     except ApiError as error:
         log.critical("%s %s", error, error.hint)
+        launcher.failed(str(error))
         return 2 if isinstance(error, SettingsError) else 1
     return 0
 
 
-def serve(settings: ApiSettings) -> None:
+def serve(settings: ApiSettings, launcher: Launcher, lock: int) -> None:
     """Run the workers; returns after a stop, raises ServerError when they keep dying."""
     # One row of a forest is no work for a pool of threads, and a process with threads must not fork.
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
-    listeners = [listen(settings.port) for _ in range(settings.workers)]
+    listeners = listening(settings, launcher.handed[1:])
+    launcher.holds([lock, *(listener.fileno() for listener in listeners)], len(listeners))
     # Imported here, once: the workers share the memory, and one that replaces another is there in an instant.
     from app import recorder, worker
 
     # A collection writes to every object that it looks at, and a page that is written to is shared no longer.
     gc.collect()
     gc.freeze()
+    times = worker.Times(STOP_SECONDS, RETIRE_SECONDS)
     children = [
-        Child(f"worker {number}", partial(worker.run, settings, number, listener, STOP_SECONDS))
+        Child(
+            f"worker {number}",
+            partial(_told, launcher, partial(worker.run, settings, number, listener, times, launcher)),
+        )
         for number, listener in enumerate(listeners)
     ]
     children.append(Child("recorder", partial(recorder.run, settings), vital=False))
@@ -70,9 +86,34 @@ def serve(settings: ApiSettings) -> None:
         settings.workers,
         *settings.weights,
     )
-    if not Supervisor(children, stop_seconds=STOP_SECONDS + 1).run():
+    supervisor = Supervisor(
+        children,
+        stop_seconds=STOP_SECONDS + 1,
+        retire_seconds=RETIRE_SECONDS + 1,
+        # By hand it may well outlive whoever started it.
+        parent=None if launcher.status is None else os.getppid(),
+    )
+    if not supervisor.run():
         raise ServerError("the workers do not stay up.", hint="Their errors stand above.")
     log.info("stopped")
+
+
+def _told(launcher: Launcher, run: Callable[[], int]) -> int:
+    """Run a worker; what it fails with is told to the launcher, too."""
+    try:
+        return run()
+    except BaseException as error:
+        launcher.failed(f"{type(error).__name__}: {error}")
+        raise
+
+
+def listening(settings: ApiSettings, handed: Sequence[int]) -> list[socket.socket]:
+    """A listening socket for each worker: those that were handed over first, and no more of them than are used."""
+    given = [socket.socket(fileno=descriptor) for descriptor in handed]
+    for spare in given[settings.workers :]:
+        spare.close()
+    given = given[: settings.workers]
+    return given + [listen(settings.port) for _ in range(settings.workers - len(given))]
 
 
 def listen(port: int) -> socket.socket:
@@ -90,11 +131,15 @@ def listen(port: int) -> socket.socket:
 
 
 @contextmanager
-def prepared_state(state_dir: Path) -> Iterator[None]:
-    """Hold the state directory, emptied: counters start anew with the service.
+def prepared_state(state_dir: Path, handed: Sequence[int]) -> Iterator[int]:
+    """Hold the state directory, emptied, as the descriptor of its lock: counters start anew with the service.
 
-    Raises ServerError when another server holds it, or it cannot be written.
+    One that was handed over is held already, and its counters go on. Raises ServerError when another server holds
+    it, or it cannot be written.
     """
+    if handed:
+        yield handed[0]
+        return
     try:
         state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = os.open(state_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -108,7 +153,7 @@ def prepared_state(state_dir: Path) -> Iterator[None]:
         for stale in (metrics_dir(state_dir), state_dir / "workers"):
             shutil.rmtree(stale, ignore_errors=True)
         metrics_dir(state_dir).mkdir(mode=0o700, exist_ok=True)
-        yield
+        yield lock
     finally:
         os.close(lock)
 

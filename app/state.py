@@ -10,6 +10,7 @@ from prometheus_client.core import GaugeMetricFamily
 
 from app import drift
 from app.drift_watch import no_gauges, no_report
+from app.handover import code_view
 from app.manifest import VERSIONS
 from app.schemas import ChangeView, ConfigView, DriftView, FeatureView, ModelView, ReadyView
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from app.board import Board
     from app.drift_watch import DriftReport
+    from app.handover import Launcher
     from app.live_split import Change, LiveSplit
     from app.models import ModelSet
     from app.predict import PredictService
@@ -34,6 +36,7 @@ class ServiceState:
     live: LiveSplit
     service_digest: str
     board: Board
+    launcher: Launcher
 
     @property
     def models(self) -> ModelSet:
@@ -61,6 +64,7 @@ class ServiceState:
             reason=self.models.reason,
             manifest_sha256=self.service.serving.sha256,
             workers=self.board.read(),
+            code=code_view(self.launcher),
         )
 
     def readiness(self) -> ReadyView:
@@ -92,7 +96,7 @@ class ServiceState:
             "1 while every worker serves the models that came last; 0 when one refused them.",
             value=float(all(worker.refused is None for worker in self.board.read())),
         )
-        labels = {"service_digest": self.service_digest}
+        labels = {"service_digest": self.service_digest, "code": self.launcher.code[:12]}
         labels |= {f"model_{version}": (self.models.sha256(version) or "off")[:12] for version in VERSIONS}
         release = GaugeMetricFamily("release_info", "What is serving; always 1.", labels=list(labels))
         release.add_metric(list(labels.values()), 1.0)

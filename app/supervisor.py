@@ -15,20 +15,22 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("app")
 
-SIGNALS = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
+SIGNALS = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1}
 EARLY_SECONDS = 5.0
 """A process that dies sooner than this has not started at all."""
 EARLY_DEATHS = 5
 """After so many of them in a row there is no use in another try."""
 PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
+LOOK_SECONDS = 1.0
+"""How often it is seen whether our own parent is still there."""
 
 
 @dataclass(frozen=True)
 class Child:
     """A process to keep: `run` is called in it, and its result is the exit status. SIGTERM must end it.
 
-    SIGHUP reaches it once it lifts the block that it starts with.
+    SIGHUP and SIGUSR1 reach it once it lifts the block that it starts with; after SIGUSR1 a vital one ends, too.
     """
 
     name: str
@@ -40,27 +42,45 @@ class Child:
 class Supervisor:
     """The parent of these children. It must have no threads: they are made by fork, and share its memory."""
 
-    def __init__(self, children: Sequence[Child], *, stop_seconds: float) -> None:
-        """stop_seconds: what a child gets to end after SIGTERM; those that are not vital get as much once more."""
+    def __init__(
+        self,
+        children: Sequence[Child],
+        *,
+        stop_seconds: float,
+        retire_seconds: float = 0.0,
+        parent: int | None = None,
+    ) -> None:
+        """stop_seconds: what a child gets to end after SIGTERM; those that are not vital get as much once more.
+
+        retire_seconds: what vital ones get after SIGUSR1, before SIGTERM. parent: stop when this is no longer ours.
+        """
         self._children = list(children)
         self._stop_seconds = stop_seconds
+        self._retire_seconds = retire_seconds
+        self._parent = parent
         self._running: dict[int, tuple[Child, float]] = {}
         self._early: dict[bool, int] = {True: 0, False: 0}
         """Early deaths in a row, of vital children and of the others."""
 
     def run(self) -> bool:
-        """Until SIGTERM or SIGINT: True. False when children keep dying."""
+        """Until SIGTERM, SIGINT or SIGUSR1: True. False when children keep dying."""
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         for child in self._children:
             self._start(child)
         while True:
-            received = signal.sigwait(SIGNALS)
-            if received in (signal.SIGTERM, signal.SIGINT):
+            found = signal.sigtimedwait(SIGNALS, LOOK_SECONDS)
+            received = found.si_signo if found else None
+            if received == signal.SIGUSR1:
+                self._retire()
+            if self._parent not in (None, os.getppid()):
+                log.error("the parent process is gone")
+                received = signal.SIGTERM
+            if received in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
                 self._stop()
                 return True
             if received == signal.SIGHUP:
                 self._signal_all(signal.SIGHUP)
-            elif not self._replace_dead():
+            elif received == signal.SIGCHLD and not self._replace_dead():
                 self._stop()
                 return False
 
@@ -71,7 +91,7 @@ class Supervisor:
             return
         status = 1
         try:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS - {signal.SIGHUP})
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS - {signal.SIGHUP, signal.SIGUSR1})
             # It waits itself: the parent has others to look after.
             time.sleep(pause)
             status = child.run()
@@ -116,6 +136,18 @@ class Supervisor:
     def _signal_all(self, number: signal.Signals) -> None:
         for pid in self._running:
             os.kill(pid, number)
+
+    def _retire(self) -> None:
+        """Have the vital ones finish what they have in hand; nobody replaces them. SIGTERM ends the wait."""
+        for pid, (child, _) in self._running.items():
+            if child.vital:
+                os.kill(pid, signal.SIGUSR1)
+        deadline = time.monotonic() + self._retire_seconds
+        while any(child.vital for child, _ in self._running.values()) and time.monotonic() < deadline:
+            self._reaped()
+            found = signal.sigtimedwait({signal.SIGCHLD, signal.SIGTERM}, 0.2)
+            if found is not None and found.si_signo == signal.SIGTERM:
+                return
 
     def _stop(self) -> None:
         for vital in (True, False):

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from app.board import Board, WorkerView
+from app.handover import DEVELOPMENT
 from app.serving import Serving, load_serving
 from app.settings import ApiSettings, rings_dir
 
@@ -21,12 +22,19 @@ class Swap:
     """Takes new models into one worker's service, or says why not."""
 
     def __init__(
-        self, settings: ApiSettings, service: PredictService, metrics: Metrics, board: Board
+        self,
+        settings: ApiSettings,
+        service: PredictService,
+        metrics: Metrics,
+        board: Board,
+        code: str = DEVELOPMENT,
     ) -> None:
+        """code: digest of the code that this worker runs."""
         self._settings = settings
         self._service = service
         self._metrics = metrics
         self._board = board
+        self._code = code
         self._say(None)
 
     def load(self) -> Serving:
@@ -57,4 +65,5 @@ class Swap:
 
     def _say(self, refused: str | None) -> None:
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        self._board.write(WorkerView(self._service.serving.sha256, now, refused and refused[:1000]))
+        refused = refused and refused[:1000]
+        self._board.write(WorkerView(self._service.serving.sha256, now, refused, self._code))

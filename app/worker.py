@@ -9,44 +9,80 @@ import logging
 import os
 import signal
 import socket
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 import uvloop
 
+from app.errors import ServerError
 from app.factory import build_worker
 from app.front import Front
+from app.handover import code_view
 from app.http1 import Connection
 
 if TYPE_CHECKING:
+    from app.factory import Worker
+    from app.handover import Launcher
     from app.settings import ApiSettings
 
 log = logging.getLogger("app")
 BACKLOG = 2048
 LAST_WORD_SECONDS = 0.3
 """After a stop: a client that sends on a kept connection within this time gets its answer, and the word to close it."""
+RETIRED_WORD_SECONDS = 5.0
+"""The same where others answer already, so that nobody waits for the end of this worker."""
 
 
-def run(settings: ApiSettings, number: int, listener: socket.socket, stop_seconds: float) -> int:
+@dataclass(frozen=True)
+class Times:
+    """Seconds that answers which are due get."""
+
+    stop: float
+    """After SIGTERM."""
+    retire: float
+    """After SIGUSR1."""
+
+
+def run(settings: ApiSettings, number: int, listener: socket.socket, times: Times, launcher: Launcher) -> int:
     """Serve as the `number`th worker on this socket until SIGTERM, or until the parent is gone; 0. SIGHUP: new models.
 
-    stop_seconds: what answers that are due get after SIGTERM.
+    SIGUSR1: leave the socket to others, and end. Raises ServerError where another generation serves and an arm is off.
     """
     # Where an earlier worker left it closed, as when somebody stopped that one alone.
     listener.listen(BACKLOG)
-    worker = build_worker(settings, number=number)
+    worker = build_worker(settings, number=number, launcher=launcher)
+    _refuse_to_lose_an_arm(worker, launcher)
     # What is here now stays: the collector need not look at it again and again.
     gc.collect()
     gc.freeze()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(Front(worker, runner.get_loop(), settings.port), listener, stop_seconds))
+        front = Front(worker, runner.get_loop(), settings.port)
+        runner.run(_serve(front, listener, times, worker, launcher))
     return 0
 
 
-async def _serve(front: Front, listener: socket.socket, stop_seconds: float) -> None:
+def _refuse_to_lose_an_arm(worker: Worker, launcher: Launcher) -> None:
+    refusals = worker.service.serving.models.refusals
+    if refusals and launcher.handed and code_view(launcher).serving != launcher.code:
+        version, why = next(iter(refusals.items()))
+        raise ServerError(f"model {version} would be off: {why}", hint="")
+
+
+async def _serve(
+    front: Front, listener: socket.socket, times: Times, worker: Worker, launcher: Launcher
+) -> None:
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
+    retired = False
+
+    def retire() -> None:
+        nonlocal retired
+        retired = True
+        stopped.set()
+
     loop.add_signal_handler(signal.SIGTERM, stopped.set)
+    loop.add_signal_handler(signal.SIGUSR1, retire)
     # Ctrl-C goes to the whole group; the parent tells us when it is time.
     loop.add_signal_handler(signal.SIGINT, lambda: None)
     reloads: set[asyncio.Task[None]] = set()
@@ -59,9 +95,10 @@ async def _serve(front: Front, listener: socket.socket, stop_seconds: float) -> 
     one_at_a_time = asyncio.Lock()
     loop.add_signal_handler(signal.SIGHUP, reload)
     # One that came while the models were being loaded comes now.
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP, signal.SIGUSR1})
     parent = os.getppid()
     server = await loop.create_server(partial(Connection, front), sock=listener, backlog=BACKLOG)
+    launcher.up()
     while not stopped.is_set():
         front.tick()
         if os.getppid() != parent:
@@ -72,14 +109,18 @@ async def _serve(front: Front, listener: socket.socket, stop_seconds: float) -> 
                 await stopped.wait()
         except TimeoutError:
             continue
-    deadline = loop.time() + stop_seconds
-    # Whoever has connected by now is answered; from here on the kernel refuses, also where the parent holds the socket.
+    deadline = loop.time() + (times.retire if retired else times.stop)
+    # Whoever has connected by now is answered.
     await asyncio.sleep(0)
-    with contextlib.suppress(OSError):
-        listener.shutdown(socket.SHUT_RDWR)
+    if retired:
+        worker.board.clear()
+    else:
+        # From here on the kernel refuses, also where the parent holds the socket.
+        with contextlib.suppress(OSError):
+            listener.shutdown(socket.SHUT_RDWR)
     server.close()
     front.stop()
-    await front.drained(LAST_WORD_SECONDS)
+    await front.drained(RETIRED_WORD_SECONDS if retired else LAST_WORD_SECONDS)
     front.close_idle()
     await front.drained(deadline - loop.time())
     front.end()
