@@ -20,6 +20,7 @@ from provisioning.deadline import Deadline
 from provisioning.errors import ServiceFailure
 from provisioning.host import Store
 from provisioning.host_errors import Unreachable
+from provisioning.release import CODE_VARIABLE, MODELS_VARIABLE
 from provisioning.smoke import API, PORTS, PROMETHEUS, Ask, NotYet, ask_through_ssh
 
 PATIENCE_SECONDS = 20.0
@@ -131,32 +132,51 @@ class PrometheusProof:
 
 @dataclass
 class ApiProof:
-    """The API tells which models each of its workers serves, and which it refused."""
+    """The API tells which code and models each of its workers serves, and which it refused."""
 
     ask: Ask
     wanted: str
-    """Hash of the manifest that has to be in force."""
+    """Hash of the manifest that has to be in force; empty for any."""
+    code: str = ""
+    """Digest of the code that has to answer; empty for any."""
     before: list[str | None] = field(init=False)
+    code_before: Mapping[str, Any] | None = field(init=False)
 
     def __post_init__(self) -> None:
-        self.before = [worker["refused"] for worker in self._workers()]
+        config = self._config()
+        self.before = [worker["refused"] for worker in config["workers"]]
+        self.code_before = config["code"]["refused"]
 
     def check(self) -> None:
-        """Raises NotYet, and ServiceFailure when a worker refused the new models."""
-        workers = self._workers()
+        """Raises NotYet, and ServiceFailure when the new code or the new models were refused."""
+        config = self._config()
+        self._check_code(config)
+        workers = config["workers"]
         refused = [worker["refused"] for worker in workers]
         why = next((reason for reason in refused if reason), None)
         if why is not None and refused != self.before:
             raise ServiceFailure(API, f"it refuses the new models and goes on with those before: {why}")
-        behind = sum(worker["manifest_sha256"] != self.wanted for worker in workers)
-        if behind or not workers:
-            raise NotYet(f"{behind} of {len(workers)} workers do not serve the models of the release")
+        self._check_all(workers, "manifest_sha256", self.wanted, "serve the models")
 
-    def _workers(self) -> list[dict[str, Any]]:
-        workers = self.ask("/config").json().get("workers")
-        if not isinstance(workers, list):
-            raise NotYet("it does not tell which models it serves")
-        return workers
+    def _check_code(self, config: Mapping[str, Any]) -> None:
+        refused = config["code"]["refused"]
+        if self.code and refused not in (None, self.code_before) and refused["code"] == self.code:
+            raise ServiceFailure(
+                API, f"it refuses the new code and goes on with the code before: {refused['why']}"
+            )
+        self._check_all(config["workers"], "code", self.code, "run the code")
+
+    def _check_all(self, workers: list[dict[str, Any]], key: str, wanted: str, what: str) -> None:
+        behind = sum(worker[key] != wanted for worker in workers) if wanted else 0
+        if behind or not workers:
+            raise NotYet(f"{behind} of {len(workers)} workers do not {what} of the release")
+
+    def _config(self) -> dict[str, Any]:
+        config = self.ask("/config").json()
+        if not isinstance(config.get("workers"), list) or not isinstance(config.get("code"), dict):
+            raise NotYet("it does not tell which code and models it serves")
+        found: dict[str, Any] = config
+        return found
 
 
 def jobs_in(files: Mapping[str, str]) -> list[str]:
@@ -220,13 +240,14 @@ def _proof(store: Store, service: str, manifest: Mapping[str, Any], deadline: De
 
 
 def _api_proof(ask: Ask, manifest: Mapping[str, Any]) -> ApiProof | None:
-    hashes = [
+    data = dict(_live_data(API, manifest))
+    code = data[CODE_VARIABLE]["digest"] if CODE_VARIABLE in data else ""
+    models = [
         item["sha256"]
-        for _, entry in _live_data(API, manifest)
-        for item in entry["files"]
+        for item in data.get(MODELS_VARIABLE, {"files": ()})["files"]
         if item["path"] == "manifest.json"
     ]
-    return ApiProof(ask, hashes[0]) if hashes else None
+    return ApiProof(ask, models[0] if models else "", code) if code or models else None
 
 
 def _prometheus_proof(

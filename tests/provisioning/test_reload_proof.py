@@ -143,13 +143,49 @@ def test_a_duration_is_read_as_prometheus_writes_it(duration: str, lasting: floa
 class Api:
     """The API's /config, as far as its workers tell what they serve."""
 
-    def __init__(self, *workers: tuple[str, str | None]) -> None:
+    def __init__(self, *workers: tuple[str, str | None], codes: tuple[str, ...] = ("code", "code")) -> None:
         self.workers = list(workers)
+        self.codes = codes
+        self.refused: dict[str, Any] | None = None
 
     def __call__(self, path: str, body: Any = None) -> Answer:
         assert (path, body) == ("/config", None)
-        lines = [{"manifest_sha256": digest, "refused": refused} for digest, refused in self.workers]
-        return Answer(200, json.dumps({"workers": lines}).encode())
+        lines = [
+            {"manifest_sha256": digest, "refused": refused, "code": code}
+            for (digest, refused), code in zip(self.workers, self.codes, strict=False)
+        ]
+        answer = {"workers": lines, "code": {"serving": self.codes[0], "refused": self.refused}}
+        return Answer(200, json.dumps(answer).encode())
+
+
+def test_the_api_runs_new_code_when_every_worker_that_takes_connections_says_so() -> None:
+    api = Api(("m", None), ("m", None), codes=("old", "old"))
+    proof = ApiProof(api, "m", "new")
+    for codes in (("old", "old"), ("new", "old")):
+        api.codes = codes
+        with pytest.raises(NotYet, match="do not run the code of the release"):
+            proof.check()
+    api.codes = ("new", "new")
+    proof.check()
+
+
+def test_code_that_is_refused_fails_the_reload_with_the_launchers_words() -> None:
+    api = Api(("m", None), codes=("old",))
+    proof = ApiProof(api, "m", "new")
+    api.refused = {"code": "new", "why": "routes.py, line 3: invalid syntax", "at": 1.0}
+    with pytest.raises(ServiceFailure, match=r"refuses the new code.*line 3: invalid syntax"):
+        proof.check()
+
+
+def test_code_that_was_refused_before_may_be_tried_again() -> None:
+    api = Api(("m", None), codes=("old",))
+    api.refused = {"code": "new", "why": "model v2 would be off", "at": 1.0}
+    proof = ApiProof(api, "m", "new")
+    with pytest.raises(NotYet):
+        proof.check()
+    api.refused = {"code": "new", "why": "model v2 would be off", "at": 2.0}
+    with pytest.raises(ServiceFailure):
+        proof.check()
 
 
 def test_the_api_has_taken_up_models_when_every_worker_says_so() -> None:
