@@ -30,6 +30,11 @@ def app_line(root: Path, kept: ExitStack) -> None:
     kept.enter_context(changed(file, file.read_text() + "# A line more.\n"))
 
 
+def image_line(root: Path, kept: ExitStack) -> None:
+    file = root / "app" / "Dockerfile"
+    kept.enter_context(changed(file, file.read_text() + "# A line more.\n"))
+
+
 def alert_rule(root: Path, kept: ExitStack) -> None:
     rules = yaml.safe_load((root / RULES).read_text())
     rules["groups"][0]["rules"][0]["for"] = f"{LASTING}s"
@@ -43,7 +48,8 @@ def models_alone(root: Path, kept: ExitStack) -> None:
 
 
 CHANGES: dict[str, tuple[Callable[[Path, ExitStack], None], list[str]]] = {
-    "one line of the app": (app_line, ["build+recreate flask-api"]),
+    "one line of the app": (app_line, ["reload flask-api"]),
+    "one line of its image": (image_line, ["build+recreate flask-api"]),
     "one alert rule": (alert_rule, ["reload prometheus"]),
     "the models alone": (models_alone, ["reload flask-api"]),
 }
@@ -94,17 +100,19 @@ def test_what_the_plan_says_is_what_the_push_does(tree: tuple[Checkout, ExitStac
     checkout.predict()
 
 
-def test_a_rollback_brings_images_models_and_rules_back_together(tree: tuple[Checkout, ExitStack]) -> None:
+def test_a_rollback_brings_images_code_models_and_rules_back_together(
+    tree: tuple[Checkout, ExitStack],
+) -> None:
     checkout, _ = tree
     assert lasting_in_force(checkout) == LASTING
     listed = asked(checkout, "releases")["releases"]
     oldest = checkout.outputs()["release"]
-    assert [item["current"] for item in listed[:4]] == [True, False, False, False]
+    assert [item["current"] for item in listed[:5]] == [True, False, False, False, False]
     prometheus = checkout.containers()["prometheus"]
 
     result = asked(checkout, "rollback", oldest[:12], "--yes")
 
-    print(f"rollback over three releases (image, models, rules): {result['seconds']:.1f} s")
+    print(f"rollback over four releases (code, image, models, rules): {result['seconds']:.1f} s")
     assert result["release"] == oldest
     assert result["seconds"] < 30
     assert lasting_in_force(checkout) != LASTING

@@ -8,14 +8,15 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
 import yaml
 
 from provisioning.checkpoint import read_checkpoint
-from tests.e2e.conftest import STACK, changed, eventually
+from tests.e2e.conftest import STACK, changed
+from tests.e2e.watch import Watch
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Checkout
@@ -103,28 +104,53 @@ def test_refresh_sees_a_tampered_release_and_the_next_up_repairs_it(rehearsal: C
     rehearsal.pulumi("preview", "--expect-no-changes")
 
 
-def test_a_changed_line_of_the_api_recreates_the_api_alone(rehearsal: Checkout) -> None:
+def code_in_force(rehearsal: Checkout) -> dict[str, Any]:
+    """What the API says of the code that answers."""
+    found: dict[str, Any] = requests.get(f"{rehearsal.outputs()['api_url']}/config", timeout=5).json()["code"]
+    return found
+
+
+def test_a_changed_line_of_the_api_is_taken_up_by_the_container_that_runs_and_no_prediction_is_lost(
+    rehearsal: Checkout,
+) -> None:
     before = rehearsal.containers()
+    old_code = code_in_force(rehearsal)["serving"]
     old_release = rehearsal.outputs()["release"]
     file = rehearsal.root / "app" / "routes.py"
     file.write_text(file.read_text() + "# A line more.\n")
     preview = rehearsal.pulumi("preview", "--diff")
     assert "digest" in preview
     assert "1 to update" in preview
+    watch = Watch(f"{rehearsal.outputs()['api_url']}/predict")
+    with watch.going_on():
+        rehearsal.pulumi("up")
+    assert rehearsal.containers() == before
+    assert rehearsal.outputs()["release"] != old_release
+    code = code_in_force(rehearsal)
+    assert code["serving"] != old_code
+    assert code["refused"] is None
+    print(f"{watch.asked} predictions while the code changed, {len(watch.lost)} lost")
+    assert watch.asked > 20
+    assert watch.lost == []
+
+
+def test_a_changed_image_of_the_api_recreates_the_api_alone(rehearsal: Checkout) -> None:
+    before = rehearsal.containers()
+    file = rehearsal.root / "app" / "Dockerfile"
+    file.write_text(file.read_text() + "# A line more.\n")
     rehearsal.pulumi("up")
     after = rehearsal.containers()
     assert {name for name in before if before[name] != after[name]} == {"flask-api"}
-    assert rehearsal.outputs()["release"] != old_release
     rehearsal.predict()
 
 
-def test_an_api_that_never_gets_ready_fails_the_update_and_the_old_release_answers(
+def test_an_api_that_never_gets_ready_fails_the_update_and_the_old_one_goes_on(
     rehearsal: Checkout,
 ) -> None:
     before = rehearsal.containers()
     release = rehearsal.outputs()["release"]
     server = rehearsal.root / "app" / "server.py"
-    broken = 'if __name__ == "__main__":\n    raise SystemExit("this release is broken on purpose")\n'
+    broken = 'raise SystemExit("this release is broken on purpose")\n'
     with changed(server, broken):
         failed = rehearsal.run(
             "pulumi", "up", "--stack", STACK, "--non-interactive", "--yes", "--skip-preview"
@@ -133,9 +159,8 @@ def test_an_api_that_never_gets_ready_fails_the_update_and_the_old_release_answe
     assert failed.returncode != 0
     assert "flask-api" in said
     assert "this release is broken on purpose" in said
-    eventually(lambda: rehearsal.predict()["class"] == "setosa")
-    after = rehearsal.containers()
-    assert {name for name in before if before[name] != after[name]} <= {"flask-api"}
+    assert rehearsal.predict()["class"] == "setosa"
+    assert rehearsal.containers() == before
     assert rehearsal.on_host("cat /opt/onebox/current/manifest.json").find(release) != -1
     rehearsal.pulumi("up")
 
@@ -144,7 +169,8 @@ def test_an_image_that_cannot_be_built_fails_the_update_with_its_reason_and_touc
     rehearsal: Checkout,
 ) -> None:
     before = rehearsal.containers()
-    with changed(rehearsal.root / "app" / "server.py", "import nothing_of_that_name\n"):
+    file = rehearsal.root / "app" / "Dockerfile"
+    with changed(file, f'{file.read_text()}RUN /srv/venv/bin/python -c "import nothing_of_that_name"\n'):
         failed = rehearsal.run("onebox", "push", "--stack", STACK)
     assert failed.returncode == 1
     assert "the image of flask-api cannot be built" in failed.stderr
