@@ -20,6 +20,7 @@ from app.factory import build_worker
 from app.front import Front
 from app.handover import code_view
 from app.http1 import Connection
+from app.proof import prove
 
 if TYPE_CHECKING:
     from app.factory import Worker
@@ -47,24 +48,29 @@ class Times:
 def run(settings: ApiSettings, number: int, listener: socket.socket, times: Times, launcher: Launcher) -> int:
     """Serve as the `number`th worker on this socket until SIGTERM, or until the parent is gone; 0. SIGHUP: new models.
 
-    SIGUSR1: leave the socket to others, and end. Raises ServerError where another generation serves and an arm is off.
+    SIGUSR1: leave the socket to others, and end. Raises ServerError where it would take over from others that serve
+    and does not answer as it should.
     """
     # Where an earlier worker left it closed, as when somebody stopped that one alone.
     listener.listen(BACKLOG)
     worker = build_worker(settings, number=number, launcher=launcher)
-    _refuse_to_lose_an_arm(worker, launcher)
+    takes_over = bool(launcher.handed) and code_view(launcher).serving != launcher.code
+    if takes_over:
+        _refuse_to_lose_an_arm(worker)
     # What is here now stays: the collector need not look at it again and again.
     gc.collect()
     gc.freeze()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         front = Front(worker, runner.get_loop(), settings.port)
+        if takes_over:
+            runner.run(prove(front, worker.service, next(iter(settings.trusted_hosts), "localhost")))
         runner.run(_serve(front, listener, times, worker, launcher))
     return 0
 
 
-def _refuse_to_lose_an_arm(worker: Worker, launcher: Launcher) -> None:
+def _refuse_to_lose_an_arm(worker: Worker) -> None:
     refusals = worker.service.serving.models.refusals
-    if refusals and launcher.handed and code_view(launcher).serving != launcher.code:
+    if refusals:
         version, why = next(iter(refusals.items()))
         raise ServerError(f"model {version} would be off: {why}", hint="")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import http.client
 import json
 import os
@@ -79,6 +80,12 @@ class Service:
     @property
     def refused(self) -> Any:
         return self.config()["code"]["refused"]
+
+    def answers(self, path: str) -> bool:
+        try:
+            return get(self.port, path)[0] == 200
+        except (OSError, http.client.HTTPException):
+            return False
 
     def codes(self) -> list[str]:
         """What the workers run that take connections."""
@@ -195,7 +202,12 @@ def test_new_code_takes_over_under_load_without_a_lost_request_and_counters_go_o
         assert load.failed == []
         assert len(seen) == 6
         print(f"{load.answered} requests over 5 changes of the code, 0 failed")
-        assert f"prediction_requests_total {load.answered}.0" in get(service.port, "/metrics")[1].splitlines()
+        counted = dict(
+            line.split(" ") for line in get(service.port, "/metrics")[1].splitlines() if line.count(" ") == 1
+        )
+        # Two workers of five generations have asked themselves for a row of each of two models.
+        assert float(counted["synthetic_predictions_total"]) == 20
+        assert float(counted["prediction_requests_total"]) == load.answered + 20
         wait_for(lambda: len(children(service.pid)) == 1, "the generations before have ended")
     assert service.process is not None
     assert service.process.returncode == 0
@@ -209,6 +221,28 @@ BROKEN: dict[str, tuple[Callable[[Path], None], str]] = {
     "imports a module of its own that is not there": (line("import app.gone"), "No module named 'app.gone'"),
     "has no server": (lambda code: (code / "server.py").unlink(), "No module named 'app.server'"),
     "dies without a word": (line("import os\nos._exit(7)"), "it ended with status 7"),
+    "answers nonsense": (
+        lambda code: _append(
+            code / "front.py",
+            "def _wrong(self, connection, request, answer):\n"
+            "    self._answer(connection, request, 200, 'application/json', b'{}')\n"
+            "Front._send = _wrong",
+        ),
+        "POST /predict of the canary row of v1 answers 200: b'{}'",
+    ),
+    "answers with the other class": (
+        lambda code: _append(
+            code / "models.py",
+            "Arm._scored_before = Arm._scored\n"
+            "Arm._scored = lambda self, votes: Arm._scored_before(self, votes[::-1])\n"
+            "Arm.check = lambda self: None",
+        ),
+        "POST /predict of the canary row of v1 answers 200",
+    ),
+    "never answers": (
+        lambda code: _append(code / "front.py", "Front._send = lambda *_: None"),
+        "it does not answer as it should: TimeoutError",
+    ),
     "has workers that fail": (
         lambda code: _append(
             code / "factory.py", "def build_worker(*_, **__):\n    raise OSError('no worker')"
@@ -252,6 +286,17 @@ def test_code_that_hangs_is_refused_when_its_time_is_over(service: Service) -> N
         wait_for(lambda: service.refused is not None, "the refusal is told")
         assert service.refused["why"] == "it did not serve within 15 s"
         assert service.serving == before
+
+
+def test_code_behind_keys_and_a_list_of_hosts_takes_over_as_well(service: Service, tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+    keys.write_text(f"{hashlib.sha256(b'key').hexdigest()}\n")
+    settings = {"ONEBOX_API_KEYS_FILE": str(keys), "API_TRUSTED_HOSTS": "127.0.0.1", "API_WORKERS": "1"}
+    with service.running(**settings):
+        wait_for(lambda: service.answers("/ready"), "it is ready")
+        service.put(line("# new"))
+        service.hang_up()
+        wait_for(lambda: any("has taken over" in entry["message"] for entry in service.said), "it takes over")
 
 
 def test_code_under_which_a_model_would_be_off_is_refused(service: Service) -> None:
