@@ -296,7 +296,7 @@ def test_code_behind_keys_and_a_list_of_hosts_takes_over_as_well(service: Servic
         wait_for(lambda: service.answers("/ready"), "it is ready")
         service.put(line("# new"))
         service.hang_up()
-        wait_for(lambda: any("has taken over" in entry["message"] for entry in service.said), "it takes over")
+        wait_for(lambda: any("has taken over" in entry.get("message", "") for entry in service.said), "it takes over")
 
 
 def test_code_under_which_a_model_would_be_off_is_refused(service: Service) -> None:
