@@ -1,0 +1,174 @@
+"""A launcher whose code and models a test exchanges, and clients that keep asking meanwhile."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from tests.app.processes import free_port, get, wait_until_ready
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+PATIENCE_SECONDS = 30.0
+PREDICTION = json.dumps({"features": [5.1, 3.5, 1.4, 0.2]})
+
+
+class Service:
+    """A launcher whose code lies in a directory that a test changes as a push does."""
+
+    def __init__(self, root: Path, place: Path, models: Path) -> None:
+        self._root = root
+        self._place = place
+        self.models = place / "models"
+        self.log = place / "log"
+        self.port = free_port()
+        self.process: subprocess.Popen[bytes] | None = None
+        shutil.copytree(models, self.models)
+        self._number = 0
+        self._link = place / "code"
+        self.put(as_it_is)
+
+    def put(self, change: Callable[[Path], None]) -> Path:
+        """The repo's code, changed, where the launcher looks for code."""
+        self._number += 1
+        code = self._place / f"code-{self._number}"
+        shutil.copytree(
+            self._root / "app", code, ignore=shutil.ignore_patterns("__pycache__", "artifacts", "training")
+        )
+        change(code)
+        new = self._place / "new"
+        new.symlink_to(code.name)
+        new.replace(self._link)
+        return code
+
+    def hang_up(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGHUP)
+
+    def config(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(get(self.port, "/config")[1])
+        return found
+
+    @property
+    def pid(self) -> int:
+        assert self.process is not None
+        return self.process.pid
+
+    @property
+    def serving(self) -> str:
+        return str(self.config()["code"]["serving"])
+
+    @property
+    def refused(self) -> Any:
+        return self.config()["code"]["refused"]
+
+    def answers(self, path: str) -> bool:
+        try:
+            return get(self.port, path)[0] == 200
+        except (OSError, http.client.HTTPException):
+            return False
+
+    def codes(self) -> list[str]:
+        """What the workers run that take connections."""
+        return [worker["code"] for worker in self.config()["workers"]]
+
+    @property
+    def said(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
+
+    @contextmanager
+    def running(self, **more: str) -> Iterator[Service]:
+        environ = {
+            "PATH": os.environ["PATH"],
+            "API_PORT": str(self.port),
+            "API_WORKERS": "2",
+            "ONEBOX_CODE_DIR": str(self._link),
+            "ONEBOX_MODELS_DIR": str(self.models),
+            "ONEBOX_STATE_DIR": str(self._place / "state"),
+            **more,
+        }
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "app.launcher"], cwd=self._root, env=environ, stdout=log, stderr=log
+            )
+        try:
+            yield self
+        finally:
+            self.process.terminate()
+            self.process.wait(30)
+
+    def ready(self) -> Service:
+        assert self.process is not None
+        wait_until_ready(self.port, self.process)  # type: ignore[arg-type]
+        return self
+
+
+def line(text: str) -> Callable[[Path], None]:
+    """Code with one more line in it."""
+    return lambda code: append(code / "routes.py", text)
+
+
+def as_it_is(_code: Path) -> None:
+    """The repo's code."""
+
+
+def append(file: Path, text: str) -> None:
+    file.write_text(f"{file.read_text()}\n{text}\n")
+
+
+def wait_for(holds: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not holds():
+        assert time.monotonic() < deadline, f"not in {PATIENCE_SECONDS:.0f} s: {what}"
+        time.sleep(0.02)
+
+
+class Load:
+    """Clients that keep asking, half of them on a connection of its own for each request."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._over = threading.Event()
+        self._counting = threading.Lock()
+        self.answered = 0
+        self.failed: list[str] = []
+        self._threads = [threading.Thread(target=self._ask, args=(bool(n % 2),)) for n in range(6)]
+
+    @contextmanager
+    def going_on(self) -> Iterator[Load]:
+        for thread in self._threads:
+            thread.start()
+        try:
+            yield self
+        finally:
+            self._over.set()
+            for thread in self._threads:
+                thread.join(30)
+
+    def _ask(self, keep: bool) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)
+        while not self._over.is_set():
+            try:
+                connection.request("POST", "/predict", PREDICTION, {"Content-Type": "application/json"})
+                with connection.getresponse() as response:
+                    response.read()
+                with self._counting:
+                    self.answered += 1
+                    self.failed += [f"status {response.status}"] * (response.status != 200)
+            except (OSError, http.client.HTTPException) as error:
+                self.failed.append(repr(error))
+                connection.close()
+            if not keep:
+                connection.close()
+        connection.close()

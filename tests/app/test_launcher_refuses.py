@@ -1,0 +1,121 @@
+"""Code that cannot serve is refused, and what serves goes on: the real launcher."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.app.launched import Load, Service, append, as_it_is, line, wait_for
+from tests.app.processes import children, get
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+pytestmark = pytest.mark.process
+
+
+@pytest.fixture
+def service(root: Path, trained: Path, tmp_path: Path) -> Service:
+    return Service(root, tmp_path, trained)
+
+
+BROKEN: dict[str, tuple[Callable[[Path], None], str]] = {
+    "is not Python": (line("def broken(:"), "routes.py, line "),
+    "raises when it is loaded": (line('raise RuntimeError("on purpose")'), "RuntimeError: on purpose"),
+    "leaves when it is loaded": (line("raise SystemExit(3)"), "SystemExit: 3"),
+    "imports what is not there": (line("import no_such_package"), "No module named 'no_such_package'"),
+    "imports a module of its own that is not there": (line("import app.gone"), "No module named 'app.gone'"),
+    "has no server": (lambda code: (code / "server.py").unlink(), "No module named 'app.server'"),
+    "dies without a word": (line("import os\nos._exit(7)"), "it ended with status 7"),
+    "answers nonsense": (
+        lambda code: append(
+            code / "front.py",
+            "def _wrong(self, connection, request, answer):\n"
+            "    self._answer(connection, request, 200, 'application/json', b'{}')\n"
+            "Front._send = _wrong",
+        ),
+        "POST /predict of the canary row of v1 answers 200: b'{}'",
+    ),
+    "answers with the other class": (
+        lambda code: append(
+            code / "models.py",
+            "Arm._scored_before = Arm._scored\n"
+            "Arm._scored = lambda self, votes: Arm._scored_before(self, votes[::-1])\n"
+            "Arm.check = lambda self: None",
+        ),
+        "POST /predict of the canary row of v1 answers 200",
+    ),
+    "never answers": (
+        lambda code: append(code / "front.py", "Front._send = lambda *_: None"),
+        "it does not answer as it should: TimeoutError",
+    ),
+    "has workers that fail": (
+        lambda code: append(
+            code / "factory.py", "def build_worker(*_, **__):\n    raise OSError('no worker')"
+        ),
+        "OSError: no worker",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_code_that_does_not_come_to_serve_is_refused_by_name_and_the_old_goes_on(
+    service: Service, kind: str
+) -> None:
+    change, why = BROKEN[kind]
+    with service.running(API_WORKERS="1"):
+        before = service.ready().serving
+        with Load(service.port).going_on() as load:
+            service.put(change)
+            service.hang_up()
+            wait_for(lambda: service.refused is not None, "the refusal is told")
+        refused = service.refused
+        assert refused is not None
+        assert why in refused["why"]
+        assert refused["code"] not in ("", before)
+        assert (service.serving, load.failed) == (before, [])
+        assert service.codes() == [before]
+        wait_for(lambda: len(children(service.pid)) == 1, "nothing of it is left")
+        service.put(as_it_is)
+        service.hang_up()
+        wait_for(lambda: service.refused is None, "the code that serves is put back")
+        service.put(line("# mended"))
+        service.hang_up()
+        wait_for(lambda: service.serving != before, "mended code takes over")
+
+
+def test_code_that_hangs_is_refused_when_its_time_is_over(service: Service) -> None:
+    with service.running(API_WORKERS="1"):
+        before = service.ready().serving
+        service.put(line("import time\ntime.sleep(600)"))
+        service.hang_up()
+        wait_for(lambda: service.refused is not None, "the refusal is told")
+        assert service.refused["why"] == "it did not serve within 15 s"
+        assert service.serving == before
+
+
+def test_code_under_which_a_model_would_be_off_is_refused(service: Service) -> None:
+    with service.running(API_WORKERS="1"):
+        before = service.ready().serving
+        (service.models / "model_v2.onnx").write_bytes(b"spoiled")
+        service.put(line("# new"))
+        service.hang_up()
+        wait_for(lambda: service.refused is not None, "the refusal is told")
+        assert "model v2 would be off" in service.refused["why"]
+        assert (service.serving, get(service.port, "/ready")[0]) == (before, 200)
+
+
+def test_code_that_cannot_run_at_the_start_ends_the_launcher_with_a_sentence(service: Service) -> None:
+    service.put(line("def broken(:"))
+    with service.running() as started:
+        assert started.process is not None
+        assert started.process.wait(30) == 1
+    assert "the code cannot be run: routes.py, line " in service.said[-1]["message"]
+
+
+def test_a_wrong_setting_ends_the_launcher_with_the_status_of_the_service(service: Service) -> None:
+    with service.running(MODEL_V1_WEIGHT="0.5") as started:
+        assert started.process is not None
+        assert started.process.wait(30) == 2
