@@ -97,6 +97,11 @@ class Generation:
             elif not self.why:
                 self.why = str(message["why"])
 
+    def drop(self) -> None:
+        """Close our copies of what it gave us."""
+        while self.handed:
+            os.close(self.handed.pop())
+
     def tell(self, number: signal.Signals) -> None:
         """Send it a signal; nothing where it is gone."""
         try:

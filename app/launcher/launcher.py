@@ -138,8 +138,7 @@ class Launcher:
         if before is None:
             return
         say("INFO", f"code {coming.code.digest[:12]} has taken over")
-        for descriptor in before.handed:
-            os.close(descriptor)
+        before.drop()
         self._let_go(before, signal.SIGUSR1, RETIRE_SECONDS)
 
     def _let_go(self, one: Generation, number: signal.Signals, seconds: float) -> None:
@@ -171,6 +170,7 @@ class Launcher:
                 code = os.waitstatus_to_exitcode(found)
                 one.hear()
                 one.line.close()
+                one.drop()
                 self._ended(one, code if code >= 0 else 128 - code)
 
     def _ended(self, one: Generation, status: int) -> None:

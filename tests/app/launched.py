@@ -12,13 +12,13 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.app.processes import free_port, get, wait_until_ready
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 PATIENCE_SECONDS = 30.0
 PREDICTION = json.dumps({"features": [5.1, 3.5, 1.4, 0.2]})
@@ -64,6 +64,11 @@ class Service:
     def pid(self) -> int:
         assert self.process is not None
         return self.process.pid
+
+    @property
+    def descriptors(self) -> int:
+        """How many the launcher has open."""
+        return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
 
     @property
     def serving(self) -> str:

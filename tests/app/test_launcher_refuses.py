@@ -67,6 +67,7 @@ def test_code_that_does_not_come_to_serve_is_refused_by_name_and_the_old_goes_on
     change, why = BROKEN[kind]
     with service.running(API_WORKERS="1"):
         before = service.ready().serving
+        descriptors = service.descriptors
         with Load(service.port).going_on() as load:
             service.put(change)
             service.hang_up()
@@ -78,6 +79,7 @@ def test_code_that_does_not_come_to_serve_is_refused_by_name_and_the_old_goes_on
         assert (service.serving, load.failed) == (before, [])
         assert service.codes() == [before]
         wait_for(lambda: len(children(service.pid)) == 1, "nothing of it is left")
+        assert service.descriptors == descriptors
         service.put(as_it_is)
         service.hang_up()
         wait_for(lambda: service.refused is None, "the code that serves is put back")
