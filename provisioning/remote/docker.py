@@ -39,12 +39,28 @@ def has_command() -> bool:
     return any(os.access(os.path.join(place, "docker"), os.X_OK) for place in os.get_exec_path())
 
 
-def answer_of(path: str) -> Any:
-    """What the daemon says to GET, None where it knows no such thing. Raises OSError where it cannot be asked."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as stream:
+def at_socket(question: str, content: Any = None, seconds: float | None = None) -> socket.socket:
+    """The connection that the daemon's answer to a question, like `GET /path`, will come from; it ends there.
+
+    Raises OSError where it cannot be asked. `content` goes along as JSON, and nothing takes longer than `seconds`.
+    """
+    body = b"" if content is None else json.dumps(content).encode()
+    more = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n" if body else ""
+    stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        stream.settimeout(seconds)
         stream.connect(SOCKET)
         # By this version of HTTP an answer ends with its connection.
-        stream.sendall(f"GET {path} HTTP/1.0\r\nHost: docker\r\n\r\n".encode())
+        stream.sendall(f"{question} HTTP/1.0\r\nHost: docker\r\n{more}\r\n".encode() + body)
+    except OSError:
+        stream.close()
+        raise
+    return stream
+
+
+def answer_of(path: str) -> Any:
+    """What the daemon says to GET, None where it knows no such thing. Raises OSError where it cannot be asked."""
+    with at_socket("GET " + path) as stream:
         said = b"".join(iter(lambda: stream.recv(1 << 16), b""))
     head, _, body = said.partition(b"\r\n\r\n")
     status = head[9:12]
