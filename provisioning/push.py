@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from provisioning.deadline import Deadline
@@ -84,6 +85,7 @@ def push_release(
                 wait_seconds=settings.lock_wait_seconds,
                 report=report,
                 mask=mask,
+                meanwhile=partial(_make_ready, push),
             ) as held:
                 # Only what is seen under the lock counts.
                 state, plan = push.look(seen)
@@ -91,7 +93,6 @@ def push_release(
                 if plan.nothing_to_do:
                     held.result, held.detail = "nothing to do", ""
                 else:
-                    # Most pushes find nothing to do, and what this half needs takes time to load.
                     from provisioning.carry_out import carry_out
 
                     sent = carry_out(push, state, plan, started)
@@ -104,6 +105,12 @@ def push_release(
         seconds=time.monotonic() - started,
         warnings=tuple(push.warnings),
     )
+
+
+def _make_ready(push: Push) -> None:
+    """Load here, and send there, what only a push that changes something needs: most find nothing to do."""
+    push.store.send_ahead()
+    import provisioning.carry_out  # noqa: F401
 
 
 def _took_one_before(state: HostState, settings: PushSettings) -> bool:
