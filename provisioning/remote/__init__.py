@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 
 _SHARED = re.compile(r"^from provisioning\.remote\.(\w+) import \w+(, \w+)*\n", re.MULTILINE)
+_HERE = Path(__file__).parent
 _FUTURE = "from __future__ import annotations\n"
 
 
@@ -29,4 +30,4 @@ def script(name: str) -> str:
 
 
 def _read(name: str) -> str:
-    return files(__name__).joinpath(name).read_text(encoding="utf-8")
+    return (_HERE / name).read_text(encoding="utf-8")
