@@ -7,6 +7,8 @@ import threading
 
 # Loading modules makes many objects and hardly any garbage: it is looked for less often than usual.
 gc.set_threshold(100_000, 20, 20)
+# Modules are loaded beside a connection that is being made, and that needs little time, but at once.
+sys.setswitchinterval(0.0005)
 
 from provisioning.cli import main  # noqa: E402
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -11,17 +12,16 @@ from typing import TYPE_CHECKING
 from provisioning.deadline import Deadline
 from provisioning.errors import ProvisioningError
 from provisioning.events import Report, masked, silent, step
-from provisioning.lock import hold
 from provisioning.masking import Mask
-from provisioning.plan import HostState
 from provisioning.ready import Connector, climb, wait_for_login
 from provisioning.release import read_release
 from provisioning.settings import PushSettings
 from provisioning.ssh import connect
-from provisioning.under_way import Push
 
 if TYPE_CHECKING:
+    from provisioning.plan import HostState
     from provisioning.plan_file import BoundPlan
+    from provisioning.under_way import Push
 
 
 @dataclass(frozen=True)
@@ -61,10 +61,15 @@ def push_release(
         running.detail = f"{release.short}, {len(release.files)} files"
     if agreed:
         agreed.check_release(settings, release.digest)
+    # Most of the time of a login belongs to the host.
+    threading.Thread(target=_load, name="onebox-load", daemon=True).start()
     with ExitStack() as open_connections:
         connection = open_connections.enter_context(
             wait_for_login(settings.target, deadline, report, connector=connector)
         )
+        from provisioning.lock import hold
+        from provisioning.under_way import Push
+
         push = Push(settings, release, deadline, report, connection, agreed)
         seen = push.glance()
         sent, plan = 0, seen[1] if seen else None
@@ -105,6 +110,12 @@ def push_release(
         seconds=time.monotonic() - started,
         warnings=tuple(push.warnings),
     )
+
+
+def _load() -> None:
+    """Load what is needed as soon as the host has let us in."""
+    import provisioning.lock
+    import provisioning.under_way  # noqa: F401
 
 
 def _make_ready(push: Push) -> None:

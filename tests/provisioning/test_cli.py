@@ -130,6 +130,15 @@ def test_paramiko_knows_its_version_without_reading_mail() -> None:
     assert done.stdout == "[]\nTrue True\n"
 
 
+def test_what_is_needed_after_the_login_is_not_loaded_before_it() -> None:
+    code = "import sys, provisioning.push\n"
+    code += "print([name for name in ('lock', 'host', 'under_way', 'smoke') if f'provisioning.{name}' in sys.modules])"
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "[]\n"
+
+
 AS_PROGRAM = (
     "import atexit, runpy, sys, threading\n"
     "atexit.register(print, 'taken down', file=sys.stderr)\n"
