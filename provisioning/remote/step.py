@@ -79,20 +79,23 @@ if not os.access(kept.get("HOME", ""), os.W_OK):
     environment["BUILDX_CONFIG"] = os.path.join(spec["root"], "buildx")
 journal.begin()
 ends = time.monotonic() + spec["seconds"]
-running: Command | Inside = inside(spec["argv"], ends) or Command(spec["argv"], environment)
-watched: list[Command | Inside | int] = [running, 0]
-echo = True
-status: int | None = None
+begun: list[Command | Inside] = []
 
 
 def broken(*_: object) -> None:
     """Somebody broke the lock of the push that this step belongs to."""
-    running.end()
+    for one in begun:
+        one.end()
     journal.end(143)
     os._exit(143)
 
 
 signal.signal(signal.SIGTERM, broken)
+running: Command | Inside = inside(spec["argv"], ends) or Command(spec["argv"], environment)
+begun.append(running)
+watched: list[Command | Inside | int] = [running, 0]
+echo = True
+status: int | None = None
 while True:
     left = ends - time.monotonic()
     if left <= 0:

@@ -34,7 +34,8 @@ class StandIn:
         self.printed = [(1, b"out\n"), (2, b"err\n")]
         self.states: list[dict[str, Any]] = [{"Running": False, "ExitCode": 0}]
         self.refuses_to_begin = b""
-        self.go_on = threading.Event()
+        self.take, self.go_on = threading.Event(), threading.Event()
+        self.take.set()
         self.go_on.set()
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._listener.bind(str(place))
@@ -64,6 +65,7 @@ class StandIn:
         assert len(body) == (int(length[1]) if length else 0)
         self.asked.append((line, json.loads(body) if body else None))
         if line == "POST /containers/c1/exec":
+            self.take.wait(20)
             stream.sendall(b'HTTP/1.0 201 Created\r\n\r\n{"Id":"e1"}')
         elif line == "POST /exec/e1/start" and self.refuses_to_begin:
             stream.sendall(b"HTTP/1.0 409 Conflict\r\n\r\n" + self.refuses_to_begin)
@@ -86,6 +88,7 @@ class StandIn:
 def daemon(tmp_path: Path) -> Iterator[StandIn]:
     served = StandIn(tmp_path / "docker.sock")
     yield served
+    served.take.set()
     served.go_on.set()
     served.stop()
 
@@ -178,6 +181,20 @@ def test_a_daemon_that_goes_away_in_between_is_no_success(
 
     assert step.wait(10) == 1
     assert journal(tmp_path)[-1] == ("end", 1)
+
+
+@pytest.mark.parametrize("asked", [1, 2])
+def test_a_step_whose_lock_is_broken_ends_whatever_the_daemon_does_and_is_in_the_journal(
+    daemon: StandIn, start: Start, tmp_path: Path, asked: int
+) -> None:
+    (daemon.take if asked == 1 else daemon.go_on).clear()
+    step = start(reload_argv("c1", "SIGHUP"))
+    wait_until(lambda: len(daemon.asked) == asked)
+
+    step.terminate()
+
+    assert step.wait(10) == 143
+    assert journal(tmp_path) == [("begin", None), ("end", 143)]
 
 
 def test_it_is_waited_for_until_its_time_is_over(daemon: StandIn, start: Start, tmp_path: Path) -> None:
