@@ -23,6 +23,8 @@ from provisioning.ssh import Connection
 from provisioning.upload import Upload
 from provisioning.who import whoami
 
+_CHANGING = ("begin.py", "receive.py", "publish.py", "live.py", "read_files.py", "step.py", "finish.py")
+
 
 @dataclass(frozen=True)
 class Store:
@@ -60,6 +62,10 @@ class Store:
             "keep": self._incoming(archive) if archive is not None else None,
         }
         return store, tuple(self.ask("begin.py", request, deadline)["removed"])
+
+    def send_ahead(self) -> None:
+        """Send the scripts that change something, while the host has something else to do."""
+        self.connection.send_ahead(_CHANGING)
 
     def upload(self, archive: bytes, deadline: Deadline) -> tuple[str, int]:
         """Bring an archive to the host, checked there: its path, and how many bytes had to travel."""

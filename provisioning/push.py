@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from provisioning.deadline import Deadline
 from provisioning.errors import ProvisioningError
 from provisioning.events import Report, masked, silent, step
-from provisioning.lock import hold
 from provisioning.masking import Mask
-from provisioning.plan import HostState
 from provisioning.ready import Connector, climb, wait_for_login
 from provisioning.release import read_release
 from provisioning.settings import PushSettings
 from provisioning.ssh import connect
-from provisioning.under_way import Push
 
 if TYPE_CHECKING:
+    from provisioning.plan import HostState
     from provisioning.plan_file import BoundPlan
+    from provisioning.under_way import Push
 
 
 @dataclass(frozen=True)
@@ -60,10 +61,15 @@ def push_release(
         running.detail = f"{release.short}, {len(release.files)} files"
     if agreed:
         agreed.check_release(settings, release.digest)
+    # Most of the time of a login belongs to the host.
+    threading.Thread(target=_load, name="onebox-load", daemon=True).start()
     with ExitStack() as open_connections:
         connection = open_connections.enter_context(
             wait_for_login(settings.target, deadline, report, connector=connector)
         )
+        from provisioning.lock import hold
+        from provisioning.under_way import Push
+
         push = Push(settings, release, deadline, report, connection, agreed)
         seen = push.glance()
         sent, plan = 0, seen[1] if seen else None
@@ -84,6 +90,7 @@ def push_release(
                 wait_seconds=settings.lock_wait_seconds,
                 report=report,
                 mask=mask,
+                meanwhile=partial(_make_ready, push),
             ) as held:
                 # Only what is seen under the lock counts.
                 state, plan = push.look(seen)
@@ -91,7 +98,6 @@ def push_release(
                 if plan.nothing_to_do:
                     held.result, held.detail = "nothing to do", ""
                 else:
-                    # Most pushes find nothing to do, and what this half needs takes time to load.
                     from provisioning.carry_out import carry_out
 
                     sent = carry_out(push, state, plan, started)
@@ -104,6 +110,18 @@ def push_release(
         seconds=time.monotonic() - started,
         warnings=tuple(push.warnings),
     )
+
+
+def _load() -> None:
+    """Load what is needed as soon as the host has let us in."""
+    import provisioning.lock
+    import provisioning.under_way  # noqa: F401
+
+
+def _make_ready(push: Push) -> None:
+    """Load here, and send there, what only a push that changes something needs: most find nothing to do."""
+    push.store.send_ahead()
+    import provisioning.carry_out  # noqa: F401
 
 
 def _took_one_before(state: HostState, settings: PushSettings) -> bool:

@@ -8,7 +8,7 @@ import json
 import struct
 import threading
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from provisioning.process import Broken, Channel
 from provisioning.remote import script
@@ -124,12 +124,22 @@ class Runner:
             stream = self._streams[number] = Stream(self, number)
             if self.over:
                 raise RunnerGone
-            if name not in self._kept:
-                self.tell(b"K", 0, name.encode() + b"\0" + zlib.compress(script(name).encode(), 9))
-                self._kept.add(name)
+            self._send(name)
         request = {"script": name, "arguments": list(arguments), "seconds": seconds}
         self.tell(b"S", number, json.dumps(request).encode())
         return stream
+
+    def keep(self, names: Iterable[str]) -> None:
+        """Send scripts that will be started soon: the host reads them while it has nothing else to do."""
+        with self._opening:
+            for name in names:
+                if not self.over:
+                    self._send(name)
+
+    def _send(self, name: str) -> None:
+        if name not in self._kept:
+            self.tell(b"K", 0, name.encode() + b"\0" + zlib.compress(script(name).encode(), 9))
+            self._kept.add(name)
 
     def tell(self, kind: bytes, number: int, content: bytes = b"") -> None:
         """Send one frame. After one that did not get through whole, nothing more can be sent."""

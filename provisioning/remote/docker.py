@@ -39,12 +39,28 @@ def has_command() -> bool:
     return any(os.access(os.path.join(place, "docker"), os.X_OK) for place in os.get_exec_path())
 
 
-def answer_of(path: str) -> Any:
-    """What the daemon says to GET, None where it knows no such thing. Raises OSError where it cannot be asked."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as stream:
+def at_socket(question: str, content: Any = None, seconds: float | None = None) -> socket.socket:
+    """The connection that the daemon's answer to a question, like `GET /path`, will come from; it ends there.
+
+    Raises OSError where it cannot be asked. `content` goes along as JSON, and nothing takes longer than `seconds`.
+    """
+    body = b"" if content is None else json.dumps(content).encode()
+    more = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n" if body else ""
+    stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        stream.settimeout(seconds)
         stream.connect(SOCKET)
         # By this version of HTTP an answer ends with its connection.
-        stream.sendall(f"GET {path} HTTP/1.0\r\nHost: docker\r\n\r\n".encode())
+        stream.sendall(f"{question} HTTP/1.0\r\nHost: docker\r\n{more}\r\n".encode() + body)
+    except OSError:
+        stream.close()
+        raise
+    return stream
+
+
+def answer_from(stream: socket.socket) -> Any:
+    """What the daemon says to a GET, None where it knows no such thing."""
+    with stream:
         said = b"".join(iter(lambda: stream.recv(1 << 16), b""))
     head, _, body = said.partition(b"\r\n\r\n")
     status = head[9:12]
@@ -56,23 +72,28 @@ def answer_of(path: str) -> Any:
 
 
 class Daemon:
-    """Docker, asked at its socket. Raises OSError where nobody answers there."""
+    """Docker, asked at its socket. It works on its answers while others do something else.
 
-    def __init__(self, project: str) -> None:
+    Raises OSError where nobody answers there.
+    """
+
+    def __init__(self, project: str, images: bool) -> None:
         asked = json.dumps({"label": [PROJECT + project]}).encode()
         encoded = "".join(f"%{byte:02X}" for byte in asked)
-        self._ids = [item["Id"] for item in answer_of("/containers/json?all=1&filters=" + encoded)]
+        listed = answer_from(at_socket("GET /containers/json?all=1&filters=" + encoded))
+        self._images = at_socket("GET /images/json") if images else None
+        self._containers = [at_socket(f"GET /containers/{item['Id']}/json") for item in listed]
 
     def containers(self) -> list[dict[str, Any]]:
         """All that is known about each container of the project."""
-        found = [answer_of(f"/containers/{item}/json") for item in self._ids]
+        found = map(answer_from, self._containers)
         return [item for item in found if item is not None]
 
     def images(self) -> list[tuple[str, str, int]]:
         """Name, id and size of each image that has a name."""
         return [
             (name, item["Id"], item["Size"])
-            for item in answer_of("/images/json")
+            for item in (answer_from(self._images) if self._images else [])
             for name in item["RepoTags"] or []
             if "<none>" not in name
         ]
@@ -105,7 +126,7 @@ def way_to_docker(project: str, images: bool) -> Daemon | CommandLine:
     """The quick way where it leads to this user's Docker, else the sure one, whose complaints people know."""
     if not elsewhere():
         try:
-            return Daemon(project)
+            return Daemon(project, images)
         except OSError:
             pass
     return CommandLine(project, images)

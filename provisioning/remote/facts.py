@@ -13,7 +13,7 @@ import sys
 
 from provisioning.remote.docker import has_command, way_to_docker
 from provisioning.remote.leftovers import leftovers
-from provisioning.remote.split import split_in_force
+from provisioning.remote.split import SplitInForce
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,13 +37,16 @@ def load(path: str) -> Any:
 def sha256(path: str) -> str | None:
     digest = hashlib.sha256()
     try:
-        if os.path.islink(path):
-            return None
-        with open(path, "rb") as file:
-            while chunk := file.read(1 << 20):
-                digest.update(chunk)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
     except OSError:
         return None
+    try:
+        while chunk := os.read(descriptor, 1 << 20):
+            digest.update(chunk)
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
     return digest.hexdigest()
 
 
@@ -52,14 +55,18 @@ def compare(directory: str, entries: list[dict[str, Any]], own: Iterable[str] = 
     wrong: list[str] = []
     wanted = {entry["path"]: entry for entry in entries}
     for path, entry in wanted.items():
-        full = os.path.join(directory, path)
-        if not os.path.lexists(full):
+        full = f"{directory}/{path}"
+        try:
+            mode = os.lstat(full).st_mode
+        except OSError:
             wrong.append("missing " + path)
-        elif sha256(full) != entry["sha256"] or os.stat(full).st_mode & 0o777 != entry["mode"]:
+            continue
+        if mode & 0o777 != entry["mode"] or sha256(full) != entry["sha256"]:
             wrong.append("changed " + path)
     for folder, _, names in os.walk(directory):
+        inner = folder[len(directory) + 1 :]
         for name in names:
-            path = os.path.relpath(os.path.join(folder, name), directory)
+            path = f"{inner}/{name}" if inner else name
             if path not in wanted and path not in own:
                 wrong.append("added " + path)
     return sorted(wrong)
@@ -188,9 +195,12 @@ def secret_problem(name: str, digest: str) -> str:
 
 
 docker = way_to_docker(project, images=not request["only_containers"])
+inspected = docker.containers()
 if request["only_containers"]:
-    print(json.dumps({"containers": list(containers(docker.containers()))}))
+    print(json.dumps({"containers": list(containers(inspected))}))
     sys.exit()
+# Answered while the files are read.
+split = SplitInForce(inspected)
 
 try:
     current = os.path.basename(os.readlink(os.path.join(root, "current")))
@@ -244,7 +254,6 @@ tags = {name: digest for name, (digest, _) in sizes.items()}
 for service, made in builds.items():
     builds[service] = {build: image for build, image in made.items() if image in tags}
 
-inspected = docker.containers()
 journal = journal_lines()
 disk = os.statvfs(root if os.path.isdir(root) else "/")
 print(
@@ -267,7 +276,7 @@ print(
             "holder": holder(),
             "journal": last_success(),
             "measured": measured(),
-            "split_in_force": split_in_force(inspected),
+            "split_in_force": split.told(),
             "can_carry_out": has_command(),
             "free_bytes": disk.f_bavail * disk.f_frsize,
         }

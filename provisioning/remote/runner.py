@@ -82,6 +82,7 @@ class Run:
 
 
 kept: dict[str, CodeType | bytes] = {}
+unread: dict[str, bytes] = {}
 runs: dict[int, Run] = {}
 listening = True
 answered = False
@@ -129,10 +130,19 @@ def become(code: CodeType | bytes, name: str, arguments: list[str], pipes: list[
             os._exit(status)
 
 
+def read(name: str) -> None:
+    """Compile a script that was kept as text. One that this Python does not understand says so when it runs."""
+    text = kept[name] = unread.pop(name)
+    with contextlib.suppress(SyntaxError):
+        kept[name] = compile(text, name, "exec", dont_inherit=True)
+
+
 def start(number: int, request: dict[str, object]) -> None:
     name, seconds = str(request["script"]), request["seconds"]
     arguments = request["arguments"]
     assert isinstance(arguments, list)
+    if name in unread:
+        read(name)
     assert seconds is None or isinstance(seconds, (int, float))
     pairs = [os.pipe() for _ in range(3)]
     theirs = [pairs[0][0], pairs[1][1], pairs[2][1]]
@@ -155,10 +165,7 @@ def start(number: int, request: dict[str, object]) -> None:
 def obey(kind: bytes, number: int, content: bytes) -> None:
     if kind == b"K":
         name, _, packed = content.partition(b"\0")
-        text = kept[name.decode()] = zlib.decompress(packed)
-        # One that this Python does not understand says so when it runs.
-        with contextlib.suppress(SyntaxError):
-            kept[name.decode()] = compile(text, name.decode(), "exec", dont_inherit=True)
+        unread[name.decode()] = zlib.decompress(packed)
     elif kind == b"S":
         start(number, json.loads(content))
     elif number in runs:
@@ -235,10 +242,14 @@ def turn() -> None:
         run.watch(poll, places)
     times = [run.ends for run in runs.values() if run.ends is not None]
     left = max(0.0, min(times) - time.monotonic()) * 1000 + 1 if times else None
-    found = poll.poll(0 if later and answered else left)
-    if later and answered and not found:
-        # Whoever goes on after the first answer will need these, and has not asked for anything yet.
-        __import__(later.pop(0))
+    ahead = answered and bool(unread or later)
+    found = poll.poll(0 if ahead else left)
+    if ahead and not found:
+        # Whoever goes on after the first answer will need these, and has nothing else for us to do yet.
+        if unread:
+            read(next(iter(unread)))
+        else:
+            __import__(later.pop(0))
         return
     for place, _ in found:
         if place == wake:

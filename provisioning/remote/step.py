@@ -14,9 +14,49 @@ import signal
 import subprocess
 import sys
 import time
-from typing import Any
 
+from provisioning.remote.inside import Inside, inside
 from provisioning.remote.journal import Journal, hold_steps
+
+
+class Command:
+    """A command of the host, in a session of its own."""
+
+    def __init__(self, argv: list[str], environment: dict[str, str]) -> None:
+        self._process = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env=environment,
+        )
+        assert self._process.stdout is not None
+        self._output = self._process.stdout
+
+    def fileno(self) -> int:
+        return self._output.fileno()
+
+    def read(self) -> bytes | None:
+        """What it printed of both kinds; nothing when it has closed both."""
+        return os.read(self.fileno(), 65536)
+
+    def end(self) -> None:
+        """End it and all that it started."""
+        for sign, patience in ((signal.SIGTERM, 10), (signal.SIGKILL, 5)):
+            try:
+                os.killpg(self._process.pid, sign)
+                self._process.wait(patience)
+                return
+            except ProcessLookupError:
+                return
+            except subprocess.TimeoutExpired:
+                continue
+
+    def status(self) -> int:
+        """Its exit status, as soon as it has one."""
+        return self._process.wait()
+
 
 spec = json.loads(sys.argv[1])
 lock = hold_steps(spec["root"])
@@ -38,57 +78,41 @@ if not os.access(kept.get("HOME", ""), os.W_OK):
     # A build keeps its records in the home directory, and not every user has one that can be written to.
     environment["BUILDX_CONFIG"] = os.path.join(spec["root"], "buildx")
 journal.begin()
-process = subprocess.Popen(
-    spec["argv"],
-    stdin=subprocess.DEVNULL,
-    stdout=subprocess.PIPE,
-    stderr=subprocess.STDOUT,
-    start_new_session=True,
-    env=environment,
-)
 ends = time.monotonic() + spec["seconds"]
-output = process.stdout
-assert output is not None
-watched: list[Any] = [output, 0]
-echo = True
-status: int | None = None
-
-
-def end_command() -> None:
-    for sign, patience in ((signal.SIGTERM, 10), (signal.SIGKILL, 5)):
-        try:
-            os.killpg(process.pid, sign)
-            process.wait(patience)
-            return
-        except ProcessLookupError:
-            return
-        except subprocess.TimeoutExpired:
-            continue
+begun: list[Command | Inside] = []
 
 
 def broken(*_: object) -> None:
     """Somebody broke the lock of the push that this step belongs to."""
-    end_command()
+    for one in begun:
+        one.end()
     journal.end(143)
     os._exit(143)
 
 
 signal.signal(signal.SIGTERM, broken)
+running: Command | Inside = inside(spec["argv"], ends) or Command(spec["argv"], environment)
+begun.append(running)
+watched: list[Command | Inside | int] = [running, 0]
+echo = True
+status: int | None = None
 while True:
     left = ends - time.monotonic()
     if left <= 0:
-        end_command()
+        running.end()
         status = 124
         break
     ready = select.select(watched, [], [], min(left, 5))[0]
     if 0 in ready and not os.read(0, 4096):
         watched.remove(0)
         if not spec["finish"]:
-            end_command()
+            running.end()
             status = 129
             break
-    if output in ready:
-        chunk = os.read(output.fileno(), 65536)
+    if running in ready:
+        chunk = running.read()
+        if chunk is None:
+            continue
         if not chunk:
             break
         if log:
@@ -100,7 +124,7 @@ while True:
                 sys.stdout.buffer.flush()
         except OSError:
             echo = False
-code = process.wait() if status is None else status
+code = running.status() if status is None else status
 code = code if 0 <= code < 256 else 128 - code
 journal.end(code)
 os._exit(code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import shlex
 import threading
@@ -85,6 +86,13 @@ class Connection:
         except BROKEN as error:
             raise ConnectionLost(self.target.address, step) from error
         return Process(stream, self.target.address, step, lambda: self.active, BROKEN, pause=stream.pause)
+
+    def send_ahead(self, names: Sequence[str]) -> None:
+        """Send scripts of `provisioning/remote/` that will be run soon, so that none of them is waited for."""
+        # Whoever runs one is told that the connection is gone.
+        with contextlib.suppress(*BROKEN):
+            if self._runner is not None:
+                self._runner.keep(names)
 
     def _running(self, step: str, deadline: float) -> Runner:
         with self._starting:

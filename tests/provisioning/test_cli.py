@@ -119,6 +119,67 @@ def test_help_loads_neither_paramiko_nor_rich() -> None:
     assert done.stderr == "[]\n"
 
 
+def test_paramiko_knows_its_version_without_reading_mail() -> None:
+    code = "import sys, provisioning.ssh, paramiko\n"
+    code += "print([name for name in ('invoke', 'email', 'importlib.metadata') if name in sys.modules])\n"
+    code += "from importlib import metadata\n"
+    code += "print(paramiko.__version__ == metadata.version('paramiko'), callable(metadata.distributions))"
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "[]\nTrue True\n"
+
+
+def test_what_is_needed_after_the_login_is_not_loaded_before_it() -> None:
+    code = "import sys, provisioning.push\n"
+    code += "print([name for name in ('lock', 'host', 'under_way', 'smoke') if f'provisioning.{name}' in sys.modules])"
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "[]\n"
+
+
+AS_PROGRAM = (
+    "import atexit, runpy, sys, threading\n"
+    "atexit.register(print, 'taken down', file=sys.stderr)\n"
+    "{more}\n"
+    "runpy.run_module('provisioning', run_name='__main__', alter_sys=True)\n"
+)
+
+
+def as_program(*words: str, more: str = "", **how: Any) -> subprocess.CompletedProcess[str]:
+    code = AS_PROGRAM.format(more=more)
+    return subprocess.run([sys.executable, "-c", code, *words], text=True, check=False, **how)
+
+
+@pytest.mark.parametrize(("words", "status", "said"), [(["--help"], 0, "Usage: "), (["--no-such"], 2, "")])
+def test_a_command_that_is_over_does_not_wait_for_the_interpreter_to_be_taken_down(
+    words: list[str], status: int, said: str
+) -> None:
+    done = as_program(*words, capture_output=True)
+
+    assert done.returncode == status
+    assert said in done.stdout
+    assert "taken down" not in done.stderr
+
+
+def test_a_thread_that_still_works_is_waited_for() -> None:
+    more = "threading.Timer(0.5, print, ['worked']).start()"
+
+    done = as_program("--help", more=more, capture_output=True)
+
+    assert done.stdout.endswith("worked\n")
+
+
+def test_words_that_nobody_could_be_told_are_a_failure() -> None:
+    more = "sys.stdout.write('something')"
+    with Path("/dev/full").open("w") as full:
+        done = as_program("--no-such", more=more, stdout=full, stderr=subprocess.PIPE)
+
+    assert done.returncode != 2
+    assert "No space left" in done.stderr
+
+
 OUTPUTS = {
     "public_ip": "192.0.2.7",
     "api_url": "",

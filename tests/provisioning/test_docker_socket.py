@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,18 @@ def test_containers_and_images_are_as_the_daemon_has_them(daemon: StandIn) -> No
     assert way.containers() == [INSPECTED], "one that went away in between is left out"
     assert way.images() == [("onebox/api:a", "sha256:1", 5), ("onebox/api:b", "sha256:1", 5)]
     assert daemon.asked[0].endswith('filters={"label": ["com.docker.compose.project=onebox"]}')
+
+
+def test_the_daemon_works_on_all_questions_while_others_do_something_else(daemon: StandIn) -> None:
+    way = docker.way_to_docker("onebox", images=True)
+
+    ends = time.monotonic() + 10
+    while len(daemon.asked) < 4:
+        assert time.monotonic() < ends
+        time.sleep(0.005)
+    asked = [path.partition("?")[0] for path in daemon.asked]
+    assert asked == ["/containers/json", "/images/json", "/containers/c1/json", "/containers/gone/json"]
+    assert (len(way.containers()), len(way.images())) == (1, 2)
 
 
 def test_a_daemon_that_refuses_is_quoted(daemon: StandIn, answers: dict[str, tuple[int, Any]]) -> None:

@@ -16,6 +16,7 @@ from provisioning.host_errors import BuildFailed
 from provisioning.push import retire
 from provisioning.release import read_release
 from provisioning.remote import script
+from provisioning.ssh import Connection
 from provisioning.status import read_status
 
 pytestmark = pytest.mark.process
@@ -241,6 +242,19 @@ def test_a_host_that_is_as_wanted_is_looked_at_once_and_asked_nothing_else(host:
 
     told = [line.split(":")[0] for line in events.text().splitlines() if not line.endswith("…")]
     assert told == ["read the release", "connect", "look at the host"]
+
+
+def test_only_a_push_that_changes_something_sends_its_scripts_ahead(
+    host: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[Any] = []
+    monkeypatch.setattr(Connection, "send_ahead", lambda _self, names: sent.append(names))
+
+    host.push()
+    host.push()
+
+    assert len(sent) == 1
+    assert {"publish.py", "step.py", "finish.py"} <= set(sent[0])
 
 
 def test_the_look_under_the_lock_is_told_only_when_it_finds_something_else(host: Any, events: Any) -> None:

@@ -170,6 +170,32 @@ def test_a_runner_that_was_killed_ends_what_waits_for_it_and_the_next_script_get
     assert len(host.sshd.commands) == 2
 
 
+def test_a_script_that_was_sent_ahead_does_not_travel_when_it_is_run(
+    texts: Texts, connection: Connection
+) -> None:
+    texts.update({"first.py": "", "broken.py": "def :", "ahead.py": "print('sent ahead')\n"})
+    connection.send_ahead(["ahead.py"])
+    connection.run_script("first.py", deadline=10)
+    connection.send_ahead(["broken.py", "ahead.py", "first.py"])
+    texts["ahead.py"] = "print('sent when it was run')\n"
+
+    assert connection.run_script("ahead.py", deadline=10).stdout == "sent ahead\n"
+    assert "SyntaxError" in connection.run_script("broken.py", deadline=10, check=False).stderr
+
+
+def test_sending_ahead_over_a_line_that_was_cut_is_told_by_the_next_script(
+    host: Any, texts: Texts, connection: Connection
+) -> None:
+    texts.update({"first.py": "", "ahead.py": ""})
+    connection.run_script("first.py", deadline=10)
+    host.sshd.cut()
+
+    connection.send_ahead(["ahead.py"])
+
+    with pytest.raises(ConnectionLost):
+        connection.run_script("ahead.py", deadline=10)
+
+
 def test_a_host_without_python_is_named_as_what_it_is(host: Any, connection: Connection) -> None:
     (host.home / "bin" / "python3").unlink()
     host.sshd.environment["PATH"] = str(host.home / "bin")

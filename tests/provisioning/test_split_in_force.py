@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -17,6 +19,7 @@ from provisioning import cli
 from provisioning.cli import session
 from provisioning.overview import read_overview
 from provisioning.preview import preview_push
+from provisioning.remote import script
 from provisioning.status import read_status
 
 pytestmark = pytest.mark.process
@@ -147,3 +150,19 @@ def test_what_the_host_says_cannot_move_the_cursor(
         assert "60/40 in force" in told
         assert "\x1b" not in told
         assert "me\n" not in told
+
+
+def test_a_look_at_the_host_loads_no_library_for_its_one_question(host: Any, tmp_path: Path) -> None:
+    code = script("facts.py") + "print([name for name in ('http', 'email', 'ssl') if name in sys.modules])\n"
+    request = {"root": str(tmp_path), "project": "onebox", "manifest": None, "only_containers": False}
+
+    done = subprocess.run(
+        [sys.executable, "-IS", "-c", code],
+        input=json.dumps(request),
+        env=host.sshd.environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stdout.splitlines()[-1] == "[]"

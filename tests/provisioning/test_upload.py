@@ -217,6 +217,46 @@ def test_members_of_an_archive_that_do_not_belong_there_reach_nothing(tmp_path: 
     assert not Path("/tmp/onebox-evil").exists()
 
 
+WATCHED = """
+import os, sys
+replace, sync = os.replace, os.sync
+def told(words): print(words, file=sys.stderr)
+os.sync = lambda: (sync(), told("on disk"))
+os.replace = lambda old, new: (os.path.isdir(old) and told(os.path.basename(new)), replace(old, new))
+exec(compile(sys.argv[1], "publish.py", "exec", dont_inherit=True))
+"""
+
+
+@pytest.mark.process
+def test_a_release_and_its_data_are_on_the_disk_in_one_go_before_any_of_them_has_its_name(
+    tmp_path: Path,
+) -> None:
+    content = b"model"
+    sha256 = hashlib.sha256(content).hexdigest()
+    entry = {"mode": 0o644, "sha256": sha256, "size": len(content)}
+    old = {"files": [{**entry, "path": "old"}]}
+    (tmp_path / "releases" / "old").mkdir(parents=True)
+    (tmp_path / "releases" / "old" / "old").write_bytes(content)
+    (tmp_path / "releases" / "old" / "manifest.json").write_text(json.dumps(old))
+    data = {"A": {"digest": "data-a", "files": [{**entry, "path": "a"}]}}
+    data["B"] = {"digest": "data-b", "files": [{**entry, "path": "b", "mode": 0o755}]}
+    manifest = {"release": "new", "files": [{**entry, "path": "d/a"}], "data": data}
+    request = {"root": str(tmp_path), "note": None, "archive": None, "manifest": manifest}
+
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", WATCHED, script("publish.py")],
+        input=json.dumps(request),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.stderr.splitlines() == ["on disk", "new", "data-a", "data-b"]
+    assert (tmp_path / "releases" / "new" / "d" / "a").read_bytes() == content
+    assert (tmp_path / "data" / "data-b" / "b").stat().st_mode & 0o777 == 0o755
+    assert json.loads((tmp_path / "releases" / "new" / "manifest.json").read_text()) == manifest
+
+
 def wait_until_nobody_has_it_open(path: Path) -> None:
     """Until the process that was writing it has seen that its line is gone."""
     with path.open("rb") as file:
