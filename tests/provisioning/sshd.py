@@ -188,7 +188,7 @@ def _copy(descriptor: int, write: Callable[[bytes], object]) -> None:
         if not broken:
             try:
                 write(data)
-            except OSError:
+            except (OSError, EOFError):
                 broken = True
 
 
