@@ -9,6 +9,7 @@ from pathlib import Path
 from provisioning.release import read_release
 
 _PORT = re.compile(r'(ports: \[")(\d+)(:\d+"\])')
+_TITLE = "onebox prediction API"
 _RULE = "summary: The prediction API cannot be scraped"
 
 
@@ -37,15 +38,23 @@ def move_aside(place: Path, project: str, shift: int) -> None:
 
 
 def change_code(place: Path, mark: str) -> None:
-    """Another line in one file of the API."""
-    file = place / "app" / "predict.py"
+    """Another line in one file of the API, which shows in what it says of itself."""
+    _change(place / "app" / "openapi.py", rf'"{_TITLE}[^"]*"', f'"{_TITLE} ({mark})"')
+
+
+def change_page(place: Path, mark: str) -> None:
+    """Another line in one file of the UI, whose image holds its code."""
+    file = place / "ui" / "client.py"
     file.write_text(f"{file.read_text()}\n# {mark}\n")
 
 
 def change_rule(place: Path, mark: str) -> None:
     """Other words in one alert rule."""
-    file = place / "monitoring" / "rules" / "alerts.yml"
-    text, found = re.subn(rf"{re.escape(_RULE)}.*", f"{_RULE} ({mark})", file.read_text())
+    _change(place / "monitoring" / "rules" / "alerts.yml", rf"{re.escape(_RULE)}.*", f"{_RULE} ({mark})")
+
+
+def _change(file: Path, pattern: str, text: str) -> None:
+    changed, found = re.subn(pattern, text, file.read_text())
     if found != 1:
-        raise ValueError("the alert rule to change was not found")
-    file.write_text(text)
+        raise ValueError(f"what is to be changed in {file.name} was not found")
+    file.write_text(changed)

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.push.contestant import Contestant
-from benchmarks.push.files import change_code, change_rule
+from benchmarks.push.files import change_code, change_page, change_rule
 from benchmarks.push.ours import Onebox
 from benchmarks.push.rehearsal import NoHost, Rehearsal, measure, prove
 from benchmarks.push.table import Sample, markdown, rows
@@ -20,7 +20,7 @@ from benchmarks.push.with_ansible import Ansible
 from benchmarks.push.with_pyinfra import Pyinfra
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
-PROMETHEUS_PORT = 9090
+API_PORT, PROMETHEUS_PORT = 5000, 9090
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,8 @@ def scenarios() -> tuple[Scenario, ...]:
         Scenario("first push", 2, lambda one, _: one.reset(), _nothing_more),
         Scenario("nothing changed", 7, lambda *_: None, _nothing_more),
         Scenario("one alert rule changed", 5, _rule, _has_rule),
-        Scenario("one file of the API changed", 3, _code, _has_code),
+        Scenario("one file of the API changed", 5, _code, _has_code),
+        Scenario("one file of the UI changed", 3, _page, _has_page),
     )
 
 
@@ -55,12 +56,20 @@ def _code(one: Contestant, mark: str) -> None:
     change_code(one.tree, mark)
 
 
+def _page(one: Contestant, mark: str) -> None:
+    change_page(one.tree, mark)
+
+
 def _has_rule(host: Rehearsal, one: Contestant, mark: str) -> bool:
     return host.has_rule(PROMETHEUS_PORT + one.shift, mark)
 
 
 def _has_code(host: Rehearsal, one: Contestant, mark: str) -> bool:
-    return host.has_code(one.project, mark)
+    return host.has_code(API_PORT + one.shift, mark)
+
+
+def _has_page(host: Rehearsal, one: Contestant, mark: str) -> bool:
+    return host.has_page(one.project, mark)
 
 
 def run_all(host: Rehearsal, contestants: Sequence[Contestant], tell: Callable[[str], None]) -> list[Sample]:

@@ -86,10 +86,14 @@ class Rehearsal:
         found = self.run("docker", "ps", "--all", "--filter", label, "--format", "{{.Status}}").splitlines()
         return bool(found) and all("(healthy)" in line for line in found)
 
-    def has_code(self, project: str, mark: str) -> bool:
-        """Whether the API that runs was made from the marked file."""
-        name = f"{project}-flask-api-1"
-        return mark in self.run("docker", "exec", name, "cat", "/srv/app/predict.py")
+    def has_code(self, port: int, mark: str) -> bool:
+        """Whether the API that answers at this port runs the marked file."""
+        return mark in self.run("curl", "-sf", f"http://127.0.0.1:{port}/openapi.json")
+
+    def has_page(self, project: str, mark: str) -> bool:
+        """Whether the UI that runs was made from the marked file."""
+        name = f"{project}-streamlit-ui-1"
+        return mark in self.run("docker", "exec", name, "cat", "/srv/ui/client.py")
 
     def has_rule(self, port: int, mark: str) -> bool:
         """Whether the Prometheus behind this port has the marked rule in force."""

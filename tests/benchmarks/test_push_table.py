@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.push.files import change_code, change_rule, copy_release, move_aside
+from benchmarks.push.files import change_code, change_page, change_rule, copy_release, move_aside
 from benchmarks.push.table import Sample, markdown, rows
 
 ROOT = Path(__file__).parents[2]
@@ -93,8 +93,11 @@ def test_contestants_beside_ours_get_ports_and_images_of_their_own(copy: Path) -
 def test_the_changes_change_one_file_each_time_they_are_made(copy: Path) -> None:
     for mark in ("first", "second"):
         change_code(copy, mark)
+        change_page(copy, mark)
         change_rule(copy, mark)
-        assert mark in (copy / "app" / "predict.py").read_text()
+        assert mark in (copy / "app" / "openapi.py").read_text()
+        assert mark in (copy / "ui" / "client.py").read_text()
         assert mark in (copy / "monitoring" / "rules" / "alerts.yml").read_text()
 
+    assert "(first)" not in (copy / "app" / "openapi.py").read_text()
     assert "(first)" not in (copy / "monitoring" / "rules" / "alerts.yml").read_text()
