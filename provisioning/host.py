@@ -20,10 +20,9 @@ from provisioning.process import Completed
 from provisioning.release import ReleaseFile, SecretRelease
 from provisioning.service_secrets import ServiceSecrets
 from provisioning.ssh import Connection
+from provisioning.ssh.connection import NOTHING
 from provisioning.upload import Upload
 from provisioning.who import whoami
-
-_CHANGING = ("begin.py", "receive.py", "publish.py", "live.py", "read_files.py", "step.py", "finish.py")
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,8 @@ class Store:
 
     def read_state(self, manifest: Mapping[str, Any] | None, deadline: Deadline) -> HostState:
         """What is on the host, seen from a wanted manifest, or from the current release's. One round trip."""
-        return parse_state(self.ask("facts.py", self._facts(manifest), deadline))
+        name, given = _by_name(manifest)
+        return parse_state(self.ask("facts.py", self._facts(name), deadline, given))
 
     def read_containers(self, deadline: Deadline) -> HostState:
         """As `read_state`, with the containers and nothing else."""
@@ -63,9 +63,9 @@ class Store:
         }
         return store, tuple(self.ask("begin.py", request, deadline)["removed"])
 
-    def send_ahead(self) -> None:
-        """Send the scripts that change something, while the host has something else to do."""
-        self.connection.send_ahead(_CHANGING)
+    def send_ahead(self, scripts: Sequence[str]) -> None:
+        """Send scripts that will be run soon, while the host has something else to do."""
+        self.connection.send_ahead(scripts)
 
     def upload(self, archive: bytes, deadline: Deadline) -> tuple[str, int]:
         """Bring an archive to the host, checked there: its path, and how many bytes had to travel."""
@@ -98,14 +98,10 @@ class Store:
 
     def publish(self, manifest: Mapping[str, Any], archive: str | None, deadline: Deadline) -> None:
         """Make or repair the release's directory and its data directories, verified by hash, by rename."""
-        request = {
-            "root": self.root,
-            "note": self._note("publish"),
-            "manifest": manifest,
-            "archive": archive,
-        }
+        name, given = _by_name(manifest)
+        request = {"root": self.root, "note": self._note("publish"), "manifest": name, "archive": archive}
         try:
-            self.ask("publish.py", request, deadline)
+            self.ask("publish.py", request, deadline, given)
         except CommandFailed as error:
             if error.status == 28:
                 hint = "Free space on the host."
@@ -174,10 +170,23 @@ class Store:
         )
         return Completed(done.status, lines.text(), done.stderr)
 
-    def ask(self, name: str, request: Mapping[str, Any], deadline: Deadline) -> dict[str, Any]:
-        """Run one of the scripts of `provisioning/remote/` with a request as JSON, and return its answer."""
+    def ask(
+        self,
+        name: str,
+        request: Mapping[str, Any],
+        deadline: Deadline,
+        given: Mapping[str, bytes] = NOTHING,
+    ) -> dict[str, Any]:
+        """Run one of the scripts of `provisioning/remote/` with a request as JSON, and return its answer.
+
+        The request may say by name what is `given`, which travels once for each connection.
+        """
         done = self.connection.run_script(
-            name, deadline=deadline.check(name), input=json.dumps(request).encode(), step=name
+            name,
+            deadline=deadline.check(name),
+            input=json.dumps(request).encode(),
+            step=name,
+            given=given,
         )
         try:
             answer = json.loads(done.stdout)
@@ -187,7 +196,7 @@ class Store:
             raise HostError(f"the host's answer makes no sense: {done.stdout[-200:]!r}")
         return answer
 
-    def _facts(self, manifest: Mapping[str, Any] | None, *, only_containers: bool = False) -> dict[str, Any]:
+    def _facts(self, manifest: str | None, *, only_containers: bool = False) -> dict[str, Any]:
         return {
             "root": self.root,
             "project": self.project,
@@ -203,6 +212,15 @@ class Store:
         if not self.push:
             return None
         return {"root": self.root, "push": self.push, "release": self.release, "step": step}
+
+
+def _by_name(manifest: Mapping[str, Any] | None) -> tuple[str | None, Mapping[str, bytes]]:
+    """A name that stands for this manifest, and what is to be given with it: it is asked about more than once."""
+    if manifest is None:
+        return None, NOTHING
+    content = json.dumps(manifest).encode()
+    name = hashlib.sha256(content).hexdigest()[:16]
+    return name, {name: content}
 
 
 def parse_state(answer: Mapping[str, Any]) -> HostState:

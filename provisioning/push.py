@@ -19,7 +19,7 @@ from provisioning.settings import PushSettings
 from provisioning.ssh import connect
 
 if TYPE_CHECKING:
-    from provisioning.plan import HostState
+    from provisioning.plan import HostState, Plan
     from provisioning.plan_file import BoundPlan
     from provisioning.under_way import Push
 
@@ -90,7 +90,7 @@ def push_release(
                 wait_seconds=settings.lock_wait_seconds,
                 report=report,
                 mask=mask,
-                meanwhile=partial(_make_ready, push),
+                meanwhile=partial(_make_ready, push, plan),
             ) as held:
                 # Only what is seen under the lock counts.
                 state, plan = push.look(seen)
@@ -118,10 +118,26 @@ def _load() -> None:
     import provisioning.under_way  # noqa: F401
 
 
-def _make_ready(push: Push) -> None:
+def _make_ready(push: Push, plan: Plan | None) -> None:
     """Load here, and send there, what only a push that changes something needs: most find nothing to do."""
-    push.store.send_ahead()
+    if plan is not None:
+        push.store.send_ahead(_scripts_for(plan))
     import provisioning.carry_out  # noqa: F401
+
+
+def _scripts_for(plan: Plan) -> list[str]:
+    """Pure: the scripts that carry out a plan, in the order in which they are run."""
+    reloads = any(action.container == "reload" for action in plan.actions)
+    needed = {
+        "begin.py": True,
+        "receive.py": bool(plan.uploads),
+        "publish.py": plan.publish,
+        "live.py": reloads,
+        "read_files.py": reloads,
+        "step.py": bool(plan.container_actions),
+        "finish.py": True,
+    }
+    return [name for name, is_needed in needed.items() if is_needed]
 
 
 def _took_one_before(state: HostState, settings: PushSettings) -> bool:

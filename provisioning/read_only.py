@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
 from provisioning.process import Process
 from provisioning.ssh import Connection
+from provisioning.ssh.connection import NOTHING
 
 READING = frozenset({"facts.py", "read_files.py"})
 """The scripts of `provisioning/remote/` that change nothing."""
@@ -35,11 +36,18 @@ class ReadOnlyConnection(Connection):
         """Whether the host still answered at the last probe."""
         return self._inner.active
 
-    def start_script(self, name: str, *arguments: str, step: str, seconds: float | None = None) -> Process:
+    def start_script(
+        self,
+        name: str,
+        *arguments: str,
+        step: str,
+        seconds: float | None = None,
+        given: Mapping[str, bytes] = NOTHING,
+    ) -> Process:
         """Start a reading script. Raises WriteRefused for any other."""
         if name not in READING:
             _refuse(name)
-        return self._inner.start_script(name, *arguments, step=step, seconds=seconds)
+        return self._inner.start_script(name, *arguments, step=step, seconds=seconds, given=given)
 
     def start(self, command: Sequence[str] | str, step: str) -> NoReturn:
         """Every command and upload goes through here, and ends here."""

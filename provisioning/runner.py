@@ -8,7 +8,7 @@ import json
 import struct
 import threading
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from provisioning.process import Broken, Channel
 from provisioning.remote import script
@@ -111,20 +111,29 @@ class Runner:
         self._rest = already
         self._numbers = itertools.count(1)
         self._kept: set[str] = set()
+        self._given: set[str] = set()
         self._streams: dict[int, Stream] = {}
         self._sending = threading.Lock()
         self._opening = threading.Lock()
         self.over = False
         threading.Thread(target=self._pump, name="onebox-runner", daemon=True).start()
 
-    def start(self, name: str, arguments: Sequence[str], seconds: float | None) -> Stream:
-        """Start a script; after `seconds` it is ended there, if they are given. Its text travels once."""
+    def start(
+        self, name: str, arguments: Sequence[str], seconds: float | None, given: Mapping[str, bytes]
+    ) -> Stream:
+        """Start a script; after `seconds` it is ended there, if they are given. Its text travels once.
+
+        So does what is `given` by name, to it and to the scripts after it: see `remote/given.py`.
+        """
         with self._opening:
             number = next(self._numbers)
             stream = self._streams[number] = Stream(self, number)
             if self.over:
                 raise RunnerGone
             self._send(name)
+            for label in given.keys() - self._given:
+                self.tell(b"G", 0, _packed(label, given[label]))
+                self._given.add(label)
         request = {"script": name, "arguments": list(arguments), "seconds": seconds}
         self.tell(b"S", number, json.dumps(request).encode())
         return stream
@@ -138,7 +147,7 @@ class Runner:
 
     def _send(self, name: str) -> None:
         if name not in self._kept:
-            self.tell(b"K", 0, name.encode() + b"\0" + zlib.compress(script(name).encode(), 9))
+            self.tell(b"K", 0, _packed(name, script(name).encode()))
             self._kept.add(name)
 
     def tell(self, kind: bytes, number: int, content: bytes = b"") -> None:
@@ -185,3 +194,7 @@ class Runner:
             stream = self._streams.get(number)
             if stream is not None:
                 stream.came(kind, content)
+
+
+def _packed(name: str, content: bytes) -> bytes:
+    return name.encode() + b"\0" + zlib.compress(content, 9)

@@ -12,6 +12,7 @@ import os
 import sys
 
 from provisioning.remote.docker import has_command, way_to_docker
+from provisioning.remote.given import given
 from provisioning.remote.leftovers import leftovers
 from provisioning.remote.split import SplitInForce
 
@@ -212,7 +213,7 @@ for name in os.listdir(releases) if os.path.isdir(releases) else []:
     if found:
         known[name] = found
 current_manifest = known.get(current)
-manifest = request["manifest"] or current_manifest
+manifest = given(request["manifest"]) or current_manifest
 
 present = False
 problems: list[str] = []

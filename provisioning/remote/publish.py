@@ -17,12 +17,13 @@ import tarfile
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from provisioning.remote.given import given
 from provisioning.remote.journal import Journal
 
 Entry = dict[str, Any]
 Sources = dict[str, list[str]]
 request = json.load(sys.stdin)
-root, manifest, archive = request["root"], request["manifest"], request["archive"]
+root, manifest, archive = request["root"], given(request["manifest"]), request["archive"]
 releases, incoming = os.path.join(root, "releases"), os.path.join(root, "incoming")
 blobs = os.path.join(incoming, "blobs-" + manifest["release"])
 

@@ -1,9 +1,10 @@
 """Run the other scripts, each as a process of its own that is forked from this one, so that none has to start a Python.
 
 Says "ready" and then speaks in frames, both ways: a letter, the number of a run, a length, and that many bytes.
-To us: K keep a script (its name, a NUL, its text packed by zlib), S start one (JSON: "script", "arguments", "seconds"
-or null), I input for it, E the end of its input, C close its streams. From us: O and R what it printed on its output
-and its error output, X its exit status, -1 where a signal ended it.
+To us: K keep a script (its name, a NUL, its text packed by zlib), G keep in the same way what scripts are given by
+name, S start one (JSON: "script", "arguments", "seconds" or null), I input for it, E the end of its input, C close its
+streams. From us: O and R what it printed on its output and its error output, X its exit status, -1 where a signal
+ended it.
 A run that is still there after its seconds is ended with its process group. When our input ends, all streams are
 closed, as they are when an SSH session ends, and we stay only for the runs whose time has to be kept.
 """
@@ -83,6 +84,7 @@ class Run:
 
 kept: dict[str, CodeType | bytes] = {}
 unread: dict[str, bytes] = {}
+given: dict[str, bytes] = {}
 runs: dict[int, Run] = {}
 listening = True
 answered = False
@@ -113,7 +115,7 @@ def become(code: CodeType | bytes, name: str, arguments: list[str], pipes: list[
         # Streams of other runs would not end as long as we had them too.
         os.closerange(3, max(map(int, os.listdir("/proc/self/fd"))) + 1)
         sys.argv = [name, *arguments]
-        exec(code, {"__name__": "__main__"})  # noqa: S102 - that is what we are for
+        exec(code, {"__name__": "__main__", "GIVEN": given})  # noqa: S102 - that is what we are for
         status = 0
     except SystemExit as error:
         if error.code is None or isinstance(error.code, int):
@@ -163,9 +165,9 @@ def start(number: int, request: dict[str, object]) -> None:
 
 
 def obey(kind: bytes, number: int, content: bytes) -> None:
-    if kind == b"K":
+    if kind in (b"K", b"G"):
         name, _, packed = content.partition(b"\0")
-        unread[name.decode()] = zlib.decompress(packed)
+        (unread if kind == b"K" else given)[name.decode()] = zlib.decompress(packed)
     elif kind == b"S":
         start(number, json.loads(content))
     elif number in runs:

@@ -6,10 +6,10 @@ import contextlib
 import secrets
 import shlex
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Self
 
 import paramiko
@@ -25,6 +25,7 @@ from provisioning.upload import Upload
 _GRACE_SECONDS = 1.0
 _START_SECONDS = 30.0
 _SHARED_BYTES = 256 * 1024
+NOTHING: Mapping[str, bytes] = MappingProxyType({})
 
 
 class Connection:
@@ -73,15 +74,22 @@ class Connection:
         marker = f"{self._marker}\n".encode()
         return Process(channel, self.target.address, step, lambda: self.active, BROKEN, marker)
 
-    def start_script(self, name: str, *arguments: str, step: str, seconds: float | None = None) -> Process:
+    def start_script(
+        self,
+        name: str,
+        *arguments: str,
+        step: str,
+        seconds: float | None = None,
+        given: Mapping[str, bytes] = NOTHING,
+    ) -> Process:
         """Start one of the scripts of `provisioning/remote/` without waiting for it.
 
         All of them are run by one Python on the host, which the first of them starts; each is a process of
-        its own there. After `seconds` it is ended with its process group.
+        its own there. After `seconds` it is ended with its process group. What is `given` by name travels once.
         """
         try:
             stream = self._running(step, min(_START_SECONDS, seconds or _START_SECONDS)).start(
-                name, arguments, seconds
+                name, arguments, seconds, given
             )
         except BROKEN as error:
             raise ConnectionLost(self.target.address, step) from error
@@ -139,6 +147,7 @@ class Connection:
         sudo: bool = False,
         on_output: Callable[[bytes], None] | None = None,
         hold_input: bool = False,
+        given: Mapping[str, bytes] = NOTHING,
     ) -> Completed:
         """Run one of the Python scripts of `provisioning/remote/` on the host; otherwise as `run`.
 
@@ -149,7 +158,9 @@ class Connection:
             done = self.run(argv, deadline=deadline, step=step or name, input=input, check=False)
         else:
             limit = None if hold_input else deadline + _GRACE_SECONDS
-            with closing(self.start_script(name, *arguments, step=step or name, seconds=limit)) as process:
+            with closing(
+                self.start_script(name, *arguments, step=step or name, seconds=limit, given=given)
+            ) as process:
                 done = process.wait(deadline, data=input or b"", on_output=on_output, hold_input=hold_input)
         if check and done.status != 0:
             refused = sudo and done.stderr.lstrip().startswith("sudo:")

@@ -196,9 +196,9 @@ class Recorder:
             self.started.append(command)
             return start(command, step)
 
-        def record_script(name: str, *arguments: str, step: str, seconds: float | None = None) -> Any:
+        def record_script(name: str, *arguments: str, **more: Any) -> Any:
             self.scripts.append(name)
-            return start_script(name, *arguments, step=step, seconds=seconds)
+            return start_script(name, *arguments, **more)
 
         connection.start = record  # type: ignore[method-assign]
         connection.start_script = record_script  # type: ignore[method-assign]

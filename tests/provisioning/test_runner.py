@@ -196,6 +196,33 @@ def test_sending_ahead_over_a_line_that_was_cut_is_told_by_the_next_script(
         connection.run_script("ahead.py", deadline=10)
 
 
+GIVEN = "import json, sys\nprint(sorted(json.loads(GIVEN[sys.argv[1]])))"
+
+
+def test_what_is_given_by_name_travels_once_and_every_later_script_has_it(
+    texts: Texts, connection: Connection
+) -> None:
+    texts["given.py"] = texts["again.py"] = GIVEN
+    said = [
+        connection.run_script(name, "words", deadline=10, given={"words": content}).stdout
+        for name, content in (("given.py", b'["first"]'), ("again.py", b'["not sent"]'))
+    ]
+
+    assert said == ["['first']\n"] * 2
+
+
+def test_a_new_runner_is_given_again_what_the_one_before_had(texts: Texts, connection: Connection) -> None:
+    texts["given.py"] = GIVEN
+    texts["end.py"] = "import os, signal\nos.kill(os.getppid(), signal.SIGKILL)"
+    connection.run_script("given.py", "few", deadline=10, given={"few": b'["a"]'})
+    with pytest.raises((CommandFailed, ConnectionLost)):
+        connection.run_script("end.py", deadline=10)
+
+    said = connection.run_script("given.py", "few", deadline=10, given={"few": b'["a"]'}).stdout
+
+    assert said == "['a']\n"
+
+
 def test_a_host_without_python_is_named_as_what_it_is(host: Any, connection: Connection) -> None:
     (host.home / "bin" / "python3").unlink()
     host.sshd.environment["PATH"] = str(host.home / "bin")
