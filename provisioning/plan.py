@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from provisioning.release import Release, ReleaseFile, ServiceRelease
+from provisioning.release import CODE_VARIABLE, MODELS_VARIABLE, Release, ReleaseFile, ServiceRelease
+
+_NAMES = {CODE_VARIABLE: "code", MODELS_VARIABLE: "models"}
+"""What people call the data directories of the stack that ships with this repo."""
 
 
 class ImageWork(StrEnum):
@@ -240,13 +243,17 @@ def _container_work(
 def _reload_work(
     part: ServiceRelease, data: Mapping[str, str], state: HostState
 ) -> tuple[ContainerWork, str]:
-    for variable in part.data if part.reload else ():
-        live = state.live.get(variable)
-        if live is None:
-            # A container that runs without it holds a directory that is gone.
-            return ContainerWork.RECREATE, "its data is not on the host"
-        if live.digest != data[variable]:
-            return ContainerWork.RELOAD, "its data changed"
+    if not part.reload:
+        return ContainerWork.NOTHING, ""
+    found = {variable: state.live.get(variable) for variable in part.data}
+    there = {variable: live for variable, live in found.items() if live is not None}
+    if len(there) < len(found):
+        # A container that runs without it holds a directory that is gone.
+        return ContainerWork.RECREATE, "its data is not on the host"
+    changed = [_NAMES.get(name, "data") for name, live in there.items() if live.digest != data[name]]
+    if changed:
+        return ContainerWork.RELOAD, f"its {' and '.join(dict.fromkeys(changed))} changed"
+    for variable, live in there.items():
         if live.problems:
             return ContainerWork.RELOAD, f"its data on the host was changed: {live.problems[0]}"
         if live.in_force != data[variable]:
