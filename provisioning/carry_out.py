@@ -14,7 +14,7 @@ from provisioning.host_errors import ConnectionLost
 from provisioning.masking import Mask
 from provisioning.plan import HostState, Plan
 from provisioning.rollback import put_back, stop_bad
-from provisioning.smoke import smoke
+from provisioning.smoke import Wanted, smoke
 from provisioning.under_way import Push, begin, publish
 
 
@@ -77,7 +77,8 @@ def _prove(push: Push, touched: Collection[str]) -> None:
         check_services(push.release.parts, push.store.read_containers(push.deadline))
         running.detail = f"every container runs {push.release.short}"
     with step("smoke test", push.report) as running:
-        said = smoke(push.connection, push.release.parts, push.settings.open_ports, push.deadline, touched)
+        wanted = Wanted.of(push.manifest, push.release.parts)
+        said = smoke(push.connection, wanted, push.settings.open_ports, push.deadline, touched)
         for text in said:
             push.warn(text)
 

@@ -24,7 +24,7 @@ from provisioning.ready import Connector, wait_for_login, wait_until_ready
 from provisioning.releases import SHORT, Differences, KeptRelease, choose, difference, kept_on
 from provisioning.rollback import put_back
 from provisioning.settings import PushSettings
-from provisioning.smoke import smoke
+from provisioning.smoke import Wanted, smoke
 from provisioning.ssh import connect
 
 _PUSH_AGAIN = "Push its tree again: `git checkout` it, then `onebox push`."
@@ -211,7 +211,8 @@ def _carry_out(
             changed = {
                 name: part for name, part in parts.items() if name in {item.service for item in touched}
             }
-            said = smoke(store.connection, changed, settings.open_ports, deadline, changed)
+            wanted = Wanted.of(manifest, changed)
+            said = smoke(store.connection, wanted, settings.open_ports, deadline, changed)
     except ConnectionLost:
         # Nothing can be put back from here; the next push or rollback finds what is left and goes on.
         raise

@@ -10,12 +10,12 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 from provisioning.deadline import Deadline
 from provisioning.errors import ServiceFailure
 from provisioning.host_errors import ConnectionLost, Unreachable
-from provisioning.release import ServiceRelease
+from provisioning.release import CODE_VARIABLE, ServiceRelease
 from provisioning.ssh import Connection
 
 API, UI, PROMETHEUS = "flask-api", "streamlit-ui", "prometheus"
@@ -54,9 +54,24 @@ Ask = Callable[..., Answer]
 """`ask(path, body=None)`: POST of JSON when there is a body, else GET."""
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What the services have to be."""
+
+    parts: Mapping[str, ServiceRelease]
+    code: str = ""
+    """Digest of the code that the API has to run; empty where that is in its image."""
+
+    @classmethod
+    def of(cls, manifest: Mapping[str, Any], parts: Mapping[str, ServiceRelease]) -> Self:
+        """These services of a release."""
+        code = manifest["data"].get(CODE_VARIABLE)
+        return cls(parts, code["digest"] if code and code["live"] else "")
+
+
 def smoke(
     connection: Connection,
-    parts: Mapping[str, ServiceRelease],
+    wanted: Wanted,
     open_ports: frozenset[int],
     deadline: Deadline,
     touched: Collection[str],
@@ -69,13 +84,13 @@ def smoke(
     wrongly.
     """
     warnings: list[str] = []
-    for service in (name for name in parts if name in PORTS):
+    for service in (name for name in wanted.parts if name in PORTS):
         port = PORTS[service]
         ask, warning = _way(connection, port, port in open_ports)
         if warning:
             warnings.append(warning)
         check = CHECKS[service] if service in touched else UNTOUCHED.get(service, CHECKS[service])
-        _ask_until_right(service, partial(check, ask, parts), deadline, sleep)
+        _ask_until_right(service, partial(check, ask, wanted), deadline, sleep)
     return tuple(warnings)
 
 
@@ -96,7 +111,7 @@ def _ask_until_right(
         pause = min(pause * 2, _LONGEST_PAUSE)
 
 
-def check_api(ask: Ask, parts: Mapping[str, ServiceRelease]) -> None:
+def check_api(ask: Ask, wanted: Wanted) -> None:
     """Ready, with metrics, of this release, and able to predict a row from the middle of its own ranges."""
     ready = ask("/ready")
     if ready.status != http.client.OK:
@@ -105,8 +120,12 @@ def check_api(ask: Ask, parts: Mapping[str, ServiceRelease]) -> None:
     if metrics.status != http.client.OK:
         raise NotYet(f"GET /metrics answers {metrics.status}")
     config = ask("/config").json()
-    if config.get("service_digest") != parts[API].digest:
+    if config.get("service_digest") != wanted.parts[API].digest:
         raise NotYet(f"GET /config shows the release {str(config.get('service_digest'))[:12]}")
+    running = config.get("code") or {}
+    if wanted.code and running.get("serving") != wanted.code:
+        why = (running.get("refused") or {}).get("why") or "another one"
+        raise NotYet(f"GET /config shows that it does not run the code of the release: {why}")
     row = {item["name"]: (item["min"] + item["max"]) / 2 for item in config["features"]}
     answer = ask("/predict", {"features": row})
     if answer.status == http.client.UNAUTHORIZED:
@@ -117,36 +136,36 @@ def check_api(ask: Ask, parts: Mapping[str, ServiceRelease]) -> None:
         raise NotYet(f"POST /predict of a sample row answers {answer.status}: {said}")
 
 
-def check_ui(ask: Ask, _parts: Mapping[str, ServiceRelease]) -> None:
+def check_ui(ask: Ask, _wanted: Wanted) -> None:
     """Streamlit serves."""
     answer = ask("/_stcore/health")
     if answer.status != http.client.OK:
         raise NotYet(f"GET /_stcore/health answers {answer.status}")
 
 
-def check_prometheus(ask: Ask, parts: Mapping[str, ServiceRelease]) -> None:
+def check_prometheus(ask: Ask, wanted: Wanted) -> None:
     """Ready, and scraping the API."""
-    ours = _targets(ask, parts)
-    if API in parts and not any(target.get("health") == "up" for target in ours):
+    ours = _targets(ask, wanted)
+    if API in wanted.parts and not any(target.get("health") == "up" for target in ours):
         said = ours[0].get("lastError") or ours[0].get("health")
         raise NotYet(f"the scrape target {API} is not up: {said}")
 
 
-def check_untouched_prometheus(ask: Ask, parts: Mapping[str, ServiceRelease]) -> None:
+def check_untouched_prometheus(ask: Ask, wanted: Wanted) -> None:
     """Ready, and told to scrape the API.
 
     While the API was made anew a scrape may have met nobody, and the next one is seconds away; that one finds
     what we have just asked ourselves, in the place where it always was.
     """
-    _targets(ask, parts)
+    _targets(ask, wanted)
 
 
-def _targets(ask: Ask, parts: Mapping[str, ServiceRelease]) -> list[Any]:
+def _targets(ask: Ask, wanted: Wanted) -> list[Any]:
     """What Prometheus knows about the API's target, which is not nothing."""
     answer = ask("/-/ready")
     if answer.status != http.client.OK:
         raise NotYet(f"GET /-/ready answers {answer.status}")
-    if API not in parts:
+    if API not in wanted.parts:
         return []
     targets = ask("/api/v1/targets?state=active").json()["data"]["activeTargets"]
     ours = [target for target in targets if API in target.get("scrapeUrl", "")]
@@ -155,14 +174,12 @@ def _targets(ask: Ask, parts: Mapping[str, ServiceRelease]) -> list[Any]:
     return ours
 
 
-CHECKS: Mapping[str, Callable[[Ask, Mapping[str, ServiceRelease]], None]] = {
+CHECKS: Mapping[str, Callable[[Ask, Wanted], None]] = {
     API: check_api,
     UI: check_ui,
     PROMETHEUS: check_prometheus,
 }
-UNTOUCHED: Mapping[str, Callable[[Ask, Mapping[str, ServiceRelease]], None]] = {
-    PROMETHEUS: check_untouched_prometheus
-}
+UNTOUCHED: Mapping[str, Callable[[Ask, Wanted], None]] = {PROMETHEUS: check_untouched_prometheus}
 
 
 def _way(connection: Connection, port: int, expected_open: bool) -> tuple[Ask, str]:

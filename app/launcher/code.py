@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 PACKAGE = "app"
 _PREFIX = f"{PACKAGE}."
 _NOT_SHIPPED = "__pycache__"
+RELEASED = ".data"
+"""Where a push keeps the code that is in force and the one before it, each in a directory of its own."""
 
 
 class CodeError(Exception):
@@ -70,6 +72,14 @@ def read_code(directory: Path) -> Code:
             why = error.msg if isinstance(error, SyntaxError) else str(error)
             raise CodeError(digest, f"{name}{line}: {why}") from error
     return Code(digest, place, modules, sources)
+
+
+def code_before(place: Path) -> Path | None:
+    """The code that lay where this one lies now, as far as a release has left it there."""
+    if place.parent.name != RELEASED:
+        return None
+    others = [path for path in place.parent.iterdir() if path != place and (path / "__init__.py").is_file()]
+    return max(others, key=lambda path: path.stat().st_mtime, default=None)
 
 
 def install(code: Code) -> None:

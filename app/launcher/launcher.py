@@ -11,9 +11,11 @@ import signal
 import time
 from pathlib import Path
 
-from .code import Code, CodeError, read_code
+from .code import Code, CodeError, code_before, read_code
 from .generation import Generation, start
 
+FIRST_SECONDS = 60.0
+"""What the first code gets, where there is other code to fall back on."""
 READY_SECONDS = 15.0
 """What new code gets to come to serve. A push that waits for it waits longer."""
 RETIRE_SECONDS = 40.0
@@ -33,6 +35,10 @@ class Launcher:
         self._serving: Generation | None = None
         self._coming: Generation | None = None
         self._leaving: list[Generation] = []
+        self._refused: dict[str, str | float] | None = None
+        """What came last, where it did not come to serve."""
+        self._fallback: Path | None = None
+        """Code to start in place of the first, as soon as that is gone."""
         self._again = False
         """New code may have come while a generation was on its way."""
         self._stopping = False
@@ -63,7 +69,6 @@ class Launcher:
     def _turn(self) -> None:
         lines = {one.line.fileno(): one for one in self._all}
         times = [one.ends for one in (self._coming, *self._leaving) if one is not None]
-        # The first generation has all the time there is: it is waited for by whoever started us.
         first = min(times, default=math.inf)
         left = max(0.0, first - time.monotonic()) + 0.001 if first < math.inf else None
         ready, _, _ = select.select([self._wake, *lines], [], [], left)
@@ -91,41 +96,47 @@ class Launcher:
         try:
             code = read_code(self._code_dir)
         except CodeError as error:
-            if serving is not None:
-                self._refuse(error.digest, str(error))
-                return
-            say("CRITICAL", f"the code cannot be run: {error}")
-            self._stop(1)
+            self._refuse(error.digest, str(error), 1)
             return
         if serving is not None and serving.code.digest == code.digest:
-            self._write(code, None)
+            self._refused = None
+            self._write(code)
             serving.tell(signal.SIGHUP)
             return
         if serving is not None:
             say("INFO", f"code {code.digest[:12]} is to take over from {serving.code.digest[:12]}")
+        self._launch(code)
+
+    def _launch(self, code: Code) -> None:
+        serving = self._serving
         strangers = [self._wake, self._waker, *(one.line.fileno() for one in self._all)]
-        seconds = READY_SECONDS if serving else math.inf
+        seconds = READY_SECONDS if serving else FIRST_SECONDS
+        if serving is None and code_before(code.place) is None:
+            # It is waited for by whoever started us.
+            seconds = math.inf
         try:
             self._coming = start(code, self._status, serving.handed if serving else [], seconds, strangers)
         except OSError as error:
-            if serving is None:
-                raise
-            self._refuse(code.digest, f"no process could be made: {error.strerror}")
+            self._refuse(code.digest, f"no process could be made: {error.strerror}", 1)
 
     def _judge(self) -> None:
         """See what has become of those that come and those that go."""
         now = time.monotonic()
-        coming, serving = self._coming, self._serving
+        coming = self._coming
         if coming is not None and coming.serves:
             self._promote(coming)
-        elif coming is not None and serving is not None and (coming.why or now >= coming.ends):
-            self._refuse(coming.code.digest, coming.why or f"it did not serve within {READY_SECONDS:.0f} s")
+        elif coming is not None and (now >= coming.ends or (coming.why and self._serving is not None)):
             self._coming = None
             self._let_go(coming, signal.SIGTERM, KILL_SECONDS)
+            limit = READY_SECONDS if self._serving else FIRST_SECONDS
+            why = coming.why or f"it did not serve within {limit:.0f} s"
+            self._refuse(coming.code.digest, why, 1)
         for one in self._leaving:
             if now >= one.ends:
                 one.tell(signal.SIGTERM if one.patient else signal.SIGKILL)
                 one.patient, one.ends = False, now + KILL_SECONDS
+        if self._fallback is not None and not self._leaving and not self._stopping:
+            self._fall_back(self._fallback)
         if self._again and self._coming is None and not self._stopping:
             self._again = False
             self._start()
@@ -134,7 +145,9 @@ class Launcher:
 
     def _promote(self, coming: Generation) -> None:
         before, self._serving, self._coming = self._serving, coming, None
-        self._write(coming.code, None)
+        if before is not None:
+            self._refused = None
+        self._write(coming.code)
         if before is None:
             return
         say("INFO", f"code {coming.code.digest[:12]} has taken over")
@@ -155,10 +168,29 @@ class Launcher:
         for one in alive:
             self._let_go(one, signal.SIGTERM, KILL_SECONDS)
 
-    def _refuse(self, digest: str, why: str) -> None:
-        say("ERROR", f"the new code {digest[:12]} is refused, the old goes on: {why}")
+    def _refuse(self, digest: str, why: str, status: int) -> None:
+        """The code that lies there does not come to serve: the old goes on, or is started, or we end with `status`."""
+        first, self._refused = self._refused is None, {"code": digest, "why": why, "at": time.time()}
         if self._serving is not None:
-            self._write(self._serving.code, {"code": digest, "why": why, "at": time.time()})
+            say("ERROR", f"the new code {digest[:12]} is refused, the old goes on: {why}")
+            self._write(self._serving.code)
+            return
+        self._fallback = code_before((self._code_dir / "__init__.py").resolve().parent) if first else None
+        if self._fallback is None:
+            say("CRITICAL", f"the code cannot be run: {why}")
+            self._stop(status)
+        else:
+            # Whoever brought it went away before the old one was put back, and the container was started again.
+            say("ERROR", f"the code {digest[:12]} cannot be run, the code before it is started: {why}")
+
+    def _fall_back(self, place: Path) -> None:
+        refused, self._fallback = self._refused, None
+        try:
+            self._launch(read_code(place))
+        except CodeError as error:
+            self._refuse(error.digest, str(error), 1)
+        # What lies there is what was refused, whatever became of the code before it.
+        self._refused = refused
 
     def _reap(self) -> None:
         while self._all:
@@ -176,20 +208,19 @@ class Launcher:
     def _ended(self, one: Generation, status: int) -> None:
         if one in self._leaving:
             self._leaving.remove(one)
-        elif one is self._coming and self._serving is not None:
+        elif one is self._coming:
             self._coming = None
-            self._refuse(one.code.digest, one.why or f"it ended with status {status}")
+            self._refuse(one.code.digest, one.why or f"it ended with status {status}", status or 1)
         else:
             # What was to be kept running is gone: whoever started us decides what comes next.
             say("CRITICAL", f"the service ended with status {status}")
-            self._serving = None if one is self._serving else self._serving
-            self._coming = None if one is self._coming else self._coming
+            self._serving = None
             self._stop(status or 1)
 
-    def _write(self, serving: Code, refused: dict[str, str | float] | None) -> None:
+    def _write(self, serving: Code) -> None:
         part = self._status.with_name(f".{STATUS}")
         try:
-            part.write_text(json.dumps({"serving": serving.digest, "refused": refused}))
+            part.write_text(json.dumps({"serving": serving.digest, "refused": self._refused}))
             part.replace(self._status)
         except OSError as error:
             say("ERROR", f"{self._status} cannot be written: {error.strerror}")

@@ -27,8 +27,10 @@ PREDICTION = json.dumps({"features": [5.1, 3.5, 1.4, 0.2]})
 class Service:
     """A launcher whose code lies in a directory that a test changes as a push does."""
 
-    def __init__(self, root: Path, place: Path, models: Path) -> None:
+    def __init__(self, root: Path, place: Path, models: Path, folder: str = "") -> None:
+        """folder: where below `place` the states of the code lie."""
         self._root = root
+        self._folder = folder
         self._place = place
         self.models = place / "models"
         self.log = place / "log"
@@ -42,13 +44,13 @@ class Service:
     def put(self, change: Callable[[Path], None]) -> Path:
         """The repo's code, changed, where the launcher looks for code."""
         self._number += 1
-        code = self._place / f"code-{self._number}"
+        code = self._place / self._folder / f"code-{self._number}"
         shutil.copytree(
             self._root / "app", code, ignore=shutil.ignore_patterns("__pycache__", "artifacts", "training")
         )
         change(code)
         new = self._place / "new"
-        new.symlink_to(code.name)
+        new.symlink_to(code)
         new.replace(self._link)
         return code
 

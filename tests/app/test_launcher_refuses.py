@@ -121,3 +121,40 @@ def test_a_wrong_setting_ends_the_launcher_with_the_status_of_the_service(servic
     with service.running(MODEL_V1_WEIGHT="0.5") as started:
         assert started.process is not None
         assert started.process.wait(30) == 2
+
+
+@pytest.fixture
+def released(root: Path, trained: Path, tmp_path: Path) -> Service:
+    """As on a host: the code that came before lies beside the code that is in force."""
+    return Service(root, tmp_path, trained, ".data")
+
+
+@pytest.mark.parametrize("kind", ["is not Python", "raises when it is loaded", "dies without a word"])
+def test_a_start_with_code_that_cannot_serve_falls_back_on_the_code_before_it(
+    released: Service, kind: str
+) -> None:
+    change, why = BROKEN[kind]
+    with released.running(API_WORKERS="1"):
+        before = released.ready().serving
+    released.put(change)
+    with released.running(API_WORKERS="1"):
+        assert released.ready().serving == before
+        assert why in released.refused["why"]
+        assert released.refused["code"] != before
+        released.put(line("# mended"))
+        released.hang_up()
+        wait_for(lambda: released.serving != before, "mended code takes over")
+        assert released.refused is None
+
+
+def test_a_start_where_no_code_can_serve_ends_with_the_words_of_the_code_that_lies_there(
+    released: Service,
+) -> None:
+    change, why = BROKEN["raises when it is loaded"]
+    released.put(change)
+    released.put(line("raise RuntimeError('this, too')"))
+    with released.running(API_WORKERS="1") as started:
+        assert started.process is not None
+        assert started.process.wait(30) == 1
+    assert "this, too" in released.said[0]["message"]
+    assert why in released.said[-1]["message"]

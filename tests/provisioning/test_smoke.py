@@ -14,13 +14,18 @@ from provisioning import smoke as smoke_module
 from provisioning.deadline import Deadline
 from provisioning.errors import ServiceFailure
 from provisioning.release import ServiceRelease
-from provisioning.smoke import smoke
+from provisioning.smoke import Wanted, smoke
 from provisioning.ssh import connect
 
 pytestmark = pytest.mark.process
 
 PARTS = {name: ServiceRelease("d" * 64, "b", f"{name}:d", (), "V") for name in smoke_module.PORTS}
-CONFIG = {"service_digest": "d" * 64, "features": [{"name": "length", "min": 1.0, "max": 3.0}]}
+CONFIG = {
+    "service_digest": "d" * 64,
+    "code": {"serving": "c" * 64, "refused": None},
+    "features": [{"name": "length", "min": 1.0, "max": 3.0}],
+}
+REFUSED = {"serving": "e" * 64, "refused": {"code": "c" * 64, "why": "routes.py, line 3: invalid syntax"}}
 TARGETS = {"data": {"activeTargets": [{"scrapeUrl": "http://flask-api:5000/metrics", "health": "up"}]}}
 
 DOWN = {"data": {"activeTargets": [{"scrapeUrl": "http://flask-api", "health": "down", "lastError": "dns"}]}}
@@ -80,7 +85,7 @@ def _smoke(
     host: Any, open_ports: frozenset[int], touched: frozenset[str] = frozenset(PARTS)
 ) -> tuple[str, ...]:
     with connect(host.target) as connection:
-        return smoke(connection, PARTS, open_ports, Deadline(30), touched)
+        return smoke(connection, Wanted(PARTS, "c" * 64), open_ports, Deadline(30), touched)
 
 
 def test_services_behind_closed_ports_are_asked_through_the_connection(host: Any, stack: Stack) -> None:
@@ -114,6 +119,8 @@ def test_a_port_that_should_be_open_and_is_not_is_a_warning(host: Any, stack: St
         ("/ready", (503, "v2 is off"), "flask-api", "GET /ready answers 503"),
         ("/metrics", (500, ""), "flask-api", "GET /metrics answers 500"),
         ("/config", (200, {**CONFIG, "service_digest": "old"}), "flask-api", "shows the release old"),
+        ("/config", (200, {**CONFIG, "code": REFUSED}), "flask-api", "run the code.*line 3: invalid syntax"),
+        ("/config", (200, {**CONFIG, "code": None}), "flask-api", "run the code of the release: another one"),
         ("/predict", (500, "boom"), "flask-api", "POST /predict of a sample row answers 500"),
         ("/predict", (200, {}), "flask-api", "POST /predict of a sample row answers 200"),
         ("/_stcore/health", (502, ""), "streamlit-ui", "answers 502"),

@@ -20,6 +20,7 @@ from provisioning.push import push_release
 from provisioning.status import read_status
 from tests.e2e.conftest import changed
 from tests.e2e.faults.figures import FULL, dice, figure
+from tests.e2e.faults.real_host import seconds_until
 from tests.e2e.watch import Watch
 
 if TYPE_CHECKING:
@@ -165,3 +166,39 @@ def test_f11_code_that_does_not_come_to_serve_is_refused_and_no_prediction_is_lo
         f"code that does not come to serve: refused {len(kinds)} of {len(kinds)}, every container kept; predictions "
         f"lost: {', '.join(figures)}",
     )
+
+
+def test_f11_a_container_that_starts_again_before_refused_code_was_put_back_serves_with_the_code_before_it(
+    rehearsal: Checkout, host: RealHost, tree: PushSettings
+) -> None:
+    url = rehearsal.outputs()["api_url"]
+    before = requests.get(f"{url}/config", timeout=5).json()["code"]["serving"]
+
+    def go_away(event: Event) -> None:
+        if isinstance(event, StepStarted) and event.step == "put the previous release back":
+            raise KeyboardInterrupt
+
+    with as_code(tree.project_root, "crash"), pytest.raises(KeyboardInterrupt):
+        push_release(tree, go_away)
+    host.inside("docker", "restart", "onebox-flask-api-1")
+    took = seconds_until(lambda: predicted(url) == "setosa", 30, "the code before it answers")
+    code = requests.get(f"{url}/config", timeout=5).json()["code"]
+    assert code["serving"] == before
+    assert "broken on purpose" in code["refused"]["why"]
+    assert read_status(tree).drift != ()
+    push_release(tree)
+    assert read_status(tree).drift == ()
+    figure(
+        "F11",
+        "client gone before refused code was put back, container started again: it answers with the code before, "
+        f"{took:.1f} s after the start",
+    )
+
+
+def predicted(url: str) -> str:
+    """The class of a row of setosa; empty where nobody answers."""
+    try:
+        answer = requests.post(f"{url}/predict", json={"features": [5.1, 3.5, 1.4, 0.2]}, timeout=5)
+        return str(answer.json()["class"])
+    except (requests.RequestException, ValueError, KeyError):
+        return ""
