@@ -7,7 +7,7 @@ cd "$onebox_root"
 bin="$onebox_state/bin"
 
 # Only the one program out of the package: installing it would start a Prometheus on this machine.
-promtool() {
+fetch_promtool() {
   local work="$onebox_state/promtool.partial"
   rm -rf "$work" && mkdir -p "$work" "$bin"
   chmod 777 "$work"
@@ -21,7 +21,7 @@ promtool() {
 
 case ${1:-} in
   "")
-    if [ ! -x "$bin/promtool" ] && ! command -v promtool >/dev/null 2>&1; then
+    if [ ! -x "$bin/promtool" ] && ! type -P promtool >/dev/null 2>&1; then
       if is_debian_like; then
         step "promtool" "$0" promtool
       else
@@ -35,7 +35,7 @@ case ${1:-} in
       step "faketime for the tests of clocks" "$0" faketime
     fi
     ;;
-  promtool) promtool ;;
+  promtool) fetch_promtool ;;
   chromium) apt_install chromium fonts-dejavu-core ;;
   faketime) apt_install faketime ;;
   *) fail "tools/test-tools.sh takes nothing, promtool, chromium or faketime, not '$1'." ;;

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 from infra.local.errors import ImageUnavailableError
 from infra.local.images import BASE_IMAGE, image_id
@@ -62,27 +62,36 @@ def hub_name(image: str) -> tuple[str, str]:
     return (name if "/" in name else f"library/{name}", tag or "latest")
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _member(archive: tarfile.TarFile, name: str) -> IO[bytes]:
+    """The content of a member; links inside of the archive are followed, and nothing is laid out on the disk."""
+    content = archive.extractfile(name)
+    if content is None:
+        raise ImageUnavailableError(f"the export has no file {name}")
+    return content
+
+
+def _keep(content: IO[bytes], blobs: Path) -> tuple[str, int]:
+    """Put content into a directory under its digest; that, and its size."""
+    digest, size = hashlib.sha256(), 0
+    with tempfile.NamedTemporaryFile(dir=blobs.parent, delete=False) as out:
+        while chunk := content.read(_CHUNK):
+            digest.update(chunk)
+            size += out.write(chunk)
+    Path(out.name).replace(blobs / digest.hexdigest())
+    return digest.hexdigest(), size
 
 
 def unpack_export(export: Path, blobs: Path) -> bytes:
     """Put config and layers of a `docker save` archive into `blobs`, named by digest; the answer is the manifest."""
-    with tempfile.TemporaryDirectory(dir=blobs.parent) as scratch, tarfile.open(export) as archive:
-        archive.extractall(scratch, filter="data")
-        root = Path(scratch)
-        content = json.loads((root / "manifest.json").read_text())[0]
+    with tarfile.open(export) as archive:
+        content = json.loads(_member(archive, "manifest.json").read())[0]
 
         def descriptor(member: str, media_type: str) -> dict[str, Any]:
-            path = root / member
-            digest, size = _sha256(path), path.stat().st_size
-            shutil.copyfile(path, blobs / digest)
+            digest, size = _keep(_member(archive, member), blobs)
             return {"mediaType": media_type, "digest": f"sha256:{digest}", "size": size}
 
         def layer_type(member: str) -> str:
-            with (root / member).open("rb") as file:
-                packed = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
+            packed = _member(archive, member).read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
             return f"{LAYER_TYPE}+gzip" if packed else LAYER_TYPE
 
         manifest = {
