@@ -93,10 +93,11 @@ def wait_for_login(
             else:
                 running.detail = target.address
                 return connection
-            if deadline.left <= pause:
+            wait = _with_jitter(pause)
+            if deadline.left <= wait:
                 raise NotReady(rung, deadline.waited, reason, hint="The host may need longer to boot.")
             running.line(f"{rung}: {reason} ({deadline.waited:.0f} s)")
-            sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311 - jitter, not a secret
+            sleep(wait)
             pause = min(pause * 1.6, _LONGEST_PAUSE)
 
 
@@ -157,14 +158,19 @@ def _climb(
             return connection, tuple(facts["warnings"])
         waited = deadline.waited - started
         in_vain = waited - since.setdefault(missing.name, waited) >= missing.patience
-        if missing.final or in_vain or deadline.left <= pause:
+        wait = _with_jitter(pause)
+        if missing.final or in_vain or deadline.left <= wait:
             raise NotReady(missing.name, deadline.waited, missing.reason, hint=missing.hint)
         running.line(f"{missing.name}: {missing.reason} ({waited:.0f} s)")
-        sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311 - jitter, not a secret
+        sleep(wait)
         pause = min(pause * 1.5, 3.0)
         if missing.again or not connection.active:
             connection.close()
             connection = connector(settings.target)
+
+
+def _with_jitter(pause: float) -> float:
+    return pause * random.uniform(0.8, 1.2)  # noqa: S311 - jitter, not a secret
 
 
 def _ask(connection: Connection, settings: PushSettings, deadline: Deadline, run_dir: str) -> dict[str, Any]:

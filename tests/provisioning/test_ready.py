@@ -110,7 +110,11 @@ def test_a_real_login_failure_does_not_wait_for_the_deadline(clock: Clock, event
     assert 20 + AUTH_GRACE_SECONDS <= clock.now < 20 + 30 + 6
 
 
-def test_at_the_deadline_the_rung_and_the_time_waited_are_named(clock: Clock, events: Any) -> None:
+@pytest.mark.parametrize("jitter", [0.8, 1.0, 1.2])
+def test_at_the_deadline_the_rung_and_the_time_waited_are_named(
+    clock: Clock, events: Any, monkeypatch: pytest.MonkeyPatch, jitter: float
+) -> None:
+    monkeypatch.setattr("provisioning.ready.random.uniform", lambda *_: jitter)
     with pytest.raises(NotReady, match=r"TCP: connection refused \(waited \d+ s\)") as caught:
         _climb(clock, Connector(clock, (999, REFUSED)), events, seconds=40)
 
