@@ -77,8 +77,8 @@ def test_code_that_does_not_come_to_serve_is_refused_by_name_and_the_old_goes_on
         assert why in refused["why"]
         assert refused["code"] not in ("", before)
         assert (service.serving, load.failed) == (before, [])
-        assert service.codes() == [before]
         wait_for(lambda: len(children(service.pid)) == 1, "nothing of it is left")
+        wait_for(lambda: service.codes() == [before], "its workers are gone, too")
         assert service.descriptors == descriptors
         service.put(as_it_is)
         service.hang_up()
