@@ -82,6 +82,11 @@ class CodeView(msgspec.Struct, frozen=True):
     """What came last, where it did not take over."""
 
 
+def is_serving(launcher: Launcher) -> bool:
+    """Whether no other generation than this one answers on the sockets that it has."""
+    return not launcher.handed or code_view(launcher).serving == launcher.code
+
+
 def code_view(launcher: Launcher) -> CodeView:
     """What the launcher has written down; what runs here where it has not yet."""
     if launcher.status is not None:

@@ -18,7 +18,7 @@ import uvloop
 from app.errors import ServerError
 from app.factory import build_worker
 from app.front import Front
-from app.handover import code_view
+from app.handover import is_serving
 from app.http1 import Connection
 from app.proof import prove
 
@@ -54,7 +54,7 @@ def run(settings: ApiSettings, number: int, listener: socket.socket, times: Time
     # Where an earlier worker left it closed, as when somebody stopped that one alone.
     listener.listen(BACKLOG)
     worker = build_worker(settings, number=number, launcher=launcher)
-    takes_over = bool(launcher.handed) and code_view(launcher).serving != launcher.code
+    takes_over = not is_serving(launcher)
     if takes_over:
         _refuse_to_lose_an_arm(worker)
     # What is here now stays: the collector need not look at it again and again.
@@ -120,7 +120,7 @@ async def _serve(
     await asyncio.sleep(0)
     if retired:
         worker.board.clear()
-    else:
+    elif is_serving(launcher):
         # From here on the kernel refuses, also where the parent holds the socket.
         with contextlib.suppress(OSError):
             listener.shutdown(socket.SHUT_RDWR)

@@ -73,6 +73,12 @@ class Service:
         return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
 
     @property
+    def listening(self) -> int:
+        """How many sockets take connections on the service's port."""
+        rows = [row.split() for row in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        return sum(row[1].endswith(f":{self.port:04X}") and row[3] == "0A" for row in rows)
+
+    @property
     def serving(self) -> str:
         return str(self.config()["code"]["serving"])
 

@@ -88,6 +88,29 @@ def test_code_that_does_not_come_to_serve_is_refused_by_name_and_the_old_goes_on
         wait_for(lambda: service.serving != before, "mended code takes over")
 
 
+def test_code_of_which_one_worker_is_up_and_another_fails_takes_no_connection_with_it(
+    service: Service,
+) -> None:
+    text = (
+        "import time\n_before = build_worker\n"
+        "def build_worker(settings, *, number, **more):\n"
+        "    if number == 1:\n        time.sleep(1)\n        raise OSError('the second worker')\n"
+        "    return _before(settings, number=number, **more)"
+    )
+    with service.running(API_WORKERS="2"):
+        before = service.ready().serving
+        with Load(service.port).going_on() as load:
+            service.put(lambda code: append(code / "factory.py", text))
+            service.hang_up()
+            wait_for(lambda: service.refused is not None, "the refusal is told")
+            wait_for(lambda: len(children(service.pid)) == 1, "nothing of it is left")
+            answered = load.answered
+            wait_for(lambda: load.answered > answered + 200, "the load goes on")
+        assert load.failed == []
+        assert service.listening == 2, "each of the workers that serve still takes connections"
+        assert (service.serving, "the second worker" in service.refused["why"]) == (before, True)
+
+
 def test_code_that_hangs_is_refused_when_its_time_is_over(service: Service) -> None:
     with service.running(API_WORKERS="1"):
         before = service.ready().serving
