@@ -9,7 +9,7 @@ A push runs this some fifteen times, and importing json, re, hashlib and pathlib
 that it does. So it imports what is already there when Python starts.
 """
 
-# ruff: noqa: PTH108, PTH123, SIM115
+# ruff: noqa: PTH105, PTH108, PTH123, SIM115
 
 import fcntl
 import os
@@ -59,8 +59,13 @@ state = from_json(read("state.json") or '{"containers": {}, "images": {}}')
 
 
 def save():
-    with open(home + "state.json", "w") as out:
-        out.write(to_json(state))
+    # Whoever asks the daemon never ends it: a command killed at any time leaves the state before or the state after.
+    text = to_json(state)
+    if text == read("state.json"):
+        return
+    with open(home + "state.json.new", "w") as out:
+        out.write(text)
+    os.replace(home + "state.json.new", home + "state.json")
 
 
 def listed(name):
