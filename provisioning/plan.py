@@ -7,9 +7,16 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from provisioning.release import CODE_VARIABLE, MODELS_VARIABLE, Release, ReleaseFile, ServiceRelease
+from provisioning.release import (
+    API_CODE_VARIABLE,
+    MODELS_VARIABLE,
+    UI_CODE_VARIABLE,
+    Release,
+    ReleaseFile,
+    ServiceRelease,
+)
 
-_NAMES = {CODE_VARIABLE: "code", MODELS_VARIABLE: "models"}
+_NAMES = {API_CODE_VARIABLE: "code", MODELS_VARIABLE: "models", UI_CODE_VARIABLE: "pages"}
 """What people call the data directories of the stack that ships with this repo."""
 
 

@@ -22,7 +22,8 @@ from provisioning.tree import ReleaseFile as ReleaseFile
 from provisioning.tree import read_files
 
 MODELS_VARIABLE = "ONEBOX_MODELS_DIR"
-CODE_VARIABLE = "ONEBOX_API_CODE_DIR"
+API_CODE_VARIABLE = "ONEBOX_API_CODE_DIR"
+UI_CODE_VARIABLE = "ONEBOX_UI_CODE_DIR"
 
 
 @dataclass(frozen=True)

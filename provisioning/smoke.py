@@ -8,18 +8,20 @@ import json
 import socket
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Self
 
 from provisioning.deadline import Deadline
 from provisioning.errors import ServiceFailure
 from provisioning.host_errors import ConnectionLost, Unreachable
-from provisioning.release import CODE_VARIABLE, ServiceRelease
+from provisioning.release import API_CODE_VARIABLE, UI_CODE_VARIABLE, ServiceRelease
 from provisioning.ssh import Connection
 
 API, UI, PROMETHEUS = "flask-api", "streamlit-ui", "prometheus"
 PORTS = {API: 5000, UI: 8501, PROMETHEUS: 9090}
+CODE = {API: API_CODE_VARIABLE, UI: UI_CODE_VARIABLE}
+"""The variable of the code that a service takes up while it runs."""
 PATIENCE_SECONDS = 10.0
 """How long a service that says that it is healthy may still answer wrongly: users see that, too."""
 SCRAPE_PATIENCE_SECONDS = 45.0
@@ -59,14 +61,15 @@ class Wanted:
     """What the services have to be."""
 
     parts: Mapping[str, ServiceRelease]
-    code: str = ""
-    """Digest of the code that the API has to run; empty where that is in its image."""
+    code: Mapping[str, str] = field(default_factory=dict)
+    """Service -> digest of the code that it has to run; nothing for one that has it in its image."""
 
     @classmethod
     def of(cls, manifest: Mapping[str, Any], parts: Mapping[str, ServiceRelease]) -> Self:
         """These services of a release."""
-        code = manifest["data"].get(CODE_VARIABLE)
-        return cls(parts, code["digest"] if code and code["live"] else "")
+        data = manifest["data"]
+        live = {service for service, name in CODE.items() if name in data and data[name]["live"]}
+        return cls(parts, {service: data[CODE[service]]["digest"] for service in sorted(live)})
 
 
 def smoke(
@@ -122,10 +125,7 @@ def check_api(ask: Ask, wanted: Wanted) -> None:
     config = ask("/config").json()
     if config.get("service_digest") != wanted.parts[API].digest:
         raise NotYet(f"GET /config shows the release {str(config.get('service_digest'))[:12]}")
-    running = config.get("code") or {}
-    if wanted.code and running.get("serving") != wanted.code:
-        why = (running.get("refused") or {}).get("why") or "another one"
-        raise NotYet(f"GET /config shows that it does not run the code of the release: {why}")
+    _check_code(API, config.get("code") or {}, wanted, "GET /config")
     row = {item["name"]: (item["min"] + item["max"]) / 2 for item in config["features"]}
     answer = ask("/predict", {"features": row})
     if answer.status == http.client.UNAUTHORIZED:
@@ -136,11 +136,27 @@ def check_api(ask: Ask, wanted: Wanted) -> None:
         raise NotYet(f"POST /predict of a sample row answers {answer.status}: {said}")
 
 
-def check_ui(ask: Ask, _wanted: Wanted) -> None:
-    """Streamlit serves."""
+def check_ui(ask: Ask, wanted: Wanted) -> None:
+    """Streamlit serves, and every page of this release has been opened once."""
     answer = ask("/_stcore/health")
     if answer.status != http.client.OK:
         raise NotYet(f"GET /_stcore/health answers {answer.status}")
+    if UI not in wanted.code:
+        return
+    running = ask("/code").json()
+    _check_code(UI, running, wanted, "GET /code")
+    if not running.get("tried"):
+        why = (running.get("refused") or {}).get("why")
+        raise NotYet(
+            f"GET /code shows that its pages {f'do not work: {why}' if why else 'are not tried yet'}"
+        )
+
+
+def _check_code(service: str, running: Mapping[str, Any], wanted: Wanted, where: str) -> None:
+    digest = wanted.code.get(service)
+    if digest and running.get("serving") != digest:
+        why = (running.get("refused") or {}).get("why") or "another one"
+        raise NotYet(f"{where} shows that it does not run the code of the release: {why}")
 
 
 def check_prometheus(ask: Ask, wanted: Wanted) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
@@ -37,7 +37,9 @@ def api_client() -> ApiClient:
 
 def latest() -> Record | None:
     """This session's latest prediction; all others are in the API's log."""
-    return cast("Record | None", st.session_state.get(_LATEST))
+    record = st.session_state.get(_LATEST)
+    # Pages that were exchanged under this session left one of their own kind.
+    return record if isinstance(record, Record) else None
 
 
 def remember(features: Mapping[str, float], prediction: Prediction) -> Record:

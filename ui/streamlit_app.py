@@ -3,18 +3,45 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
-# A named icon would have every browser ask a font server on the internet for it.
-st.set_page_config(page_title="onebox", page_icon=Path(__file__).with_name("icon.png"), layout="wide")
-st.navigation(
-    [
-        st.Page("app_pages/predict.py", title="Predict", icon=":material/tune:", default=True),
-        st.Page("app_pages/history.py", title="History", icon=":material/history:"),
-        st.Page("app_pages/drift.py", title="Drift", icon=":material/compare_arrows:"),
-        st.Page("app_pages/experiment.py", title="Experiment", icon=":material/science:"),
-        st.Page("app_pages/status.py", title="Status", icon=":material/monitoring:"),
-    ],
-    position="top",
-).run()
+from ui.app_pages import drift, experiment, history, predict, status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+PAGES: Mapping[str, Callable[[], None]] = {
+    "predict": predict.page,
+    "history": history.page,
+    "drift": drift.page,
+    "experiment": experiment.page,
+    "status": status.page,
+}
+"""Path in the address -> page; the first one answers at `/`."""
+ICONS = {
+    "predict": ":material/tune:",
+    "history": ":material/history:",
+    "drift": ":material/compare_arrows:",
+    "experiment": ":material/science:",
+    "status": ":material/monitoring:",
+}
+
+
+def main() -> None:
+    """Show the page that the browser asked for."""
+    # A named icon would have every browser ask a font server on the internet for it.
+    st.set_page_config(page_title="onebox", page_icon=Path(__file__).with_name("icon.png"), layout="wide")
+    first = next(iter(PAGES))
+    st.navigation(
+        [
+            st.Page(page, title=name.capitalize(), icon=ICONS[name], url_path=name, default=name == first)
+            for name, page in PAGES.items()
+        ],
+        position="top",
+    ).run()
+
+
+if __name__ == "__main__":
+    main()

@@ -9,7 +9,8 @@ import pytest
 
 from provisioning.deadline import Deadline
 from provisioning.errors import ServiceFailure
-from provisioning.reload import ApiProof, PrometheusProof, rules_in, rules_shown, seconds, wait_for
+from provisioning.proof import ApiProof, PrometheusProof, UiProof, rules_in, rules_shown, seconds
+from provisioning.reload import wait_for
 from provisioning.smoke import Answer, NotYet
 
 FILES = {
@@ -219,3 +220,43 @@ def test_a_refusal_from_before_does_not_count_against_the_models_that_follow() -
 def test_an_api_that_does_not_tell_what_it_serves_cannot_be_waited_for() -> None:
     with pytest.raises(NotYet, match="does not tell"):
         ApiProof(lambda *_: Answer(200, b"{}"), "new")
+
+
+class Ui:
+    """The UI's /code."""
+
+    def __init__(self) -> None:
+        self.shown: dict[str, Any] = {"serving": "old", "tried": True, "refused": None}
+
+    def __call__(self, path: str, body: Any = None) -> Answer:
+        assert (path, body) == ("/code", None)
+        return Answer(200 if self.shown.get("tried") else 503, json.dumps(self.shown).encode())
+
+
+def test_the_ui_has_taken_up_pages_when_it_serves_them_and_all_of_them_are_tried() -> None:
+    ui = Ui()
+    proof = UiProof(ui, "new")
+    for shown in ({"serving": "old", "tried": True}, {"serving": "new", "tried": False}):
+        ui.shown.update(shown)
+        with pytest.raises(NotYet, match="does not serve the pages of the release"):
+            proof.check()
+    ui.shown.update(serving="new", tried=True)
+    proof.check()
+
+
+def test_pages_that_are_refused_fail_the_reload_with_the_launchers_words() -> None:
+    ui = Ui()
+    ui.shown["refused"] = {"code": "new", "why": "drift.py, line 3: KeyError", "at": 1.0}
+    proof = UiProof(ui, "new")
+    with pytest.raises(NotYet):
+        proof.check()
+    ui.shown["refused"] = {"code": "new", "why": "drift.py, line 3: KeyError", "at": 2.0}
+    with pytest.raises(ServiceFailure, match=r"refuses the new pages.*before: drift\.py, line 3: KeyError"):
+        proof.check()
+
+
+def test_a_ui_that_does_not_tell_what_it_serves_cannot_be_waited_for() -> None:
+    ui = Ui()
+    ui.shown = {"detail": "Not Found"}
+    with pytest.raises(NotYet, match="does not tell which pages"):
+        UiProof(ui, "new")

@@ -20,11 +20,14 @@ from provisioning.ssh import connect
 pytestmark = pytest.mark.process
 
 PARTS = {name: ServiceRelease("d" * 64, "b", f"{name}:d", (), "V") for name in smoke_module.PORTS}
+CODE = {"flask-api": "c" * 64, "streamlit-ui": "p" * 64}
 CONFIG = {
     "service_digest": "d" * 64,
     "code": {"serving": "c" * 64, "refused": None},
     "features": [{"name": "length", "min": 1.0, "max": 3.0}],
 }
+PAGES = {"serving": "p" * 64, "tried": True, "refused": None}
+BROKEN = {"tried": False, "refused": {"code": "p" * 64, "why": "drift.py, line 3: KeyError"}}
 REFUSED = {"serving": "e" * 64, "refused": {"code": "c" * 64, "why": "routes.py, line 3: invalid syntax"}}
 TARGETS = {"data": {"activeTargets": [{"scrapeUrl": "http://flask-api:5000/metrics", "health": "up"}]}}
 
@@ -41,6 +44,7 @@ class Stack:
             "/config": (200, CONFIG),
             "/predict": (200, {"prediction": 0}),
             "/_stcore/health": (200, "ok"),
+            "/code": (200, PAGES),
             "/-/ready": (200, "ok"),
             "/api/v1/targets?state=active": (200, TARGETS),
         }
@@ -85,7 +89,7 @@ def _smoke(
     host: Any, open_ports: frozenset[int], touched: frozenset[str] = frozenset(PARTS)
 ) -> tuple[str, ...]:
     with connect(host.target) as connection:
-        return smoke(connection, Wanted(PARTS, "c" * 64), open_ports, Deadline(30), touched)
+        return smoke(connection, Wanted(PARTS, CODE), open_ports, Deadline(30), touched)
 
 
 def test_services_behind_closed_ports_are_asked_through_the_connection(host: Any, stack: Stack) -> None:
@@ -120,6 +124,19 @@ def test_a_port_that_should_be_open_and_is_not_is_a_warning(host: Any, stack: St
         ("/metrics", (500, ""), "flask-api", "GET /metrics answers 500"),
         ("/config", (200, {**CONFIG, "service_digest": "old"}), "flask-api", "shows the release old"),
         ("/config", (200, {**CONFIG, "code": REFUSED}), "flask-api", "run the code.*line 3: invalid syntax"),
+        (
+            "/code",
+            (200, {**PAGES, "serving": "q"}),
+            "streamlit-ui",
+            "run the code of the release: another one",
+        ),
+        ("/code", (200, {**PAGES, "tried": False}), "streamlit-ui", "pages are not tried yet"),
+        (
+            "/code",
+            (503, {**PAGES, **BROKEN}),
+            "streamlit-ui",
+            "pages do not work: drift.py, line 3: KeyError",
+        ),
         ("/config", (200, {**CONFIG, "code": None}), "flask-api", "run the code of the release: another one"),
         ("/predict", (500, "boom"), "flask-api", "POST /predict of a sample row answers 500"),
         ("/predict", (200, {}), "flask-api", "POST /predict of a sample row answers 200"),

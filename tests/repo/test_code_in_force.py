@@ -5,13 +5,17 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import pytest
+
 from app.launcher.code import read_code
-from provisioning.release import CODE_VARIABLE, read_release
+from provisioning.release import API_CODE_VARIABLE, UI_CODE_VARIABLE, Release, read_release
+from ui.launcher.snapshot import take
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_the_launcher_names_code_as_the_release_does(tmp_path: Path) -> None:
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
     project = tmp_path / "project"
     for name in ("app", "ui", "monitoring"):
         shutil.copytree(
@@ -20,18 +24,59 @@ def test_the_launcher_names_code_as_the_release_does(tmp_path: Path) -> None:
     shutil.copy2(ROOT / "docker-compose.yml", project)
     (project / "app/artifacts").mkdir()
     (project / "app/artifacts/manifest.json").write_text("{}")
-    release = read_release(project, {})
-    data = release.data[CODE_VARIABLE]
-    on_host = tmp_path / "host"
+    return project
+
+
+def put_on_host(project: Path, release: Release, variable: str, on_host: Path) -> Path:
+    data = release.data[variable]
     for file in release.files_of(data.path):
         place = on_host / file.path
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(project / data.path / file.path, place)
         place.chmod(file.mode)
+    return on_host
+
+
+def test_the_launcher_of_the_api_names_code_as_the_release_does(project: Path, tmp_path: Path) -> None:
+    release = read_release(project, {})
+    on_host = put_on_host(project, release, API_CODE_VARIABLE, tmp_path / "host")
 
     code = read_code(on_host)
 
-    assert code.digest == data.digest
+    assert code.digest == release.data[API_CODE_VARIABLE].digest
     assert "server.py" in code.modules
     (on_host / "routes.py").write_text("# other\n")
-    assert read_code(on_host).digest != data.digest
+    assert read_code(on_host).digest != code.digest
+
+
+def test_the_launcher_of_the_ui_names_code_as_the_release_does(project: Path, tmp_path: Path) -> None:
+    release = read_release(project, {})
+    on_host = put_on_host(project, release, UI_CODE_VARIABLE, tmp_path / "host")
+
+    code = take(on_host, tmp_path / "store")
+
+    assert code.digest == release.data[UI_CODE_VARIABLE].digest
+    assert (code.path / "ui/app_pages/drift.py").is_file()
+    (on_host / "wording.py").write_text("# other\n")
+    assert take(on_host, tmp_path / "store").digest != code.digest
+
+
+@pytest.mark.parametrize(
+    ("service", "file", "image"),
+    [
+        ("flask-api", "app/routes.py", False),
+        ("flask-api", "app/launcher/launcher.py", True),
+        ("flask-api", "app/requirements.txt", True),
+        ("streamlit-ui", "ui/app_pages/drift.py", False),
+        ("streamlit-ui", "ui/launcher/launcher.py", True),
+        ("streamlit-ui", "ui/.streamlit/config.toml", True),
+        ("streamlit-ui", "ui/requirements.txt", True),
+    ],
+)
+def test_a_new_image_is_made_only_of_what_is_read_when_a_container_starts(
+    project: Path, service: str, file: str, image: bool
+) -> None:
+    before = read_release(project, {}).parts[service]
+    (project / file).write_text((project / file).read_text() + "\n# other\n")
+    after = read_release(project, {}).parts[service]
+    assert (before.build != after.build, before.digest != after.digest) == (image, image)

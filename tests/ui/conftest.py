@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 import streamlit as st
-from streamlit.testing.v1 import AppTest
 
 from tests.ui.fake_api import FakeApi, serving
-from tests.ui.pages import APP
+from tests.ui.pages import open_app, switch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from streamlit.testing.v1 import AppTest
 
 
 @pytest.fixture
@@ -35,8 +36,7 @@ def open_page(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
     st.cache_resource.clear()
 
     def opened(page: str) -> AppTest:
-        app = AppTest.from_file(str(APP), default_timeout=20).run()
-        return app if page == "predict" else app.switch_page(f"app_pages/{page}.py").run()
+        return switch(open_app(), page)
 
     yield opened
     st.cache_resource.clear()

@@ -10,6 +10,27 @@ from streamlit.testing.v1 import AppTest
 import ui
 
 APP = Path(ui.__file__).parent / "streamlit_app.py"
+_SHOWN = "page of the test"
+
+
+def open_app() -> AppTest:
+    """A browser's session that shows the first page."""
+    app = AppTest.from_function(_script, default_timeout=20)
+    return switch(app, "predict")
+
+
+def switch(app: AppTest, page: str) -> AppTest:
+    """The same session on another page."""
+    app.session_state[_SHOWN] = page
+    return app.run()
+
+
+def _script() -> None:
+    import streamlit as st
+
+    from ui.streamlit_app import PAGES
+
+    PAGES[st.session_state["page of the test"]]()
 
 
 def words(app: AppTest) -> str:

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 import streamlit as st
-from streamlit.testing.v1 import AppTest
 
-import ui
 from app.train_model import iris, train, write
 from tests.app.processes import free_port, get, server, wait_until_ready
+from tests.ui.pages import open_app, switch
 from ui.client import ApiClient
 from ui.errors import ApiRefused, SettingsError
 from ui.settings import UiSettings
@@ -20,8 +19,9 @@ from ui.settings import UiSettings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from streamlit.testing.v1 import AppTest
+
 ROOT = Path(__file__).resolve().parents[2]
-APP = Path(ui.__file__).parent / "streamlit_app.py"
 KEY = "the-key-of-the-ui"
 
 
@@ -46,7 +46,7 @@ def page(port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
     monkeypatch.setenv("API_URL", f"http://127.0.0.1:{port}")
     monkeypatch.setenv("ONEBOX_UI_API_KEY_FILE", str(tmp_path / "key"))
     st.cache_resource.clear()
-    yield AppTest.from_file(str(APP), default_timeout=20).run()
+    yield open_app()
     st.cache_resource.clear()
 
 
@@ -75,7 +75,7 @@ def test_a_prediction_is_shown(page: AppTest) -> None:
 @pytest.mark.process
 @pytest.mark.parametrize("name", ["history", "drift", "experiment", "status"])
 def test_every_other_page_works_too(page: AppTest, name: str) -> None:
-    opened = page.switch_page(f"app_pages/{name}.py").run()
+    opened = switch(page, name)
     assert not opened.exception
     assert not opened.error
     assert "needs a key" not in shown(opened)

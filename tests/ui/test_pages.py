@@ -8,12 +8,13 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from tests.ui.fake_api import arm, config, feature
+from tests.ui.pages import APP, charted, switch, words
+from ui import streamlit_app
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.ui.fake_api import FakeApi
-from tests.ui.pages import charted, words
 
 pytestmark = pytest.mark.process
 
@@ -32,6 +33,15 @@ def without_api(
 
 def press(app: AppTest) -> AppTest:
     return app.button(key="get-prediction").click().run()
+
+
+def test_the_frame_opens_on_the_first_of_all_pages(open_page: Callable[[str], AppTest]) -> None:
+    open_page("predict")
+    app = AppTest.from_file(str(APP), default_timeout=20).run()
+    assert not app.exception
+    assert [title.value for title in app.title] == ["Predict"]
+    assert list(streamlit_app.PAGES) == PAGES
+    assert list(streamlit_app.ICONS) == PAGES
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -83,7 +93,7 @@ def test_the_answer_and_the_sliders_are_still_there_after_another_page(
 ) -> None:
     app = open_page("predict")
     app.slider(key="feature:height").set_value(2.5)
-    press(app).switch_page("app_pages/history.py").run().switch_page("app_pages/predict.py").run()
+    switch(switch(press(app), "history"), "predict")
     assert app.slider(key="feature:height").value == 2.5
     assert app.metric[0].value == "worn"
 

@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 REFRESH = "5s"
 
 
+def page() -> None:
+    st.title("Drift")
+    live()
+
+
 @st.fragment(run_every=REFRESH)
 def live() -> None:
     """Everything on the page, so that one outage is one message."""
@@ -86,7 +91,3 @@ def show_joint(drift: Drift) -> None:
         "How far the rank correlations of the features have moved. It sees columns that were shuffled or swapped while "
         "each of them looks as before."
     )
-
-
-st.title("Drift")
-live()

@@ -92,6 +92,3 @@ def show_disputed(disputed: list[Logged], looked_through: int) -> None:
         "labels of these decide."
     )
     st.dataframe(table.predictions(disputed[:SHOWN]), hide_index=True, key="disputed")
-
-
-page()

@@ -47,6 +47,3 @@ def page() -> None:
             "prediction id": st.column_config.TextColumn(width="small"),
         },
     )
-
-
-page()

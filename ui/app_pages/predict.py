@@ -100,6 +100,3 @@ def show_answer(record: Record, config: Config) -> None:
         st.vega_lite_chart(
             bars(prediction.probabilities, highlight=prediction.class_name, percent=True), key="probabilities"
         )
-
-
-page()

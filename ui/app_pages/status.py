@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 REFRESH = "5s"
 
 
+def page() -> None:
+    st.title("Status")
+    live()
+
+
 @st.fragment(run_every=REFRESH)
 def live() -> None:
     """Everything on the page, so that one outage is one message."""
@@ -95,7 +100,3 @@ def show_models(config: Config) -> None:
             )
             st.caption(plain(f"Held-out data: {listed(arm.metrics) or 'no metrics'}"))
             st.caption(plain(f"File {(arm.sha256 or 'unknown')[:12]}"))
-
-
-st.title("Status")
-live()

@@ -1,0 +1,153 @@
+"""The UI's launcher with pages that a test exchanges, and a browser's session that goes on meanwhile."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from websockets.sync.client import connect
+
+from tests.app.launched import wait_for
+from tests.app.processes import free_port, get
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from websockets.sync.client import ClientConnection
+
+ROOT = Path(__file__).resolve().parents[2]
+IGNORED = shutil.ignore_patterns("__pycache__")
+
+
+class Ui:
+    """A launcher as it lies in the image, whose pages lie in a directory that a test changes as a push does."""
+
+    def __init__(self, place: Path, api_url: str, folder: str = "") -> None:
+        """folder: where below `place` the states of the pages lie."""
+        self._place, self._folder, self._api_url = place, folder, api_url
+        self.log = place / "log"
+        self.port = free_port()
+        self.process: subprocess.Popen[bytes] | None = None
+        self._number = 0
+        self._link = place / "pages"
+        shutil.copytree(ROOT / "ui/launcher", place / "srv/launcher", ignore=IGNORED)
+        shutil.copytree(ROOT / "ui/.streamlit", place / "srv/launcher/.streamlit")
+        self.put("", "")
+
+    def put(self, file: str, text: str) -> Path:
+        """The repo's pages with more text at the end of one file, where the launcher looks for pages."""
+        self._number += 1
+        code = self._place / self._folder / f"pages-{self._number}"
+        shutil.copytree(ROOT / "ui", code, ignore=IGNORED)
+        if file:
+            (code / file).write_text(f"{(code / file).read_text()}\n{text}\n")
+        new = self._place / "new"
+        new.symlink_to(code)
+        new.replace(self._link)
+        return code
+
+    def hang_up(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGHUP)
+
+    def exchange(self, file: str, text: str) -> dict[str, Any]:
+        """Have other pages taken up; what `GET /code` says when that is over, one way or the other."""
+        before = self.code()
+        self.put(file, text)
+        self.hang_up()
+        wait_for(
+            lambda: (
+                self.code()["serving"] != before["serving"] or self.code()["refused"] != before["refused"]
+            ),
+            "the launcher has decided",
+        )
+        return self.code()
+
+    def code(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(get(self.port, "/code")[1])
+        return found
+
+    @property
+    def pid(self) -> int:
+        assert self.process is not None
+        return self.process.pid
+
+    @contextmanager
+    def running(self, **more: str) -> Iterator[Ui]:
+        environ = {
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(self._place / "srv"),
+            "HOME": str(self._place),
+            "API_URL": self._api_url,
+            "ONEBOX_CODE_DIR": str(self._link),
+            "ONEBOX_STATE_DIR": str(self._place / "state"),
+            "STREAMLIT_SERVER_PORT": str(self.port),
+            **more,
+        }
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "launcher"], cwd=self._place, env=environ, stdout=log, stderr=log
+            )
+        try:
+            yield self
+        finally:
+            self.process.terminate()
+            self.process.wait(30)
+
+    def decided(self) -> dict[str, Any]:
+        """What `GET /code` says as soon as the pages that it started with are tried."""
+        wait_for(lambda: answers(self.code) and (self.code()["tried"] or self.code()["refused"]), "they are")
+        return self.code()
+
+    def status(self, path: str) -> int:
+        return get(self.port, path)[0]
+
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """A browser's session."""
+        with connect(f"ws://127.0.0.1:{self.port}/_stcore/stream", subprotocols=["streamlit"]) as line:  # type: ignore[list-item]
+            yield Session(line)
+
+
+class Session:
+    """What a browser holds: its connection, and the ids of what it may press."""
+
+    def __init__(self, line: ClientConnection) -> None:
+        self._line = line
+        self._buttons: dict[str, str] = {}
+
+    def click(self, button: str = "") -> str:
+        """Everything that the page then shows; with no button, the page is asked for."""
+        asked = BackMsg()
+        asked.rerun_script.query_string = ""
+        if button:
+            state = asked.rerun_script.widget_states.widgets.add()
+            state.id, state.trigger_value = self._buttons[button], True
+        self._line.send(asked.SerializeToString())
+        shown = ""
+        while True:
+            message = ForwardMsg()
+            message.ParseFromString(self._line.recv(timeout=30))  # type: ignore[arg-type]
+            element = message.delta.new_element
+            if element.WhichOneof("type") == "button":
+                self._buttons[element.button.label] = element.button.id
+            shown += str(message.delta)
+            if message.WhichOneof("type") == "script_finished":
+                return shown
+
+
+def answers(ask: Callable[[], object]) -> bool:
+    try:
+        ask()
+    except (OSError, ValueError):
+        return False
+    return True

@@ -1,0 +1,189 @@
+"""New pages take over from old ones: the real launcher, the real Streamlit, copies of the UI's own pages."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.app.launched import wait_for
+from tests.app.processes import children
+from tests.ui.launched import Ui
+from ui.launcher.preload import MODULES
+from ui.launcher.snapshot import SnapshotError, take
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.ui.fake_api import FakeApi
+
+pytestmark = pytest.mark.process
+MORE = """
+_page = page
+
+
+def page() -> None:
+    _page()
+    st.caption("one line more")
+"""
+
+
+@pytest.fixture
+def ui(api: FakeApi, tmp_path: Path) -> Iterator[Ui]:
+    found = Ui(tmp_path, api.url)
+    with found.running():
+        assert found.decided() == {"serving": found.code()["serving"], "tried": True, "refused": None}
+        yield found
+
+
+def test_the_next_click_of_an_open_session_runs_new_pages_and_the_session_goes_on(ui: Ui) -> None:
+    (server,) = children(ui.pid)
+    with ui.session() as browser:
+        assert "one line more" not in browser.click()
+        assert "Answered by model" in browser.click("Get Prediction")
+        seen = {ui.code()["serving"]}
+        for turn in range(5):
+            found = ui.exchange("app_pages/predict.py", f"{MORE}# {turn}")
+            assert (found["tried"], found["refused"]) == (True, None)
+            seen.add(found["serving"])
+            assert "one line more" in browser.click()
+            assert "Answered by model" in browser.click("Get Prediction")
+        assert len(seen) == 6
+    assert children(ui.pid) == [server]
+    assert len(list((ui.log.parent / "state/code").iterdir())) == 2
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "why"),
+    [
+        ("app_pages/drift.py", "def page(:", r"app_pages/drift.py, line \d+: invalid syntax"),
+        (
+            "app_pages/drift.py",
+            "import nothing_like_it",
+            r"app_pages/drift.py, line \d+: ModuleNotFoundError",
+        ),
+        (
+            "app_pages/status.py",
+            "def page() -> None:\n    st.title(open('/secret').read())",
+            r"app_pages/status.py, line \d+: FileNotFoundError",
+        ),
+        ("streamlit_app.py", "del PAGES", "KeyError|AttributeError"),
+        ("wording.py", "raise SystemExit(0)", r"wording.py, line \d+: SystemExit"),
+        ("client.py", "import os\nos._exit(3)", "the process that tried its pages ended with status 3"),
+    ],
+)
+def test_pages_that_do_not_work_are_refused_with_place_and_kind_and_the_old_ones_go_on(
+    ui: Ui, file: str, text: str, why: str
+) -> None:
+    before = ui.code()
+    with ui.session() as browser:
+        browser.click()
+        found = ui.exchange(file, text)
+        assert found["serving"] == before["serving"]
+        assert found["tried"]
+        assert re.fullmatch(why, found["refused"]["why"])
+        assert "Predict" in browser.click()
+    assert "is refused, the old goes on" in ui.log.read_text()
+
+    # What is put back ends the refusal, and what works is taken up after it.
+    ui.put("", "")
+    ui.hang_up()
+    wait_for(lambda: ui.code()["refused"] is None, "the refusal is over")
+    assert ui.code()["serving"] == before["serving"]
+    assert ui.exchange("wording.py", "# works")["refused"] is None
+
+
+def test_what_a_fault_said_is_in_the_log_and_not_on_the_port(ui: Ui) -> None:
+    found = ui.exchange("app_pages/status.py", "def page() -> None:\n    raise ValueError('key-of-somebody')")
+    assert "key-of-somebody" not in str(found)
+    assert "key-of-somebody" in ui.log.read_text()
+
+
+def test_pages_that_never_end_are_refused_in_time(ui: Ui) -> None:
+    found = ui.exchange("app_pages/status.py", "import time\ntime.sleep(60)")
+    assert found["refused"]["why"] == "its pages did not come to their end within 15 s"
+    wait_for(lambda: len(children(ui.pid)) == 1, "the trial is over")
+
+
+def test_pages_that_come_while_others_are_tried_are_tried_after_them(ui: Ui, tmp_path: Path) -> None:
+    ui.put("wording.py", "import time\ntime.sleep(1)")
+    ui.hang_up()
+    wait_for(lambda: len(children(ui.pid)) == 2, "it is tried")
+    last = take(ui.put("wording.py", "# the last"), tmp_path / "store")
+    ui.hang_up()
+    wait_for(lambda: ui.code()["serving"] == last.digest, "the last of them serves")
+    assert ui.log.read_text().count("has taken over") == 2
+    assert ui.code()["refused"] is None
+
+
+def test_pages_work_without_an_api_too(tmp_path: Path, closed_port: int) -> None:
+    ui = Ui(tmp_path, f"http://127.0.0.1:{closed_port}")
+    with ui.running():
+        assert ui.decided()["tried"]
+
+
+def test_a_start_with_pages_that_do_not_work_serves_those_before(api: FakeApi, tmp_path: Path) -> None:
+    ui = Ui(tmp_path, api.url, folder=".data")
+    ui.put("app_pages/drift.py", "def page(:")
+    with ui.running():
+        wait_for(lambda: ui.decided()["tried"], "those before serve")
+        assert "line" in ui.code()["refused"]["why"]
+        with ui.session() as browser:
+            assert "Predict" in browser.click()
+        found = ui.exchange("wording.py", "# works")
+        assert (found["tried"], found["refused"]) == (True, None)
+
+
+def test_a_start_with_pages_that_do_not_work_and_none_before_is_not_healthy(
+    api: FakeApi, tmp_path: Path
+) -> None:
+    ui = Ui(tmp_path, api.url)
+    ui.put("app_pages/drift.py", "def page() -> None:\n    {}['x']")
+    with ui.running():
+        found = ui.decided()
+        assert not found["tried"]
+        assert found["refused"]["why"].endswith("KeyError")
+        assert ui.status("/code") == 503
+        assert ui.status("/_stcore/health") == 200
+        found = ui.exchange("wording.py", "# works")
+        assert (found["tried"], found["refused"], ui.status("/code")) == (True, None, 200)
+
+
+def test_nothing_is_left_of_a_launcher_that_is_killed(ui: Ui) -> None:
+    (server,) = children(ui.pid)
+    os.kill(ui.pid, signal.SIGKILL)
+    wait_for(lambda: not Path(f"/proc/{server}").exists(), "the server has ended")
+
+
+def test_sigterm_ends_everything_with_a_session_open_and_a_trial_under_way(ui: Ui) -> None:
+    with ui.session() as browser:
+        browser.click()
+        ui.put("wording.py", "import time\ntime.sleep(60)")
+        ui.hang_up()
+        wait_for(lambda: len(children(ui.pid)) == 2, "it is tried")
+        everybody = children(ui.pid)
+        assert ui.process is not None
+        ui.process.terminate()
+        assert ui.process.wait(30) == 0
+    assert not any(Path(f"/proc/{pid}").exists() for pid in everybody)
+
+
+def test_a_server_that_ends_by_itself_ends_the_launcher_with_its_status(ui: Ui) -> None:
+    (server,) = children(ui.pid)
+    os.kill(server, signal.SIGKILL)
+    assert ui.process is not None
+    assert ui.process.wait(30) == 137
+
+
+def test_a_launcher_forks_from_a_process_without_threads(ui: Ui) -> None:
+    assert len(list(Path(f"/proc/{ui.pid}/task").iterdir())) == 1
+    assert "streamlit.testing.v1" in MODULES
+
+
+def test_a_directory_that_is_not_there_is_said_so(tmp_path: Path) -> None:
+    with pytest.raises(SnapshotError, match="No such file"):
+        take(tmp_path / "nowhere", tmp_path)

@@ -1,0 +1,87 @@
+"""Open every page of new code once, without a browser, before anybody else gets to see it."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import streamlit as st
+from streamlit import config
+from streamlit.testing.v1 import AppTest
+
+from .loading import load
+from .snapshot import PACKAGE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+
+UNLIMITED = 3600.0
+"""Whoever has us try the pages ends us when they take too long."""
+_SHOWN, _FIRST = "launcher:page", ""
+_frame: list[ModuleType] = []
+_failed: list[BaseException] = []
+
+
+def try_pages(path: str) -> str:
+    """Why the code in this directory cannot serve: place and kind of the first fault; empty where there is none.
+
+    Asks the API whatever the pages ask it, as it answers now. The whole traceback goes to standard error.
+    """
+    # The server's setting keeps faults from the browser; here they are what is looked for.
+    config.set_option("client.showErrorDetails", "full")
+    # It warns of each page that no browser has asked for it.
+    logging.disable(logging.WARNING)
+    try:
+        _frame[:] = [load(path)]
+        session = AppTest.from_function(_script, default_timeout=UNLIMITED)
+        for name in (_FIRST, *_frame[0].PAGES):
+            session.session_state[_SHOWN] = name
+            session.run()
+            if _failed:
+                break
+    except BaseException as error:  # noqa: BLE001 - whatever it is, these pages do not serve
+        _failed.append(error)
+    if not _failed:
+        return ""
+    traceback.print_exception(_failed[0])
+    return describe(_failed[0], path)
+
+
+def attempt() -> None:
+    """Run the page that is to be shown, or the frame with the first one, and keep what it raises."""
+    frame, name = _frame[0], st.session_state[_SHOWN]
+    run: Callable[[], None] = frame.main if name == _FIRST else frame.PAGES[name]
+    try:
+        run()
+    except Exception as error:
+        _failed.append(error)
+        raise
+
+
+def describe(error: BaseException, path: str) -> str:
+    """Where in this directory the fault lies, and of which kind it is. Not what it said: that may hold anything."""
+    if isinstance(error, SyntaxError):
+        return f"{_relative(error.filename or '?', path)}, line {error.lineno}: {error.msg}"
+    places = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.startswith(path)]
+    kind = type(error).__name__
+    if not places:
+        return kind
+    return f"{_relative(places[-1].filename, path)}, line {places[-1].lineno}: {kind}"
+
+
+def _relative(file: str, path: str) -> str:
+    # Below the directory lies the package itself.
+    return (
+        Path(file).relative_to(path).relative_to(PACKAGE).as_posix()
+        if file.startswith(path)
+        else Path(file).name
+    )
+
+
+def _script() -> None:
+    from launcher.trial import attempt
+
+    attempt()
