@@ -25,9 +25,9 @@ LASTING = 7200
 SECRET = "e2e_token"
 
 
-def app_line(root: Path, kept: ExitStack) -> None:
-    file = root / "app" / "routes.py"
-    kept.enter_context(changed(file, file.read_text() + "# A line more.\n"))
+def code_lines(root: Path, kept: ExitStack) -> None:
+    for file in (root / "app" / "routes.py", root / "ui" / "app_pages" / "drift.py"):
+        kept.enter_context(changed(file, file.read_text() + "# A line more.\n"))
 
 
 def image_line(root: Path, kept: ExitStack) -> None:
@@ -48,7 +48,7 @@ def models_alone(root: Path, kept: ExitStack) -> None:
 
 
 CHANGES: dict[str, tuple[Callable[[Path, ExitStack], None], list[str]]] = {
-    "one line of the app": (app_line, ["reload flask-api"]),
+    "one line of the app and one of a page": (code_lines, ["reload flask-api", "reload streamlit-ui"]),
     "one line of its image": (image_line, ["build+recreate flask-api"]),
     "one alert rule": (alert_rule, ["reload prometheus"]),
     "the models alone": (models_alone, ["reload flask-api"]),

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 import yaml
+from playwright.sync_api import expect, sync_playwright
 
 from provisioning.checkpoint import read_checkpoint
-from tests.e2e.conftest import STACK, changed
+from tests.e2e.conftest import CHROMIUM_FLAGS, STACK, changed
 from tests.e2e.watch import Watch
 
 if TYPE_CHECKING:
@@ -132,6 +133,29 @@ def test_a_changed_line_of_the_api_is_taken_up_by_the_container_that_runs_and_no
     print(f"{watch.asked} predictions while the code changed, {len(watch.lost)} lost")
     assert watch.asked > 20
     assert watch.lost == []
+
+
+def test_the_next_click_in_a_browser_that_is_open_shows_a_changed_page(rehearsal: Checkout) -> None:
+    before = rehearsal.containers()
+    file = rehearsal.root / "ui" / "app_pages" / "predict.py"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=CHROMIUM_FLAGS)
+        page = browser.new_page(viewport={"width": 1280, "height": 1000})
+        page.goto(rehearsal.outputs()["ui_url"])
+        slider = page.get_by_role("slider").first
+        slider.press("ArrowRight")
+        set_to = slider.get_attribute("aria-valuenow")
+        page.get_by_role("button", name="Get Prediction").click()
+        expect(page.get_by_text("Answered by model")).to_be_visible(timeout=30_000)
+        with changed(file, file.read_text().replace("Answered by model", "The answer of model")):
+            rehearsal.do("onebox", "push", "--stack", STACK)
+            page.get_by_role("button", name="Get Prediction").click()
+            expect(page.get_by_text("The answer of model")).to_be_visible(timeout=30_000)
+            assert slider.get_attribute("aria-valuenow") == set_to
+        browser.close()
+    assert rehearsal.containers() == before
+    rehearsal.do("onebox", "push", "--stack", STACK)
+    assert rehearsal.containers() == before
 
 
 def test_a_changed_image_of_the_api_recreates_the_api_alone(rehearsal: Checkout) -> None:

@@ -56,6 +56,12 @@ CODE = {
     "slow start": ("server.py", "import time\n\ntime.sleep(120)"),
 }
 """What stands at the end of a file of the API's code."""
+PAGES = {
+    "crash": ("app_pages/history.py", 'def page() -> None:\n    raise ValueError("broken on purpose")'),
+    "not Python": ("app_pages/status.py", "def page(:"),
+    "hang": ("client.py", "import threading\n\nthreading.Event().wait()"),
+}
+"""The same of the UI's pages."""
 # The same checks, quicker: what is seen is the way back, not how long somebody waits for it.
 QUICK = {
     "interval: 10s": "interval: 1s",
@@ -165,6 +171,39 @@ def test_f11_code_that_does_not_come_to_serve_is_refused_and_no_prediction_is_lo
         "F11",
         f"code that does not come to serve: refused {len(kinds)} of {len(kinds)}, every container kept; predictions "
         f"lost: {', '.join(figures)}",
+    )
+
+
+def test_f11_pages_that_do_not_work_are_refused_and_the_old_ones_go_on(
+    rehearsal: Checkout, host: RealHost, tree: PushSettings
+) -> None:
+    url = f"{rehearsal.outputs()['ui_url']}/code"
+    before, ids = read_status(tree), host.ids("onebox")
+    serving = requests.get(url, timeout=5).json()["serving"]
+    kinds = list(PAGES) if FULL else [dice("F11").choice(list(PAGES))]
+    figures = []
+    for kind in kinds:
+        name, text = PAGES[kind]
+        file = tree.project_root / "ui" / name
+        began = time.monotonic()
+        with changed(file, f"{file.read_text()}\n\n{text}\n"), pytest.raises(UnhealthyRelease) as failed:
+            push_release(tree)
+        took = time.monotonic() - began
+        assert (failed.value.exit_code, failed.value.service) == (3, "streamlit-ui"), kind
+        assert failed.value.restored == before.release
+        after = read_status(tree)
+        assert (after.release, after.drift) == (before.release, ())
+        assert host.ids("onebox") == ids, "no container was touched"
+        answer = requests.get(url, timeout=5)
+        assert (answer.status_code, answer.json()) == (
+            200,
+            {"serving": serving, "tried": True, "refused": None},
+        )
+        figures.append(f"{kind} {took:.1f} s")
+    figure(
+        "F11",
+        f"pages that do not work: refused {len(kinds)} of {len(kinds)}, every container kept, refused and put back "
+        f"after {', '.join(figures)}",
     )
 
 
