@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -29,9 +30,13 @@ class Record:
     prediction: Prediction
 
 
-@st.cache_resource(show_spinner=False)
+@functools.cache
 def api_client() -> ApiClient:
-    """The one client of this process, from the environment. Raises SettingsError."""
+    """The one client of these pages, from the environment. Raises SettingsError.
+
+    Not Streamlit's cache: that goes by name, and would hand a client of exchanged pages to those that refresh
+    themselves in an open browser and still are the ones before.
+    """
     return ApiClient(UiSettings.from_environ(os.environ))
 
 

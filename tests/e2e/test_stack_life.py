@@ -16,7 +16,8 @@ import yaml
 from playwright.sync_api import expect, sync_playwright
 
 from provisioning.checkpoint import read_checkpoint
-from tests.e2e.conftest import CHROMIUM_FLAGS, STACK, changed
+from tests.e2e.conftest import STACK, changed
+from tests.e2e.test_first_light import CHROMIUM_FLAGS
 from tests.e2e.watch import Watch
 
 if TYPE_CHECKING:

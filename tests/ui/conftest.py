@@ -4,10 +4,10 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
-import streamlit as st
 
 from tests.ui.fake_api import FakeApi, serving
 from tests.ui.pages import open_app, switch
+from ui.session import api_client
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,10 +33,10 @@ def closed_port() -> Iterator[int]:
 def open_page(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], AppTest]]:
     """Opens the app on a page, against the fake API."""
     monkeypatch.setenv("API_URL", api.url)
-    st.cache_resource.clear()
+    api_client.cache_clear()
 
     def opened(page: str) -> AppTest:
         return switch(open_app(), page)
 
     yield opened
-    st.cache_resource.clear()
+    api_client.cache_clear()

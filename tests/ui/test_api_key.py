@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-import streamlit as st
 
 from app.train_model import iris, train, write
 from tests.app.processes import free_port, get, server, wait_until_ready
 from tests.ui.pages import open_app, switch
 from ui.client import ApiClient
 from ui.errors import ApiRefused, SettingsError
+from ui.session import api_client
 from ui.settings import UiSettings
 
 if TYPE_CHECKING:
@@ -45,9 +45,9 @@ def page(port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
     (tmp_path / "key").write_text(KEY + "\n")
     monkeypatch.setenv("API_URL", f"http://127.0.0.1:{port}")
     monkeypatch.setenv("ONEBOX_UI_API_KEY_FILE", str(tmp_path / "key"))
-    st.cache_resource.clear()
+    api_client.cache_clear()
     yield open_app()
-    st.cache_resource.clear()
+    api_client.cache_clear()
 
 
 def shown(app: AppTest) -> str:
