@@ -6,7 +6,7 @@ import re
 import shutil
 from pathlib import Path
 
-from provisioning.release import read_release
+from provisioning.release import UI_CODE_VARIABLE, read_release
 
 _PORT = re.compile(r'(ports: \[")(\d+)(:\d+"\])')
 _TITLE = "onebox prediction API"
@@ -43,9 +43,14 @@ def change_code(place: Path, mark: str) -> None:
 
 
 def change_page(place: Path, mark: str) -> None:
-    """Another line in one file of the UI, whose image holds its code."""
+    """Another line in one file of the UI."""
     file = place / "ui" / "client.py"
     file.write_text(f"{file.read_text()}\n# {mark}\n")
+
+
+def pages_digest(place: Path) -> str:
+    """What a UI that runs this tree's pages says of itself."""
+    return read_release(place, {}).data[UI_CODE_VARIABLE].digest
 
 
 def change_rule(place: Path, mark: str) -> None:

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.push.contestant import Contestant
-from benchmarks.push.files import change_code, change_page, change_rule
+from benchmarks.push.files import change_code, change_page, change_rule, pages_digest
 from benchmarks.push.ours import Onebox
 from benchmarks.push.rehearsal import NoHost, Rehearsal, measure, prove
 from benchmarks.push.table import Sample, markdown, rows
@@ -20,7 +20,7 @@ from benchmarks.push.with_ansible import Ansible
 from benchmarks.push.with_pyinfra import Pyinfra
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
-API_PORT, PROMETHEUS_PORT = 5000, 9090
+API_PORT, UI_PORT, PROMETHEUS_PORT = 5000, 8501, 9090
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def scenarios() -> tuple[Scenario, ...]:
         Scenario("nothing changed", 7, lambda *_: None, _nothing_more),
         Scenario("one alert rule changed", 5, _rule, _has_rule),
         Scenario("one file of the API changed", 5, _code, _has_code),
-        Scenario("one file of the UI changed", 3, _page, _has_page),
+        Scenario("one file of the UI changed", 5, _page, _has_page),
     )
 
 
@@ -68,8 +68,8 @@ def _has_code(host: Rehearsal, one: Contestant, mark: str) -> bool:
     return host.has_code(API_PORT + one.shift, mark)
 
 
-def _has_page(host: Rehearsal, one: Contestant, mark: str) -> bool:
-    return host.has_page(one.project, mark)
+def _has_page(host: Rehearsal, one: Contestant, _mark: str) -> bool:
+    return host.has_pages(UI_PORT + one.shift, pages_digest(one.tree))
 
 
 def run_all(host: Rehearsal, contestants: Sequence[Contestant], tell: Callable[[str], None]) -> list[Sample]:

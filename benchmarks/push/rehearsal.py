@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import time
@@ -90,10 +91,10 @@ class Rehearsal:
         """Whether the API that answers at this port runs the marked file."""
         return mark in self.run("curl", "-sf", f"http://127.0.0.1:{port}/openapi.json")
 
-    def has_page(self, project: str, mark: str) -> bool:
-        """Whether the UI that runs was made from the marked file."""
-        name = f"{project}-streamlit-ui-1"
-        return mark in self.run("docker", "exec", name, "cat", "/srv/ui/client.py")
+    def has_pages(self, port: int, digest: str) -> bool:
+        """Whether the UI that answers at this port serves these pages, and has opened each of them once."""
+        found = json.loads(self.run("curl", "-s", f"http://127.0.0.1:{port}/code"))
+        return (found["serving"], found["tried"]) == (digest, True)
 
     def has_rule(self, port: int, mark: str) -> bool:
         """Whether the Prometheus behind this port has the marked rule in force."""
