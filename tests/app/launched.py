@@ -24,29 +24,24 @@ PATIENCE_SECONDS = 30.0
 PREDICTION = json.dumps({"features": [5.1, 3.5, 1.4, 0.2]})
 
 
-class Service:
+class Launched:
     """A launcher whose code lies in a directory that a test changes as a push does."""
 
-    def __init__(self, root: Path, place: Path, models: Path, folder: str = "") -> None:
-        """folder: where below `place` the states of the code lie."""
-        self._root = root
-        self._folder = folder
-        self._place = place
-        self.models = place / "models"
+    def __init__(self, source: Path, place: Path, folder: str) -> None:
+        """source: the code as it is; folder: where below `place` the states of it lie."""
+        self._source, self._place, self._folder = source, place, folder
         self.log = place / "log"
         self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
-        shutil.copytree(models, self.models)
         self._number = 0
         self._link = place / "code"
-        self.put(as_it_is)
 
     def put(self, change: Callable[[Path], None]) -> Path:
         """The repo's code, changed, where the launcher looks for code."""
         self._number += 1
         code = self._place / self._folder / f"code-{self._number}"
         shutil.copytree(
-            self._root / "app", code, ignore=shutil.ignore_patterns("__pycache__", "artifacts", "training")
+            self._source, code, ignore=shutil.ignore_patterns("__pycache__", "artifacts", "training")
         )
         change(code)
         new = self._place / "new"
@@ -58,14 +53,44 @@ class Service:
         assert self.process is not None
         self.process.send_signal(signal.SIGHUP)
 
-    def config(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(get(self.port, "/config")[1])
-        return found
-
     @property
     def pid(self) -> int:
         assert self.process is not None
         return self.process.pid
+
+    @contextmanager
+    def run(self, module: str, cwd: Path, environ: dict[str, str]) -> Iterator[None]:
+        """`python -m module` for as long as the block lasts."""
+        own = {
+            "PATH": os.environ["PATH"],
+            "ONEBOX_CODE_DIR": str(self._link),
+            "ONEBOX_STATE_DIR": str(self._place / "state"),
+        }
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", module], cwd=cwd, env={**own, **environ}, stdout=log, stderr=log
+            )
+        try:
+            yield
+        finally:
+            self.process.terminate()
+            self.process.wait(30)
+
+
+class Service(Launched):
+    """The API's launcher."""
+
+    def __init__(self, root: Path, place: Path, models: Path, folder: str = "") -> None:
+        """folder: where below `place` the states of the code lie."""
+        super().__init__(root / "app", place, folder)
+        self._root = root
+        self.models = place / "models"
+        shutil.copytree(models, self.models)
+        self.put(as_it_is)
+
+    def config(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(get(self.port, "/config")[1])
+        return found
 
     @property
     def descriptors(self) -> int:
@@ -102,24 +127,9 @@ class Service:
 
     @contextmanager
     def running(self, **more: str) -> Iterator[Service]:
-        environ = {
-            "PATH": os.environ["PATH"],
-            "API_PORT": str(self.port),
-            "API_WORKERS": "2",
-            "ONEBOX_CODE_DIR": str(self._link),
-            "ONEBOX_MODELS_DIR": str(self.models),
-            "ONEBOX_STATE_DIR": str(self._place / "state"),
-            **more,
-        }
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "app.launcher"], cwd=self._root, env=environ, stdout=log, stderr=log
-            )
-        try:
+        environ = {"API_PORT": str(self.port), "API_WORKERS": "2", "ONEBOX_MODELS_DIR": str(self.models)}
+        with self.run("app.launcher", self._root, {**environ, **more}):
             yield self
-        finally:
-            self.process.terminate()
-            self.process.wait(30)
 
     def ready(self) -> Service:
         assert self.process is not None

@@ -1,13 +1,9 @@
-"""The UI's launcher with pages that a test exchanges, and a browser's session that goes on meanwhile."""
+"""The UI's launcher, and a browser's session that goes on meanwhile."""
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,8 +12,8 @@ from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.sync.client import connect
 
-from tests.app.launched import wait_for
-from tests.app.processes import free_port, get
+from tests.app.launched import Launched, append, as_it_is, wait_for
+from tests.app.processes import get
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,44 +21,28 @@ if TYPE_CHECKING:
     from websockets.sync.client import ClientConnection
 
 ROOT = Path(__file__).resolve().parents[2]
-IGNORED = shutil.ignore_patterns("__pycache__")
 
 
-class Ui:
-    """A launcher as it lies in the image, whose pages lie in a directory that a test changes as a push does."""
+class Ui(Launched):
+    """The UI's launcher as it lies in the image, with pages that a test exchanges."""
 
     def __init__(self, place: Path, api_url: str, folder: str = "") -> None:
         """folder: where below `place` the states of the pages lie."""
-        self._place, self._folder, self._api_url = place, folder, api_url
-        self.log = place / "log"
-        self.port = free_port()
-        self.process: subprocess.Popen[bytes] | None = None
-        self._number = 0
-        self._link = place / "pages"
-        shutil.copytree(ROOT / "ui/launcher", place / "srv/launcher", ignore=IGNORED)
+        super().__init__(ROOT / "ui", place, folder)
+        self._api_url = api_url
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / "ui/launcher", place / "srv/launcher", ignore=ignored)
         shutil.copytree(ROOT / "ui/.streamlit", place / "srv/launcher/.streamlit")
-        self.put("", "")
+        self.put(as_it_is)
 
-    def put(self, file: str, text: str) -> Path:
-        """The repo's pages with more text at the end of one file, where the launcher looks for pages."""
-        self._number += 1
-        code = self._place / self._folder / f"pages-{self._number}"
-        shutil.copytree(ROOT / "ui", code, ignore=IGNORED)
-        if file:
-            (code / file).write_text(f"{(code / file).read_text()}\n{text}\n")
-        new = self._place / "new"
-        new.symlink_to(code)
-        new.replace(self._link)
-        return code
-
-    def hang_up(self) -> None:
-        assert self.process is not None
-        self.process.send_signal(signal.SIGHUP)
+    def put_more(self, file: str, text: str) -> Path:
+        """The repo's pages with more text at the end of one file, where the launcher looks for them."""
+        return self.put(lambda code: append(code / file, text))
 
     def exchange(self, file: str, text: str) -> dict[str, Any]:
         """Have other pages taken up; what `GET /code` says when that is over, one way or the other."""
         before = self.code()
-        self.put(file, text)
+        self.put_more(file, text)
         self.hang_up()
         wait_for(
             lambda: (
@@ -76,32 +56,16 @@ class Ui:
         found: dict[str, Any] = json.loads(get(self.port, "/code")[1])
         return found
 
-    @property
-    def pid(self) -> int:
-        assert self.process is not None
-        return self.process.pid
-
     @contextmanager
-    def running(self, **more: str) -> Iterator[Ui]:
+    def running(self) -> Iterator[Ui]:
         environ = {
-            "PATH": os.environ["PATH"],
             "PYTHONPATH": str(self._place / "srv"),
             "HOME": str(self._place),
             "API_URL": self._api_url,
-            "ONEBOX_CODE_DIR": str(self._link),
-            "ONEBOX_STATE_DIR": str(self._place / "state"),
             "STREAMLIT_SERVER_PORT": str(self.port),
-            **more,
         }
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "launcher"], cwd=self._place, env=environ, stdout=log, stderr=log
-            )
-        try:
+        with self.run("launcher", self._place, environ):
             yield self
-        finally:
-            self.process.terminate()
-            self.process.wait(30)
 
     def decided(self) -> dict[str, Any]:
         """What `GET /code` says as soon as the pages that it started with are tried."""

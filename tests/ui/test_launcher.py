@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.app.launched import wait_for
+from tests.app.launched import as_it_is, wait_for
 from tests.app.processes import children
 from tests.ui.launched import Ui
 from ui.launcher.preload import MODULES
@@ -90,7 +90,7 @@ def test_pages_that_do_not_work_are_refused_with_place_and_kind_and_the_old_ones
     assert "is refused, the old goes on" in ui.log.read_text()
 
     # What is put back ends the refusal, and what works is taken up after it.
-    ui.put("", "")
+    ui.put(as_it_is)
     ui.hang_up()
     wait_for(lambda: ui.code()["refused"] is None, "the refusal is over")
     assert ui.code()["serving"] == before["serving"]
@@ -110,10 +110,10 @@ def test_pages_that_never_end_are_refused_in_time(ui: Ui) -> None:
 
 
 def test_pages_that_come_while_others_are_tried_are_tried_after_them(ui: Ui, tmp_path: Path) -> None:
-    ui.put("wording.py", "import time\ntime.sleep(1)")
+    ui.put_more("wording.py", "import time\ntime.sleep(1)")
     ui.hang_up()
     wait_for(lambda: len(children(ui.pid)) == 2, "it is tried")
-    last = take(ui.put("wording.py", "# the last"), tmp_path / "store")
+    last = take(ui.put_more("wording.py", "# the last"), tmp_path / "store")
     ui.hang_up()
     wait_for(lambda: ui.code()["serving"] == last.digest, "the last of them serves")
     assert ui.log.read_text().count("has taken over") == 2
@@ -128,7 +128,7 @@ def test_pages_work_without_an_api_too(tmp_path: Path, closed_port: int) -> None
 
 def test_a_start_with_pages_that_do_not_work_serves_those_before(api: FakeApi, tmp_path: Path) -> None:
     ui = Ui(tmp_path, api.url, folder=".data")
-    ui.put("app_pages/drift.py", "def page(:")
+    ui.put_more("app_pages/drift.py", "def page(:")
     with ui.running():
         wait_for(lambda: ui.decided()["tried"], "those before serve")
         assert "line" in ui.code()["refused"]["why"]
@@ -142,7 +142,7 @@ def test_a_start_with_pages_that_do_not_work_and_none_before_is_not_healthy(
     api: FakeApi, tmp_path: Path
 ) -> None:
     ui = Ui(tmp_path, api.url)
-    ui.put("app_pages/drift.py", "def page() -> None:\n    {}['x']")
+    ui.put_more("app_pages/drift.py", "def page() -> None:\n    {}['x']")
     with ui.running():
         found = ui.decided()
         assert not found["tried"]
@@ -162,7 +162,7 @@ def test_nothing_is_left_of_a_launcher_that_is_killed(ui: Ui) -> None:
 def test_sigterm_ends_everything_with_a_session_open_and_a_trial_under_way(ui: Ui) -> None:
     with ui.session() as browser:
         browser.click()
-        ui.put("wording.py", "import time\ntime.sleep(60)")
+        ui.put_more("wording.py", "import time\ntime.sleep(60)")
         ui.hang_up()
         wait_for(lambda: len(children(ui.pid)) == 2, "it is tried")
         everybody = children(ui.pid)
