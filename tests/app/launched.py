@@ -59,8 +59,8 @@ class Launched:
         return self.process.pid
 
     @contextmanager
-    def run(self, module: str, cwd: Path, environ: dict[str, str]) -> Iterator[None]:
-        """`python -m module` for as long as the block lasts."""
+    def run(self, argv: list[str], cwd: Path, environ: dict[str, str]) -> Iterator[None]:
+        """`python argv` for as long as the block lasts."""
         own = {
             "PATH": os.environ["PATH"],
             "ONEBOX_CODE_DIR": str(self._link),
@@ -68,7 +68,7 @@ class Launched:
         }
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", module], cwd=cwd, env={**own, **environ}, stdout=log, stderr=log
+                [sys.executable, *argv], cwd=cwd, env={**own, **environ}, stdout=log, stderr=log
             )
         try:
             yield
@@ -128,7 +128,7 @@ class Service(Launched):
     @contextmanager
     def running(self, **more: str) -> Iterator[Service]:
         environ = {"API_PORT": str(self.port), "API_WORKERS": "2", "ONEBOX_MODELS_DIR": str(self.models)}
-        with self.run("app.launcher", self._root, {**environ, **more}):
+        with self.run(["-m", "app.launcher"], self._root, {**environ, **more}):
             yield self
 
     def ready(self) -> Service:

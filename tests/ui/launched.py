@@ -14,6 +14,7 @@ from websockets.sync.client import connect
 
 from tests.app.launched import Launched, append, as_it_is, wait_for
 from tests.app.processes import get
+from ui.launcher.snapshot import take
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,6 +40,19 @@ class Ui(Launched):
         """The repo's pages with more text at the end of one file, where the launcher looks for them."""
         return self.put(lambda code: append(code / file, text))
 
+    def as_on_host(self, file: str, text: str) -> None:
+        """These pages as a push leaves them that has seen them serve, with others that were there before."""
+        live = self._place / "live"
+        for name in ("before", "now"):
+            shutil.copytree(ROOT / "ui", live / ".data" / name, ignore=shutil.ignore_patterns("__pycache__"))
+        append(live / ".data/now" / file, text)
+        (live / ".current").symlink_to(".data/now")
+        for entry in (live / ".data/now").iterdir():
+            (live / entry.name).symlink_to(f".current/{entry.name}")
+        (live / ".in-force").write_text(take(live, self._place / "store").digest)
+        self._link.unlink()
+        self._link.symlink_to(live)
+
     def exchange(self, file: str, text: str) -> dict[str, Any]:
         """Have other pages taken up; what `GET /code` says when that is over, one way or the other."""
         before = self.code()
@@ -57,14 +71,14 @@ class Ui(Launched):
         return found
 
     @contextmanager
-    def running(self) -> Iterator[Ui]:
+    def running(self, *argv: str) -> Iterator[Ui]:
         environ = {
             "PYTHONPATH": str(self._place / "srv"),
             "HOME": str(self._place),
             "API_URL": self._api_url,
             "STREAMLIT_SERVER_PORT": str(self.port),
         }
-        with self.run("launcher", self._place, environ):
+        with self.run(list(argv) or ["-m", "launcher"], self._place, environ):
             yield self
 
     def decided(self) -> dict[str, Any]:

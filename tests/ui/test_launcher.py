@@ -138,6 +138,23 @@ def test_a_start_with_pages_that_do_not_work_serves_those_before(api: FakeApi, t
         assert (found["tried"], found["refused"]) == (True, None)
 
 
+def test_a_start_with_pages_that_worked_before_tries_them_again_and_serves_no_older_ones(
+    api: FakeApi, tmp_path: Path
+) -> None:
+    ui = Ui(tmp_path, api.url)
+    there = tmp_path / "there"
+    ui.as_on_host("app_pages/drift.py", f"open({str(there)!r}).close()")
+    soon = "from launcher import __main__, launcher; launcher.AGAIN_SECONDS = 1.0; raise SystemExit(__main__.main())"
+    with ui.running("-c", soon):
+        found = ui.decided()
+        assert (found["serving"], found["tried"]) == ("", False)
+        assert found["refused"]["why"].endswith("FileNotFoundError")
+        there.touch()
+        wait_for(lambda: ui.code()["tried"], "they work again")
+        assert (ui.code()["serving"], ui.code()["refused"]) == (found["refused"]["code"], None)
+        assert "has taken over" not in ui.log.read_text()
+
+
 def test_a_start_with_pages_that_do_not_work_and_none_before_is_not_healthy(
     api: FakeApi, tmp_path: Path
 ) -> None:

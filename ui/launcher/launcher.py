@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 TRIAL_SECONDS = 15.0
 """What new code gets to show all of its pages. A push that waits for it waits longer."""
+FIRST_SECONDS = 60.0
+"""The same for the code that we are started with: the whole host may be starting."""
+AGAIN_SECONDS = 60.0
+"""After this, code that a push has seen working is tried again: what made it fail will have been something else."""
 STOP_SECONDS = 8.0
 """What the server gets to come to its end when it is told to."""
 _SIGNALS = frozenset({signal.SIGCHLD, signal.SIGHUP, signal.SIGTERM, signal.SIGINT})
@@ -38,8 +42,11 @@ class Trial:
     pid: int
     said: int
     """Reading end of the pipe on which it tells why they cannot serve."""
+    seconds: float
     ends: float
     """By the monotonic clock."""
+    ended: bool = False
+    """It took too long, and was ended."""
 
 
 class Launcher:
@@ -59,6 +66,8 @@ class Launcher:
         self._trial: Trial | None = None
         self._again = False
         """New code may have come while other code was tried."""
+        self._again_at: float | None = None
+        """When code that worked before is tried again."""
         self._killed_at: float | None = None
         """When a server that was told to end is killed."""
         self._alive = os.pipe()
@@ -76,7 +85,7 @@ class Launcher:
         # Served before it is tried: there is no other code that could serve meanwhile.
         self._write()
         self._server = _fork(self._serve)
-        self._try(self._serving)
+        self._try(self._serving, FIRST_SECONDS)
         while True:
             number = self._next_signal()
             if number in (signal.SIGTERM, signal.SIGINT):
@@ -93,11 +102,11 @@ class Launcher:
 
     def _next_signal(self) -> int | None:
         """The next one, or None as soon as something has taken too long and was ended."""
-        ends = [self._killed_at] if self._killed_at is not None else []
-        ends += [self._trial.ends] if self._trial else []
-        if not ends:
+        ends = [self._killed_at, self._again_at, self._trial.ends if self._trial else None]
+        first = min((end for end in ends if end is not None), default=None)
+        if first is None:
             return signal.sigwait(_SIGNALS)
-        found = signal.sigtimedwait(_SIGNALS, max(0.0, min(ends) - time.monotonic()))
+        found = signal.sigtimedwait(_SIGNALS, max(0.0, first - time.monotonic()))
         if found is not None:
             return found.si_signo
         now = time.monotonic()
@@ -105,12 +114,15 @@ class Launcher:
             _tell(self._server, signal.SIGKILL)
             self._killed_at = now + STOP_SECONDS
         if self._trial and now >= self._trial.ends:
+            self._trial.ended, self._trial.ends = True, now + TRIAL_SECONDS
             _tell(self._trial.pid, signal.SIGKILL)
-            self._trial.ends = now + TRIAL_SECONDS
+        if self._again_at is not None and now >= self._again_at:
+            self._renew()
         return None
 
     def _renew(self) -> None:
         """Try the code that lies in its directory now, unless it is what serves."""
+        self._again_at = None
         if self._trial is not None:
             self._again = True
             return
@@ -126,35 +138,39 @@ class Launcher:
         say("INFO", f"code {code.digest[:12]} is tried")
         self._try(code)
 
-    def _try(self, code: Snapshot, *, fallback: bool = False) -> None:
+    def _try(self, code: Snapshot, seconds: float = TRIAL_SECONDS, *, fallback: bool = False) -> None:
         reading, writing = os.pipe()
 
         def attempt() -> int:
             from .trial import try_pages
 
             # If we are not there to end it.
-            signal.alarm(math.ceil(2 * TRIAL_SECONDS))
+            signal.alarm(math.ceil(seconds + TRIAL_SECONDS))
             os.write(writing, try_pages(str(code.path)).encode()[:_LONGEST_REASON])
             return 0
 
         pid = _fork(attempt)
         os.close(writing)
-        self._trial = Trial(code, fallback, pid, reading, time.monotonic() + TRIAL_SECONDS)
+        self._trial = Trial(code, fallback, pid, reading, seconds, time.monotonic() + seconds)
 
     def _judge(self, trial: Trial, status: int) -> None:
         self._trial = None
         with os.fdopen(trial.said, "rb") as said:
             why = said.read().decode("utf-8", "replace")
-        if status == -signal.SIGKILL:
-            why = f"its pages did not come to their end within {TRIAL_SECONDS:.0f} s"
+        if trial.ended:
+            why = f"its pages did not come to their end within {trial.seconds:.0f} s"
         elif status != 0:
-            why = why or f"the process that tried its pages ended with status {status}"
+            why = why or f"the process that tried its pages ended with status {_shown(status)}"
         if not why:
             self._promote(trial)
             return
         self._refuse(trial.snapshot.digest, why)
-        before = None if self._tried or trial.fallback else code_before(trial.snapshot.origin)
-        if before is not None:
+        if self._tried or trial.fallback:
+            return
+        before = code_before(trial.snapshot.origin)
+        if trial.snapshot.worked:
+            self._again_at = time.monotonic() + AGAIN_SECONDS
+        elif before is not None:
             self._fall_back(before)
 
     def _promote(self, trial: Trial) -> None:
@@ -208,8 +224,8 @@ class Launcher:
             status = os.waitstatus_to_exitcode(found)
             if pid == self._server:
                 if self._killed_at is None:
-                    say("CRITICAL", f"the server ended with status {status}")
-                return status if status >= 0 else 128 - status
+                    say("CRITICAL", f"the server ended with status {_shown(status)}")
+                return _shown(status)
             if self._trial and pid == self._trial.pid and self._killed_at is None:
                 self._judge(self._trial, status)
 
@@ -255,6 +271,11 @@ def _fork(run: Callable[[], int]) -> int:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
+
+
+def _shown(status: int) -> int:
+    """A signal as a shell counts it."""
+    return status if status >= 0 else 128 - status
 
 
 def _tell(pid: int, number: signal.Signals) -> None:

@@ -17,6 +17,8 @@ PACKAGE = "ui"
 _NOT_SHIPPED = "__pycache__"
 RELEASED = ".data"
 """Where a push keeps the code that is in force and the one before it, each in a directory of its own."""
+_SEEN = ".in-force"
+"""Where a push writes down the digest of the code that it has seen in force."""
 
 
 class SnapshotError(Exception):
@@ -33,6 +35,8 @@ class Snapshot:
     """What Python has to look through to find it: the directory that our copy of the package lies in."""
     origin: Path
     """Where it was copied from, links followed."""
+    worked: bool
+    """A push has seen it serve on this host."""
 
 
 def take(directory: Path, store: Path) -> Snapshot:
@@ -61,7 +65,7 @@ def take(directory: Path, store: Path) -> Snapshot:
             part.replace(store / digest)
     except OSError as error:
         raise SnapshotError(f"{error.filename}: {error.strerror}") from error
-    return Snapshot(digest, store / digest, origin)
+    return Snapshot(digest, store / digest, origin, _seen(directory) == digest)
 
 
 def code_before(origin: Path) -> Path | None:
@@ -70,6 +74,13 @@ def code_before(origin: Path) -> Path | None:
         return None
     others = [path for path in origin.parent.iterdir() if path != origin and (path / "__init__.py").is_file()]
     return max(others, key=lambda path: path.stat().st_mtime, default=None)
+
+
+def _seen(directory: Path) -> str:
+    try:
+        return (directory / _SEEN).read_text().strip()
+    except OSError:
+        return ""
 
 
 def _files(origin: Path) -> Iterator[Path]:
