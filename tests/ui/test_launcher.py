@@ -74,6 +74,7 @@ def test_the_next_click_of_an_open_session_runs_new_pages_and_the_session_goes_o
         ("streamlit_app.py", "del PAGES", "KeyError|AttributeError"),
         ("wording.py", "raise SystemExit(0)", r"wording.py, line \d+: SystemExit"),
         ("client.py", "import os\nos._exit(3)", "the process that tried its pages ended with status 3"),
+        ("client.py", "import os\nos._exit(0)", "the process that tried its pages ended with status 0"),
     ],
 )
 def test_pages_that_do_not_work_are_refused_with_place_and_kind_and_the_old_ones_go_on(

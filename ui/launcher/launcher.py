@@ -30,6 +30,8 @@ STOP_SECONDS = 8.0
 _SIGNALS = frozenset({signal.SIGCHLD, signal.SIGHUP, signal.SIGTERM, signal.SIGINT})
 _LONGEST_REASON = 1024
 """Bytes; a pipe takes them at once."""
+_WELL = "+"
+"""What a trial tells where every page came to its end. It may end in other ways before that."""
 
 
 @dataclass
@@ -146,24 +148,28 @@ class Launcher:
 
             # If we are not there to end it.
             signal.alarm(math.ceil(seconds + TRIAL_SECONDS))
-            os.write(writing, try_pages(str(code.path)).encode()[:_LONGEST_REASON])
+            os.write(writing, (try_pages(str(code.path)) or _WELL).encode()[:_LONGEST_REASON])
             return 0
 
-        pid = _fork(attempt)
-        os.close(writing)
+        try:
+            pid = _fork(attempt)
+        except OSError as error:
+            os.close(reading)
+            self._refuse(code.digest, f"no process could be made: {error.strerror}")
+            return
+        finally:
+            os.close(writing)
         self._trial = Trial(code, fallback, pid, reading, seconds, time.monotonic() + seconds)
 
     def _judge(self, trial: Trial, status: int) -> None:
-        self._trial = None
         with os.fdopen(trial.said, "rb") as said:
             why = said.read().decode("utf-8", "replace")
-        if trial.ended:
-            why = f"its pages did not come to their end within {trial.seconds:.0f} s"
-        elif status != 0:
-            why = why or f"the process that tried its pages ended with status {_shown(status)}"
-        if not why:
+        if why == _WELL:
             self._promote(trial)
             return
+        if trial.ended:
+            why = f"its pages did not come to their end within {trial.seconds:.0f} s"
+        why = why or f"the process that tried its pages ended with status {_shown(status)}"
         self._refuse(trial.snapshot.digest, why)
         if self._tried or trial.fallback:
             return
@@ -226,8 +232,10 @@ class Launcher:
                 if self._killed_at is None:
                     say("CRITICAL", f"the server ended with status {_shown(status)}")
                 return _shown(status)
-            if self._trial and pid == self._trial.pid and self._killed_at is None:
-                self._judge(self._trial, status)
+            if self._trial and pid == self._trial.pid:
+                trial, self._trial = self._trial, None
+                if self._killed_at is None:
+                    self._judge(trial, status)
 
     def _serve(self) -> int:
         from .server import serve
