@@ -21,6 +21,8 @@ _PREFIX = f"{PACKAGE}."
 _NOT_SHIPPED = "__pycache__"
 RELEASED = ".data"
 """Where a push keeps the code that is in force and the one before it, each in a directory of its own."""
+_SEEN = ".in-force"
+"""Where a push writes down the digest of the code that it has seen in force."""
 
 
 class CodeError(Exception):
@@ -72,6 +74,14 @@ def read_code(directory: Path) -> Code:
             why = error.msg if isinstance(error, SyntaxError) else str(error)
             raise CodeError(digest, f"{name}{line}: {why}") from error
     return Code(digest, place, modules, sources)
+
+
+def seen_in_force(directory: Path) -> str:
+    """Digest of the code that a push has seen serve from this directory; empty where none has."""
+    try:
+        return (directory / _SEEN).read_text().strip()
+    except OSError:
+        return ""
 
 
 def code_before(place: Path) -> Path | None:

@@ -11,7 +11,7 @@ import signal
 import time
 from pathlib import Path
 
-from .code import Code, CodeError, code_before, read_code
+from .code import Code, CodeError, code_before, read_code, seen_in_force
 from .generation import Generation, start
 
 FIRST_SECONDS = 60.0
@@ -111,7 +111,7 @@ class Launcher:
         serving = self._serving
         strangers = [self._wake, self._waker, *(one.line.fileno() for one in self._all)]
         seconds = READY_SECONDS if serving else FIRST_SECONDS
-        if serving is None and code_before(code.place) is None:
+        if serving is None and self._before(code.digest) is None:
             # It is waited for by whoever started us.
             seconds = math.inf
         try:
@@ -175,13 +175,22 @@ class Launcher:
             say("ERROR", f"the new code {digest[:12]} is refused, the old goes on: {why}")
             self._write(self._serving.code)
             return
-        self._fallback = code_before((self._code_dir / "__init__.py").resolve().parent) if first else None
+        self._fallback = self._before(digest) if first else None
         if self._fallback is None:
             say("CRITICAL", f"the code cannot be run: {why}")
             self._stop(status)
         else:
             # Whoever brought it went away before the old one was put back, and the container was started again.
             say("ERROR", f"the code {digest[:12]} cannot be run, the code before it is started: {why}")
+
+    def _before(self, digest: str) -> Path | None:
+        """What could be started in place of the code that lies there; None where a push has seen that serve.
+
+        When such code fails at a start the cause lies elsewhere, and whoever started us starts us again.
+        """
+        if seen_in_force(self._code_dir) == digest:
+            return None
+        return code_before((self._code_dir / "__init__.py").resolve().parent)
 
     def _fall_back(self, place: Path) -> None:
         refused, self._fallback = self._refused, None

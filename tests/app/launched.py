@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 PATIENCE_SECONDS = 30.0
+IGNORED = shutil.ignore_patterns("__pycache__", "artifacts", "training")
 PREDICTION = json.dumps({"features": [5.1, 3.5, 1.4, 0.2]})
 
 
@@ -40,14 +41,25 @@ class Launched:
         """The repo's code, changed, where the launcher looks for code."""
         self._number += 1
         code = self._place / self._folder / f"code-{self._number}"
-        shutil.copytree(
-            self._source, code, ignore=shutil.ignore_patterns("__pycache__", "artifacts", "training")
-        )
+        shutil.copytree(self._source, code, ignore=IGNORED)
         change(code)
         new = self._place / "new"
         new.symlink_to(code)
         new.replace(self._link)
         return code
+
+    def as_on_host(self, change: Callable[[Path], None], digest: Callable[[Path], str]) -> None:
+        """This code as a push leaves it that has seen it serve, with other code that was there before."""
+        live = self._place / "live"
+        for name in ("before", "now"):
+            shutil.copytree(self._source, live / ".data" / name, ignore=IGNORED)
+        change(live / ".data/now")
+        (live / ".current").symlink_to(".data/now")
+        for entry in (live / ".data/now").iterdir():
+            (live / entry.name).symlink_to(f".current/{entry.name}")
+        (live / ".in-force").write_text(digest(live))
+        self._link.unlink()
+        self._link.symlink_to(live)
 
     def hang_up(self) -> None:
         assert self.process is not None

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from app.launcher.code import read_code
 from tests.app.launched import Load, Service, append, as_it_is, line, wait_for
 from tests.app.processes import children, get
 
@@ -168,6 +169,23 @@ def test_a_start_with_code_that_cannot_serve_falls_back_on_the_code_before_it(
         released.hang_up()
         wait_for(lambda: released.serving != before, "mended code takes over")
         assert released.refused is None
+
+
+def test_a_start_with_code_that_a_push_has_seen_serve_ends_and_starts_no_older_code(
+    service: Service, tmp_path: Path
+) -> None:
+    there = tmp_path / "there"
+    service.as_on_host(
+        lambda code: append(code / "routes.py", f"open({str(there)!r}).close()"),
+        lambda live: read_code(live).digest,
+    )
+    with service.running(API_WORKERS="1"):
+        assert service.process is not None
+        assert service.process.wait(30) != 0
+    there.touch()
+    with service.running(API_WORKERS="1"):
+        assert service.ready().serving == (tmp_path / "live/.in-force").read_text()
+        assert service.refused is None
 
 
 def test_a_start_where_no_code_can_serve_ends_with_the_words_of_the_code_that_lies_there(

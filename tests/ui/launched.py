@@ -14,7 +14,6 @@ from websockets.sync.client import connect
 
 from tests.app.launched import Launched, append, as_it_is, wait_for
 from tests.app.processes import get
-from ui.launcher.snapshot import take
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,19 +38,6 @@ class Ui(Launched):
     def put_more(self, file: str, text: str) -> Path:
         """The repo's pages with more text at the end of one file, where the launcher looks for them."""
         return self.put(lambda code: append(code / file, text))
-
-    def as_on_host(self, file: str, text: str) -> None:
-        """These pages as a push leaves them that has seen them serve, with others that were there before."""
-        live = self._place / "live"
-        for name in ("before", "now"):
-            shutil.copytree(ROOT / "ui", live / ".data" / name, ignore=shutil.ignore_patterns("__pycache__"))
-        append(live / ".data/now" / file, text)
-        (live / ".current").symlink_to(".data/now")
-        for entry in (live / ".data/now").iterdir():
-            (live / entry.name).symlink_to(f".current/{entry.name}")
-        (live / ".in-force").write_text(take(live, self._place / "store").digest)
-        self._link.unlink()
-        self._link.symlink_to(live)
 
     def exchange(self, file: str, text: str) -> dict[str, Any]:
         """Have other pages taken up; what `GET /code` says when that is over, one way or the other."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.app.launched import as_it_is, wait_for
+from tests.app.launched import append, as_it_is, wait_for
 from tests.app.processes import children
 from tests.ui.launched import Ui
 from ui.launcher.preload import MODULES
@@ -71,6 +71,11 @@ def test_the_next_click_of_an_open_session_runs_new_pages_and_the_session_goes_o
             "def page() -> None:\n    st.title(open('/secret').read())",
             r"app_pages/status.py, line \d+: FileNotFoundError",
         ),
+        (
+            "app_pages/status.py",
+            "def page() -> None:\n    raise SystemExit(0)",
+            r"app_pages/status.py, line \d+: SystemExit",
+        ),
         ("streamlit_app.py", "del PAGES", "KeyError|AttributeError"),
         ("wording.py", "raise SystemExit(0)", r"wording.py, line \d+: SystemExit"),
         ("client.py", "import os\nos._exit(3)", "the process that tried its pages ended with status 3"),
@@ -96,6 +101,11 @@ def test_pages_that_do_not_work_are_refused_with_place_and_kind_and_the_old_ones
     wait_for(lambda: ui.code()["refused"] is None, "the refusal is over")
     assert ui.code()["serving"] == before["serving"]
     assert ui.exchange("wording.py", "# works")["refused"] is None
+
+
+def test_a_page_that_ends_early_by_streamlits_own_means_works(ui: Ui) -> None:
+    found = ui.exchange("app_pages/status.py", "def page() -> None:\n    st.stop()")
+    assert (found["tried"], found["refused"]) == (True, None)
 
 
 def test_what_a_fault_said_is_in_the_log_and_not_on_the_port(ui: Ui) -> None:
@@ -144,7 +154,10 @@ def test_a_start_with_pages_that_worked_before_tries_them_again_and_serves_no_ol
 ) -> None:
     ui = Ui(tmp_path, api.url)
     there = tmp_path / "there"
-    ui.as_on_host("app_pages/drift.py", f"open({str(there)!r}).close()")
+    ui.as_on_host(
+        lambda code: append(code / "app_pages/drift.py", f"open({str(there)!r}).close()"),
+        lambda live: take(live, tmp_path / "store").digest,
+    )
     soon = "from launcher import __main__, launcher; launcher.AGAIN_SECONDS = 1.0; raise SystemExit(__main__.main())"
     with ui.running("-c", soon):
         found = ui.decided()

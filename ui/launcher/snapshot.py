@@ -64,7 +64,7 @@ def take(directory: Path, store: Path) -> Snapshot:
         else:
             part.replace(store / digest)
     except OSError as error:
-        raise SnapshotError(f"{error.filename}: {error.strerror}") from error
+        raise SnapshotError(f"{error.filename or store}: {error.strerror}") from error
     return Snapshot(digest, store / digest, origin, _seen(directory) == digest)
 
 

@@ -56,7 +56,7 @@ def attempt() -> None:
     run: Callable[[], None] = frame.main if name == _FIRST else frame.PAGES[name]
     try:
         run()
-    except Exception as error:  # noqa: BLE001 - whatever it is, this page does not work
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - not what Streamlit itself raises to end a page
         _failed.append(error)
 
 
