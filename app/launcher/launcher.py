@@ -188,7 +188,7 @@ class Launcher:
 
         When such code fails at a start the cause lies elsewhere, and whoever started us starts us again.
         """
-        if seen_in_force(self._code_dir) == digest:
+        if digest and digest == seen_in_force(self._code_dir):
             return None
         return code_before((self._code_dir / "__init__.py").resolve().parent)
 

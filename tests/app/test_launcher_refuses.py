@@ -171,6 +171,15 @@ def test_a_start_with_code_that_cannot_serve_falls_back_on_the_code_before_it(
         assert released.refused is None
 
 
+def test_a_start_with_a_file_that_cannot_be_read_falls_back_on_the_code_before_it(released: Service) -> None:
+    with released.running(API_WORKERS="1"):
+        before = released.ready().serving
+    released.put(lambda code: (code / "gone.py").symlink_to("nowhere"))
+    with released.running(API_WORKERS="1"):
+        assert released.ready().serving == before
+        assert "gone.py: No such file" in released.refused["why"]
+
+
 def test_a_start_with_code_that_a_push_has_seen_serve_ends_and_starts_no_older_code(
     service: Service, tmp_path: Path
 ) -> None:
