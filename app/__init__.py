@@ -29,6 +29,6 @@ def create_app(
     registry: collectors that GET /metrics shows beside the service's own.
     draw: gives a number in [0, 1) for every request; random if not given.
     """
-    from app.factory import build
+    from app.api.factory import build
 
     return build(settings, registry=registry, draw=draw)

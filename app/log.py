@@ -1,4 +1,4 @@
-"""Log lines as JSON objects on standard output: start, stop, refusals, failures. For requests see app.access_log."""
+"""Log lines as JSON objects on standard output: start, stop, refusals, failures. Requests: app.http.access_log."""
 
 from __future__ import annotations
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from app.access_log import ERRORS, MODES
 from app.errors import SettingsError
+from app.http.access_log import ERRORS, MODES
 from app.keys import Keys
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class ApiSettings:
     trusted_hosts: frozenset[str] = frozenset()
     """Names and addresses by which clients may call the service, without ports; none: any."""
     access_log: str = ERRORS
-    """Which requests leave a line: see `app.access_log.MODES`."""
+    """Which requests leave a line: see `app.http.access_log.MODES`."""
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Self:

@@ -17,7 +17,7 @@ def main() -> None:
     import numpy as np
     from sklearn.ensemble import RandomForestClassifier
 
-    from app.models import load_models
+    from app.inference.models import load_models
     from app.train_model import FORESTS, iris, train, write
 
     data = iris()

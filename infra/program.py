@@ -16,12 +16,12 @@ from infra.network import StackNetwork
 from infra.outputs import StackOutputs
 from infra.release import PROJECT_ROOT, HostTrust, Release
 from infra.settings import PORTS, ConfigError, StackSettings
+from provisioning.config.secrets import ServiceSecrets
+from provisioning.config.settings import Jump
 from provisioning.errors import ProvisioningError
-from provisioning.release import Release as Tree
-from provisioning.release import read_release
-from provisioning.service_secrets import ServiceSecrets
-from provisioning.settings import Jump
-from provisioning.ssh_command import ssh_line
+from provisioning.release.release import Release as Tree
+from provisioning.release.release import read_release
+from provisioning.ssh.openssh import ssh_line
 
 # Enough to see whether the tree can be released at all; no digest made with it is kept.
 _ANY_KEY = "0" * 64

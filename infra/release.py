@@ -21,18 +21,18 @@ from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, Resou
 from infra.login import Login
 
 if TYPE_CHECKING:
+    from provisioning.config.settings import PushSettings
     from provisioning.events import Event
-    from provisioning.release import Release as Tree
-    from provisioning.settings import PushSettings
+    from provisioning.release.release import Release as Tree
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 _PLAN_SECONDS = 5.0
 
 
 def _settings(props: Mapping[str, Any], host_keys: tuple[str, ...]) -> PushSettings:
-    from provisioning.passphrase import read_passphrase
-    from provisioning.service_secrets import ServiceSecrets
-    from provisioning.settings import Jump, PushSettings, Target
+    from provisioning.config.passphrase import read_passphrase
+    from provisioning.config.secrets import ServiceSecrets
+    from provisioning.config.settings import Jump, PushSettings, Target
 
     configured, jump = props["private_key_file"], props.get("jump")
     key_file = PROJECT_ROOT / Path(configured).expanduser() if configured else None
@@ -84,8 +84,8 @@ def _one_sentence() -> Iterator[None]:
 
 def _tell_plan(props: Mapping[str, Any]) -> None:
     """Show what the push would do, read from the host within a few seconds. Never a reason to stop."""
-    from provisioning.plan_text import short_lines
-    from provisioning.preview import preview_push
+    from provisioning.deploy.plan_push import preview_push
+    from provisioning.plan.render import short_lines
     from provisioning.ssh import Timeouts, connect
 
     soon = partial(connect, timeouts=Timeouts(tcp=3, banner=3, auth=3, channel=3))
@@ -105,7 +105,7 @@ class HostTrustProvider(ResourceProvider):
     """Has the host make a key of its own over the connection that the birth key vouches for."""
 
     def create(self, props: dict[str, Any]) -> CreateResult:
-        from provisioning.trust import make_host_key
+        from provisioning.host.host_key import make_host_key
 
         settings = _settings({**props, "environment": {}, "open_ports": []}, (props["birth_public_key"],))
         with _one_sentence():
@@ -170,7 +170,7 @@ class ReleaseProvider(ResourceProvider):
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
         from provisioning.errors import ProvisioningError
-        from provisioning.status import read_status
+        from provisioning.host.drift import read_status
 
         try:
             status = read_status(_settings(props, (props["host_public_key"],)))
@@ -183,8 +183,8 @@ class ReleaseProvider(ResourceProvider):
         return ReadResult(id_, {**props, "deployed": deployed})
 
     def delete(self, _id: str, props: dict[str, Any]) -> None:
+        from provisioning.deploy.push import retire
         from provisioning.errors import ProvisioningError
-        from provisioning.push import retire
 
         try:
             warnings = retire(_settings(props, (props["host_public_key"],)), deadline_seconds=20)
@@ -196,7 +196,7 @@ class ReleaseProvider(ResourceProvider):
 
     def _first_push(self, props: dict[str, Any]) -> dict[str, Any]:
         """On a host that may still present its birth key: the own key is put in force first."""
-        from provisioning.trust import seal_host_key
+        from provisioning.host.host_key import seal_host_key
 
         both = (props["host_public_key"], props["birth_public_key"])
         with _one_sentence():
@@ -204,7 +204,7 @@ class ReleaseProvider(ResourceProvider):
         return self._push(props, (props["host_public_key"],))
 
     def _push(self, props: dict[str, Any], host_keys: tuple[str, ...]) -> dict[str, Any]:
-        from provisioning.push import push_release
+        from provisioning.deploy.push import push_release
 
         with _one_sentence():
             result = push_release(_settings(props, host_keys), _tell)

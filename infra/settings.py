@@ -13,8 +13,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, Va
 from pydantic.alias_generators import to_camel
 
 from infra.keys import KeyFileError, check_private_key_file, read_public_key
+from provisioning.config.settings import Jump
 from provisioning.errors import SettingsError
-from provisioning.settings import Jump
 
 NAMESPACE = "onebox"
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from ui.client import ApiClient
+from ui.api.client import ApiClient
 from ui.settings import UiSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ui.answers import Prediction
+    from ui.api.answers import Prediction
 
 _LATEST = "latest"
 

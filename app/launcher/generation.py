@@ -26,7 +26,7 @@ _DESCRIPTORS = 128
 
 
 class Link:
-    """The service's end of the line to the launcher. `app.handover.Launcher` says what the service expects of it."""
+    """The service's end of the line to the launcher. `app.launcher_api` declares what the service expects."""
 
     def __init__(self, line: socket.socket, code: str, status: Path, handed: Sequence[int]) -> None:
         self._line = line
@@ -138,7 +138,7 @@ def _become(code: Code, link: Link, strangers: Sequence[int]) -> NoReturn:
         for descriptor in strangers:
             os.close(descriptor)
         install(code)
-        status = import_module("app.server").main(link)
+        status = import_module("app.runtime.main").main(link)
     except BaseException as error:  # noqa: BLE001 - as in the next line
         # Whatever the code does: the launcher hears of it, and nothing of the launcher runs on here.
         traceback.print_exc()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
-from app.decision import most_likely
+from app.inference.argmax import most_likely
 from app.manifest import (
     MANIFEST,
     SCHEMA_VERSION,

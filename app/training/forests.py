@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.decision import TIE
+from app.inference.argmax import TIE
 from app.training.data import SEED, DataSet, Matrix
 from app.training.errors import TrainingError
 
@@ -78,7 +78,7 @@ def drawn_rows(specs: Sequence[FeatureSpec], count: int = DRAWN_ROWS) -> Matrix:
 
 
 def most_likely_of_rows(chances: Chances) -> NDArray[np.intp]:
-    """`app.decision.most_likely` for many rows at once."""
+    """`app.inference.argmax.most_likely` for many rows at once."""
     near: NDArray[np.bool_] = chances >= chances.max(axis=1, keepdims=True) - TIE
     first: NDArray[np.intp] = near.argmax(axis=1)
     return first
@@ -87,12 +87,12 @@ def most_likely_of_rows(chances: Chances) -> NDArray[np.intp]:
 def require_agreement(version: str, forest: RandomForestClassifier, content: bytes, rows: Matrix) -> None:
     """Raise TrainingError unless the ONNX bytes give the forest's label, and nearly its probabilities, on every row.
 
-    The label is the one that the API serves (`app.decision.most_likely`). Where the forest itself has two classes
+    The label is the one that the API serves (`argmax.most_likely`). Where the forest itself has two classes
     with equally many votes, so that rounding decides in `predict`, the first of them is the forest's label.
     """
     import onnxruntime
 
-    from app.models import PROBABILITIES
+    from app.inference.models import PROBABILITIES
 
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name

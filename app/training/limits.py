@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from app.distances import correlations, joint_distance, ranks
-from app.drift import WINDOW
+from app.drift.distances import correlations, joint_distance, ranks
+from app.drift.score import WINDOW
 from app.manifest import DriftLimits, WindowLimits
 from app.training.data import SEED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from app.distances import Pairs
+    from app.drift.distances import Pairs
     from app.training.data import Labels, Matrix
 
 ALPHA = 0.006

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from wsgiref.types import StartResponse
 
-    from app.http1 import Connection
-    from app.request import Head, Request
+    from app.http.messages import Head, Request
+    from app.http.protocol import Connection
 
 BODY = (
     b'{"prediction":0,"class":"setosa","probabilities":{"setosa":1.0,"versicolor":0.0,"virginica":0.0},'
@@ -30,7 +30,7 @@ def application(environ: dict[str, object], start_response: StartResponse) -> It
 
 
 class Nothing:
-    """Answers every request with BODY; see `app.request.Handler`."""
+    """Answers every request with BODY; see `app.http.messages.Handler`."""
 
     now = 0.0
 
@@ -55,7 +55,7 @@ class Nothing:
 
 async def serve(port: int) -> None:
     """One worker, until it is killed."""
-    from app.http1 import Connection
+    from app.http.protocol import Connection
 
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)

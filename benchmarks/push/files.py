@@ -6,7 +6,7 @@ import re
 import shutil
 from pathlib import Path
 
-from provisioning.release import UI_CODE_VARIABLE, read_release
+from provisioning.release.release import UI_CODE_VARIABLE, read_release
 
 _PORT = re.compile(r'(ports: \[")(\d+)(:\d+"\])')
 _TITLE = "onebox prediction API"
@@ -39,12 +39,12 @@ def move_aside(place: Path, project: str, shift: int) -> None:
 
 def change_code(place: Path, mark: str) -> None:
     """Another line in one file of the API, which shows in what it says of itself."""
-    _change(place / "app" / "openapi.py", rf'"{_TITLE}[^"]*"', f'"{_TITLE} ({mark})"')
+    _change(place / "app" / "api" / "openapi.py", rf'"{_TITLE}[^"]*"', f'"{_TITLE} ({mark})"')
 
 
 def change_page(place: Path, mark: str) -> None:
     """Another line in one file of the UI."""
-    file = place / "ui" / "client.py"
+    file = place / "ui" / "api" / "client.py"
     file.write_text(f"{file.read_text()}\n# {mark}\n")
 
 

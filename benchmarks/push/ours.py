@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks.push.files import copy_release
 from benchmarks.push.rehearsal import Rehearsal, call
-from provisioning.settings import DEFAULT_PROJECT_NAME, DEFAULT_REMOTE_ROOT
+from provisioning.config.settings import DEFAULT_PROJECT_NAME, DEFAULT_REMOTE_ROOT
 
 _PROGRAM = ("Pulumi.yaml", "infra", "provisioning", "tools")
 _SHARED = (".venv", ".onebox")

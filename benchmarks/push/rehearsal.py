@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from provisioning.config.stack_outputs import read_outputs
 from provisioning.errors import ProvisioningError
-from provisioning.stack import read_outputs
 
 PATIENCE_SECONDS = 60.0
 LONGEST_RUN_SECONDS = 900.0

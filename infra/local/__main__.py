@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from infra.local import lifecycle
 from infra.local.docker import DockerCommand, check_engine
 from infra.local.errors import BadSettingError, LocalCloudError, NotRunningError
-from infra.local.images import prepare
+from infra.local.images.host_image import prepare
+from infra.local.process import lifecycle
 from infra.local.settings import (
     DEFAULT_NAME,
     DEFAULT_PORT,
@@ -156,7 +156,7 @@ def _config(options: argparse.Namespace) -> None:
 
 
 def _serve(options: argparse.Namespace) -> None:
-    from infra.local.daemon import serve
+    from infra.local.process.daemon import serve
 
     text = (options.state_dir / lifecycle.SETTINGS_FILE).read_text()
     serve(settings_from_json(text), DockerCommand(), options.host_image)

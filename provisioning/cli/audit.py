@@ -20,7 +20,7 @@ def audit(
     """
     with session.running(as_json):
         settings = session.settings(stack)
-        from provisioning.audit import read_audit
+        from provisioning.host.audit import read_audit
 
         log = read_audit(settings, tail)
     if as_json:

@@ -18,7 +18,7 @@ def doctor(stack: session.Stack = None, as_json: session.AsJson = False) -> None
     from provisioning.errors import ProvisioningError
 
     with session.running():
-        from provisioning.doctor import diagnosis_without_stack, examine
+        from provisioning.operate.doctor import diagnosis_without_stack, examine
 
         try:
             settings = session.settings(stack)

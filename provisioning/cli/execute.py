@@ -34,7 +34,7 @@ def execute(
     said: list[bytes] = []
     with session.running(as_json):
         settings = session.settings(stack)
-        from provisioning.execute import execute as run
+        from provisioning.operate.exec import execute as run
 
         data = sys.stdin.buffer.read() if stdin else None
         write = said.append if as_json else session.write_bytes

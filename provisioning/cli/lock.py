@@ -38,7 +38,7 @@ def lock(
     with session.running(as_json):
         settings = session.settings(stack)
         from provisioning.errors import SettingsError
-        from provisioning.lock import break_lock, read_lock
+        from provisioning.host.lock import break_lock, read_lock
 
         found = break_lock(settings) if action is LockAction.BREAK and force else read_lock(settings)
         if action is LockAction.BREAK and not force and not found.free:

@@ -25,8 +25,8 @@ def logs(
         if service is not None and service.startswith("-"):
             raise typer.BadParameter(f"{service!r} is not a service")
         settings = session.settings(stack)
-        from provisioning.health import plain
-        from provisioning.logs import of_container, read_logs
+        from provisioning.deploy.rollout import plain
+        from provisioning.operate.logs import of_container, read_logs
 
         def show(line: str) -> None:
             if as_json:

@@ -42,13 +42,13 @@ def plan(
     """Show what a push would do. Changes nothing on the host."""
     try:
         with session.running(as_json) as console:
-            from provisioning.plan_file import check_place, write_plan
+            from provisioning.plan.saved_plan import check_place, write_plan
 
             if out is not None:
                 check_place(out)
             settings = session.settings(stack)
-            from provisioning.plan_text import plan_lines
-            from provisioning.preview import preview_push
+            from provisioning.deploy.plan_push import preview_push
+            from provisioning.plan.render import plan_lines
 
             found = preview_push(settings, console.show, deadline_seconds=timeout)
             if out is not None:

@@ -25,13 +25,13 @@ def push(
     with session.running(as_json, verbose) as console:
         agreed = None
         if plan:
-            from provisioning.plan_file import read_plan
+            from provisioning.plan.saved_plan import read_plan
 
             agreed = read_plan(plan)
         settings = replace(
             session.settings(stack), deadline_seconds=timeout + lock_wait, lock_wait_seconds=lock_wait
         )
-        from provisioning.push import push_release
+        from provisioning.deploy.push import push_release
 
         result = push_release(settings, console.show, agreed=agreed)
     if as_json:

@@ -12,8 +12,8 @@ from provisioning.cli import session
 from provisioning.cli.words import ago
 
 if TYPE_CHECKING:
-    from provisioning.go_back import RollbackPlan
-    from provisioning.releases import Kept, KeptRelease
+    from provisioning.deploy.go_back import RollbackPlan
+    from provisioning.host.history import Kept, KeptRelease
 
 
 def rollback(
@@ -38,8 +38,8 @@ def rollback(
         settings = replace(
             session.settings(stack), deadline_seconds=timeout + lock_wait, lock_wait_seconds=lock_wait
         )
+        from provisioning.deploy.go_back import plan_rollback, roll_back
         from provisioning.errors import SettingsError
-        from provisioning.go_back import plan_rollback, roll_back
 
         plan = plan_rollback(settings, release)
         if not (as_json and yes):
@@ -65,7 +65,7 @@ def releases(stack: session.Stack = None, as_json: session.AsJson = False) -> No
     """List the kept releases: when, who, what differs."""
     with session.running(as_json):
         settings = session.settings(stack)
-        from provisioning.releases import read_releases
+        from provisioning.host.history import read_releases
 
         kept = read_releases(settings)
     if as_json:

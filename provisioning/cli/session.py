@@ -19,7 +19,7 @@ from provisioning.errors import ProvisioningError
 
 if TYPE_CHECKING:
     from provisioning.cli.console import Console
-    from provisioning.settings import PushSettings
+    from provisioning.config.settings import PushSettings
 
 INTERRUPTED = 130
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
@@ -57,7 +57,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON o
 
 def settings(stack: str | None) -> PushSettings:
     """The settings of a push to the stack's host. Raises ProvisioningError."""
-    from provisioning.stack import push_settings, read_outputs
+    from provisioning.config.stack_outputs import push_settings, read_outputs
 
     return push_settings(read_outputs(PROJECT_ROOT, stack), PROJECT_ROOT)
 

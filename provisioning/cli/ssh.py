@@ -16,7 +16,7 @@ def ssh(stack: session.Stack = None, as_json: session.AsJson = False) -> None:
     with session.running(as_json):
         target = session.settings(stack).target
         from provisioning.errors import SettingsError
-        from provisioning.ssh_command import ssh_argv
+        from provisioning.ssh.openssh import ssh_argv
 
         argv = ssh_argv(
             target.host, target.user, target.private_key_file, target.host_keys[0], target.port, target.jump

@@ -12,7 +12,7 @@ from provisioning.cli.words import ago, size
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from provisioning.overview import ContainerUse, Overview
+    from provisioning.operate.overview import ContainerUse, Overview
 
 EPILOG = (
     "Exit codes: 0 every service runs and is healthy, or nothing was pushed yet; 1 failed; 2 wrong usage or "
@@ -28,13 +28,13 @@ def status(stack: session.Stack = None, as_json: session.AsJson = False) -> None
     """
     with session.running(as_json):
         settings = session.settings(stack)
-        from provisioning.overview import read_overview
+        from provisioning.operate.overview import read_overview
 
         found = read_overview(settings)
     if as_json:
         session.print_json(found.as_json())
     else:
-        from provisioning.plan_text import plain
+        from provisioning.plan.render import plain
 
         typer.echo("\n".join(plain(line) for line in _lines(found)))
     if found.release and not found.well:

@@ -28,7 +28,7 @@ def tunnel(
     """
     with session.running(as_json):
         target = session.settings(stack).target
-        from provisioning.tunnel import LOOPBACK, open_tunnel
+        from provisioning.operate.tunnel import LOOPBACK, open_tunnel
 
         warn = lambda text: typer.echo(f"warning: {text}", err=True)  # noqa: E731 - one line, used once
         with open_tunnel(target, port, local_port, on_error=warn) as opened:

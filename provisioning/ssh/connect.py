@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import paramiko
 from paramiko.ssh_exception import IncompatiblePeer
 
+from provisioning.config.settings import Jump, Target
 from provisioning.host_errors import (
     AlgorithmsTooWeak,
     AuthFailed,
@@ -17,7 +18,6 @@ from provisioning.host_errors import (
     UnknownHost,
     Unreachable,
 )
-from provisioning.settings import Jump, Target
 from provisioning.ssh.connection import Connection
 from provisioning.ssh.keys import fingerprint, login_keys
 from provisioning.ssh.timeouts import BROKEN, Timeouts

@@ -14,13 +14,13 @@ from typing import Self
 
 import paramiko
 
+from provisioning.agent import script
+from provisioning.config.settings import Target
 from provisioning.host_errors import CommandFailed, ConnectionLost, Unreachable
-from provisioning.process import Completed, Process
-from provisioning.remote import script
-from provisioning.runner import Runner
-from provisioning.settings import Target
+from provisioning.ssh.process import Completed, Process
+from provisioning.ssh.rpc import Runner
 from provisioning.ssh.timeouts import BROKEN, Timeouts
-from provisioning.upload import Upload
+from provisioning.ssh.upload import Upload
 
 _GRACE_SECONDS = 1.0
 _START_SECONDS = 30.0
@@ -82,7 +82,7 @@ class Connection:
         seconds: float | None = None,
         given: Mapping[str, bytes] = NOTHING,
     ) -> Process:
-        """Start one of the scripts of `provisioning/remote/` without waiting for it.
+        """Start one of the scripts of `provisioning/agent/` without waiting for it.
 
         All of them are run by one Python on the host, which the first of them starts; each is a process of
         its own there. After `seconds` it is ended with its process group. What is `given` by name travels once.
@@ -96,7 +96,7 @@ class Connection:
         return Process(stream, self.target.address, step, lambda: self.active, BROKEN, pause=stream.pause)
 
     def send_ahead(self, names: Sequence[str]) -> None:
-        """Send scripts of `provisioning/remote/` that will be run soon, so that none of them is waited for."""
+        """Send scripts of `provisioning/agent/` that will be run soon, so that none of them is waited for."""
         # Whoever runs one is told that the connection is gone.
         with contextlib.suppress(*BROKEN):
             if self._runner is not None:
@@ -149,7 +149,7 @@ class Connection:
         hold_input: bool = False,
         given: Mapping[str, bytes] = NOTHING,
     ) -> Completed:
-        """Run one of the Python scripts of `provisioning/remote/` on the host; otherwise as `run`.
+        """Run one of the Python scripts of `provisioning/agent/` on the host; otherwise as `run`.
 
         It is ended there when its deadline has passed, but for one whose input is held: that keeps its own time.
         """

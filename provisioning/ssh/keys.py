@@ -11,9 +11,9 @@ from typing import Any
 
 import paramiko
 
+from provisioning.config.private_key import is_encrypted
+from provisioning.config.settings import Target
 from provisioning.errors import SettingsError
-from provisioning.private_key import is_encrypted
-from provisioning.settings import Target
 
 SMALLEST_RSA = 3072
 # sshd ends a login after six keys, and the one that counts would not be asked for any more.

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Self
 
 import uvloop
 
-from app.factory import Worker, build_worker
-from app.front import Front
-from app.http1 import Connection
+from app.api.factory import Worker, build_worker
+from app.http.protocol import Connection
+from app.runtime.server import Front
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -151,7 +151,7 @@ class Service(Launched):
 
 def line(text: str) -> Callable[[Path], None]:
     """Code with one more line in it."""
-    return lambda code: append(code / "routes.py", text)
+    return lambda code: append(code / "api" / "routes.py", text)
 
 
 def as_it_is(_code: Path) -> None:

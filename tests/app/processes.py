@@ -33,7 +33,7 @@ def server(
         **extra,
     }
     process = subprocess.Popen(
-        [sys.executable, "-m", "app.server"], cwd=root, env=environ, stdout=stdout, text=True
+        [sys.executable, "-m", "app.runtime.main"], cwd=root, env=environ, stdout=stdout, text=True
     )
     try:
         yield process

@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
 from app import create_app
-from app.recorder import Recorder
+from app.experiment.recorder import Recorder
 from app.settings import ApiSettings
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from app.access_log import ATOMIC, MOST, AccessLog
-from app.request import Head
+from app.http.access_log import ATOMIC, MOST, AccessLog
+from app.http.messages import Head
 from tests.app.fronts import Client, post
 from tests.app.processes import free_port, server, wait_until_ready
 

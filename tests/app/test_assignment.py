@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from app.assignment import place, user_of
 from app.errors import InvalidRequestError
-from app.routing import STICKY, Split
+from app.traffic.assignment import place, user_of
+from app.traffic.routing import STICKY, Split
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.decode import RowDecoder
 from app.errors import InvalidRequestError
+from app.inference.decode import RowDecoder
 from app.manifest import FeatureSpec
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.errors import ModelFailedError
-from app.models import load_models
-from app.predict import Answer, Job, PredictService
-from app.prediction_ring import FAILED, WHYS, Records, RingReader
+from app.inference.models import load_models
+from app.inference.predict import Answer, Job, PredictService
+from app.shm.ring_buffer import FAILED, WHYS, Records, RingReader
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from conftest import MakeClient
     from flask.testing import FlaskClient
 
-    from app.models import Scored
+    from app.inference.models import Scored
 
 SETOSA, VIRGINICA = [5.1, 3.5, 1.4, 0.2], [6.3, 2.5, 5.0, 1.9]
 GOOD = {"features": SETOSA}

@@ -11,11 +11,11 @@ import onnxruntime
 import pytest
 from sklearn.datasets import load_breast_cancer, load_iris
 
-from app.detector import DRIFTED, WARMING_UP, Detector
-from app.distances import correlations, distribution_distances, joint_distance, ranks
-from app.drift import WINDOW
+from app.drift.detector import DRIFTED, WARMING_UP, Detector
+from app.drift.distances import correlations, distribution_distances, joint_distance, ranks
+from app.drift.score import WINDOW
+from app.inference.models import PROBABILITIES
 from app.manifest import Catalogue, Reference
-from app.models import PROBABILITIES
 from app.train_model import train
 from app.training.data import split
 from app.training.limits import SIZES, bootstrap_limits, strongest_pairs
@@ -23,8 +23,8 @@ from app.training.limits import SIZES, bootstrap_limits, strongest_pairs
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from app.detector import Verdict
-    from app.distances import Matrix
+    from app.drift.detector import Verdict
+    from app.drift.distances import Matrix
     from app.training.data import Labels
 
 pytestmark = pytest.mark.process

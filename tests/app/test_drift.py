@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from app.drift import MINIMUM, THRESHOLD, WINDOW, drift_score
+from app.drift.score import MINIMUM, THRESHOLD, WINDOW, drift_score
 from app.train_model import iris
 
 

@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from app.evidence import CHANCES, fewest_wins, log_ratio_mismatch, log_superiority
-from app.experiment import (
+from app.experiment.e_process import CHANCES, fewest_wins, log_ratio_mismatch, log_superiority
+from app.experiment.experiment import (
     NEEDED,
     RATIO_ALPHA,
     ArmCounts,

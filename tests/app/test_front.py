@@ -10,10 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app import http1
-from app.envelope import MAX_BODY
-from app.http_limits import MAX_HEADERS
+from app.http import protocol as http1
+from app.http.limits import MAX_HEADERS
 from app.settings import ApiSettings
+from app.wire.body import MAX_BODY
 from tests.app.fronts import Client, Fronts, post, running
 from tests.app.test_bad_input import CASES
 

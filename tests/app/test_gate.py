@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from app.errors import SettingsError
+from app.http.rate_limit import RateLimit, client_of
 from app.keys import Keys, presented
-from app.live_split import AUDIT
-from app.rate import RateLimit, client_of
 from app.settings import ApiSettings
+from app.traffic.split import AUDIT
 from tests.app.fronts import Client, Reply, post, running
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from app import front
+from app.runtime import server as front
 from app.settings import ApiSettings
 from tests.app.fronts import Client, Fronts, post, running
 

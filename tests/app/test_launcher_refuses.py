@@ -28,11 +28,14 @@ BROKEN: dict[str, tuple[Callable[[Path], None], str]] = {
     "leaves when it is loaded": (line("raise SystemExit(3)"), "SystemExit: 3"),
     "imports what is not there": (line("import no_such_package"), "No module named 'no_such_package'"),
     "imports a module of its own that is not there": (line("import app.gone"), "No module named 'app.gone'"),
-    "has no server": (lambda code: (code / "server.py").unlink(), "No module named 'app.server'"),
+    "has no server": (
+        lambda code: (code / "runtime" / "main.py").unlink(),
+        "No module named 'app.runtime.main'",
+    ),
     "dies without a word": (line("import os\nos._exit(7)"), "it ended with status 7"),
     "answers nonsense": (
         lambda code: append(
-            code / "front.py",
+            code / "runtime" / "server.py",
             "def _wrong(self, connection, request, answer):\n"
             "    self._answer(connection, request, 200, 'application/json', b'{}')\n"
             "Front._send = _wrong",
@@ -41,7 +44,7 @@ BROKEN: dict[str, tuple[Callable[[Path], None], str]] = {
     ),
     "answers with the other class": (
         lambda code: append(
-            code / "models.py",
+            code / "inference" / "models.py",
             "Arm._scored_before = Arm._scored\n"
             "Arm._scored = lambda self, votes: Arm._scored_before(self, votes[::-1])\n"
             "Arm.check = lambda self: None",
@@ -49,12 +52,12 @@ BROKEN: dict[str, tuple[Callable[[Path], None], str]] = {
         "POST /predict of the canary row of v1 answers 200",
     ),
     "never answers": (
-        lambda code: append(code / "front.py", "Front._send = lambda *_: None"),
+        lambda code: append(code / "runtime" / "server.py", "Front._send = lambda *_: None"),
         "it does not answer as it should: TimeoutError",
     ),
     "has workers that fail": (
         lambda code: append(
-            code / "factory.py", "def build_worker(*_, **__):\n    raise OSError('no worker')"
+            code / "api" / "factory.py", "def build_worker(*_, **__):\n    raise OSError('no worker')"
         ),
         "OSError: no worker",
     ),
@@ -101,7 +104,7 @@ def test_code_of_which_one_worker_is_up_and_another_fails_takes_no_connection_wi
     with service.running(API_WORKERS="2"):
         before = service.ready().serving
         with Load(service.port).going_on() as load:
-            service.put(lambda code: append(code / "factory.py", text))
+            service.put(lambda code: append(code / "api" / "factory.py", text))
             service.hang_up()
             wait_for(lambda: service.refused is not None, "the refusal is told")
             wait_for(lambda: len(children(service.pid)) == 1, "nothing of it is left")
@@ -185,7 +188,7 @@ def test_a_start_with_code_that_a_push_has_seen_serve_ends_and_starts_no_older_c
 ) -> None:
     there = tmp_path / "there"
     service.as_on_host(
-        lambda code: append(code / "routes.py", f"open({str(there)!r}).close()"),
+        lambda code: append(code / "api" / "routes.py", f"open({str(there)!r}).close()"),
         lambda live: read_code(live).digest,
     )
     with service.running(API_WORKERS="1"):

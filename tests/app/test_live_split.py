@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from app.live_split import AUDIT, FILE, LiveSplit
+from app.traffic.split import AUDIT, FILE, LiveSplit
 
 if TYPE_CHECKING:
     from pathlib import Path

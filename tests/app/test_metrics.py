@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from conftest import MakeClient
     from flask.testing import FlaskClient
 
-    from app.models import Scored
+    from app.inference.models import Scored
 
 GOOD = {"features": [5.1, 3.5, 1.4, 0.2]}
 TYPES = {

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from app.models import load_models
+from app.inference.models import load_models
 
 if TYPE_CHECKING:
     from collections.abc import Callable

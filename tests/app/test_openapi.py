@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import negative_data_rejection
 
-from app.docs import PAGE, POLICY
+from app.api.docs import PAGE, POLICY
 from app.keys import Keys
 from app.settings import ApiSettings
 from tests.app.fronts import Client, Fronts, running

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from app import log_store
-from app.log_store import opened, prune
+from app.experiment import log_store
+from app.experiment.aggregates import latency_bucket, latency_quantile
+from app.experiment.log_store import opened, prune
+from app.experiment.recorder import Recorder
+from app.experiment.recorder_status import RecorderStatus, read_status, write_status
 from app.manifest import read_catalogue
-from app.prediction_ring import SLOTS, RingWriter
-from app.recorder import Recorder
-from app.recorder_status import RecorderStatus, read_status, write_status
 from app.settings import data_dir, rings_dir
-from app.tally import latency_bucket, latency_quantile
+from app.shm.ring_buffer import SLOTS, RingWriter
 from app.train_model import iris
 
 if TYPE_CHECKING:

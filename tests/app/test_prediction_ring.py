@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from app.prediction_ring import (
+from app.shm.ring_buffer import (
     FAILED,
     HEADER_SIZE,
     WHYS,

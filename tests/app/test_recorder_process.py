@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from app.log_store import FILE
-from app.supervisor import Child, Supervisor
+from app.experiment.log_store import FILE
+from app.runtime.supervisor import Child, Supervisor
 from tests.app.processes import START_SECONDS, children, free_port, get, server, wait_until_ready
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from app.envelope import MAX_BODY, read_body
 from app.errors import InvalidRequestError
+from app.wire.body import MAX_BODY, read_body
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -158,6 +158,6 @@ def test_importing_the_package_loads_nothing_heavy(root: Path) -> None:
 
 
 def test_serving_does_not_need_what_only_training_needs(root: Path) -> None:
-    code = "import sys, app.factory; print([m for m in ('sklearn','onnx','skl2onnx','scipy') if m in sys.modules])"
+    code = "import sys, app.api.factory; print([m for m in ('sklearn','onnx','skl2onnx','scipy') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

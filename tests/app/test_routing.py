@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from app.routing import FALLBACK, SPLIT, Choice, Split
+from app.traffic.routing import FALLBACK, SPLIT, Choice, Split
 
 BOTH = frozenset({"v1", "v2"})
 

@@ -133,7 +133,7 @@ def test_the_healthcheck_says_what_ready_says(
     root: Path, trained: Path, artifacts: Path, tmp_path: Path
 ) -> None:
     port = free_port()
-    check = [sys.executable, "-m", "app.healthcheck"]
+    check = [sys.executable, "-m", "app.runtime.healthcheck"]
     environ = {"API_PORT": str(port)}
     down = subprocess.run(check, cwd=root, env=environ, capture_output=True, text=True, check=False)
     assert (down.returncode, down.stdout[:9]) == (1, "no answer")

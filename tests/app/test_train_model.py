@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from app import train_model
-from app.decision import most_likely
+from app.inference.argmax import most_likely
 from app.train_model import iris, is_current, train, write
 from app.training import assemble
 from app.training.errors import TrainingError

@@ -95,9 +95,9 @@ def test_the_changes_change_one_file_each_time_they_are_made(copy: Path) -> None
         change_code(copy, mark)
         change_page(copy, mark)
         change_rule(copy, mark)
-        assert mark in (copy / "app" / "openapi.py").read_text()
-        assert mark in (copy / "ui" / "client.py").read_text()
+        assert mark in (copy / "app" / "api" / "openapi.py").read_text()
+        assert mark in (copy / "ui" / "api" / "client.py").read_text()
         assert mark in (copy / "monitoring" / "rules" / "alerts.yml").read_text()
 
-    assert "(first)" not in (copy / "app" / "openapi.py").read_text()
+    assert "(first)" not in (copy / "app" / "api" / "openapi.py").read_text()
     assert "(first)" not in (copy / "monitoring" / "rules" / "alerts.yml").read_text()

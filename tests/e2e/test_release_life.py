@@ -26,7 +26,7 @@ SECRET = "e2e_token"
 
 
 def code_lines(root: Path, kept: ExitStack) -> None:
-    for file in (root / "app" / "routes.py", root / "ui" / "app_pages" / "drift.py"):
+    for file in (root / "app" / "api" / "routes.py", root / "ui" / "app_pages" / "drift.py"):
         kept.enter_context(changed(file, file.read_text() + "# A line more.\n"))
 
 

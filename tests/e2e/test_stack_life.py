@@ -15,7 +15,7 @@ import requests
 import yaml
 from playwright.sync_api import expect, sync_playwright
 
-from provisioning.checkpoint import read_checkpoint
+from provisioning.config.pulumi_state import read_checkpoint
 from tests.e2e.conftest import STACK, changed
 from tests.e2e.test_first_light import CHROMIUM_FLAGS
 from tests.e2e.watch import Watch
@@ -98,11 +98,11 @@ def test_status_and_logs_tell_about_the_host(rehearsal: Checkout) -> None:
 def test_refresh_sees_a_tampered_release_and_the_next_up_repairs_it(rehearsal: Checkout) -> None:
     rehearsal.on_host("echo '# tampered' >> /opt/onebox/current/app/routes.py")
     said = rehearsal.pulumi("refresh")
-    assert "app/routes.py" in said
+    assert "app/api/routes.py" in said
     assert "1 to update" in rehearsal.pulumi("preview")
     rehearsal.pulumi("up")
     assert "tampered" not in rehearsal.on_host("cat /opt/onebox/current/app/routes.py")
-    assert "app/routes.py" not in rehearsal.pulumi("refresh")
+    assert "app/api/routes.py" not in rehearsal.pulumi("refresh")
     rehearsal.pulumi("preview", "--expect-no-changes")
 
 
@@ -118,7 +118,7 @@ def test_a_changed_line_of_the_api_is_taken_up_by_the_container_that_runs_and_no
     before = rehearsal.containers()
     old_code = code_in_force(rehearsal)["serving"]
     old_release = rehearsal.outputs()["release"]
-    file = rehearsal.root / "app" / "routes.py"
+    file = rehearsal.root / "app" / "api" / "routes.py"
     file.write_text(file.read_text() + "# A line more.\n")
     preview = rehearsal.pulumi("preview", "--diff")
     assert "digest" in preview
@@ -174,7 +174,7 @@ def test_an_api_that_never_gets_ready_fails_the_update_and_the_old_one_goes_on(
 ) -> None:
     before = rehearsal.containers()
     release = rehearsal.outputs()["release"]
-    server = rehearsal.root / "app" / "server.py"
+    server = rehearsal.root / "app" / "runtime" / "main.py"
     broken = 'raise SystemExit("this release is broken on purpose")\n'
     with changed(server, broken):
         failed = rehearsal.run(

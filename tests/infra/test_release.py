@@ -10,11 +10,11 @@ import pytest
 
 from infra.digest_key import DigestKeyProvider
 from infra.release import HostTrustProvider, ReleaseProvider
+from provisioning.config.settings import PushSettings, Target
+from provisioning.deploy.plan_push import Preview
 from provisioning.errors import UnhealthyRelease
-from provisioning.forecast import Forecast, ServiceForecast
 from provisioning.host_errors import Unreachable
-from provisioning.preview import Preview
-from provisioning.settings import PushSettings, Target
+from provisioning.plan.preview import Forecast, ServiceForecast
 
 OWN, BIRTH = "ssh-ed25519 " + "A" * 68, "ssh-ed25519 " + "B" * 68
 
@@ -62,10 +62,10 @@ class Host:
 def host(monkeypatch: pytest.MonkeyPatch) -> Host:
     fake = Host()
     for module, names in {
-        "trust": ("make_host_key", "seal_host_key"),
-        "push": ("push_release", "retire"),
-        "status": ("read_status",),
-        "preview": ("preview_push",),
+        "host.host_key": ("make_host_key", "seal_host_key"),
+        "deploy.push": ("push_release", "retire"),
+        "host.drift": ("read_status",),
+        "deploy.plan_push": ("preview_push",),
     }.items():
         for name in names:
             monkeypatch.setattr(f"provisioning.{module}.{name}", getattr(fake, name))
@@ -91,7 +91,7 @@ def props(key_files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> dict
 
 @pytest.fixture(autouse=True)
 def any_key_is_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("provisioning.settings._host_key", lambda _name, key, _types: key)
+    monkeypatch.setattr("provisioning.config.settings._host_key", lambda _name, key, _types: key)
 
 
 def test_the_host_makes_its_own_key_over_a_connection_that_the_birth_key_vouches_for(
@@ -202,11 +202,11 @@ def test_refresh_remembers_what_it_found(host: Host, props: dict[str, Any]) -> N
 def test_refresh_of_a_tampered_host_names_the_drift_and_makes_the_next_up_push(
     host: Host, props: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    host.drift = ("app/routes.py differs",)
+    host.drift = ("app/api/routes.py differs",)
     outs = ReleaseProvider().read("i-1", props).outs
     assert outs is not None
     assert outs["deployed"] == "drifted"
-    assert "app/routes.py differs" in capsys.readouterr().err
+    assert "app/api/routes.py differs" in capsys.readouterr().err
     assert ReleaseProvider().diff("i-1", outs, props).changes is True
 
 

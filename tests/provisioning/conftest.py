@@ -19,9 +19,9 @@ from typer.testing import CliRunner
 
 from provisioning import cli
 from provisioning.cli import session
+from provisioning.config.settings import PushSettings, Target
+from provisioning.deploy.push import PushResult, push_release
 from provisioning.events import Event, silent
-from provisioning.push import PushResult, push_release
-from provisioning.settings import PushSettings, Target
 from tests.link import Link
 from tests.provisioning.secret_projects import with_secrets
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from provisioning.preview import Preview, preview_push
+from provisioning.deploy.plan_push import Preview, preview_push
 
 SCHEMA = json.loads((Path(__file__).resolve().parents[2] / "docs" / "plan.schema.json").read_text())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from provisioning.service_secrets import ServiceSecrets
+from provisioning.config.secrets import ServiceSecrets
 
 KEY = "k" * 64
 

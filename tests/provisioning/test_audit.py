@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from provisioning.audit import AuditEntry, parse_audit, read_audit
+from provisioning.agent import script
 from provisioning.errors import UnhealthyRelease
-from provisioning.remote import script
-from provisioning.who import whoami
+from provisioning.host.audit import AuditEntry, parse_audit, read_audit
+from provisioning.identity import whoami
 
 pytestmark = pytest.mark.process
 

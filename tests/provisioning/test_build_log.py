@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from provisioning.build_log import TAIL_LINES, failure_tail
+from provisioning.deploy.build_errors import TAIL_LINES, failure_tail
 
 LOG = """\
 #8 [flask-api 4/7] RUN pip install

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from provisioning.checkpoint import read_checkpoint
+from provisioning.config.pulumi_state import read_checkpoint
 
 NAMES = ("public_ip", "open_ports", "service_secrets")
 OUTPUTS = {"public_ip": "192.0.2.7", "open_ports": [22, 5000], "service_secrets": {}, "more": "unread"}

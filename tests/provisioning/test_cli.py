@@ -13,10 +13,10 @@ from typer.testing import CliRunner
 
 from provisioning import cli
 from provisioning.cli import session
+from provisioning.config.stack_outputs import push_settings, read_outputs
+from provisioning.deploy.push import PushResult
 from provisioning.errors import Locked, ProvisioningError, SettingsError, UnhealthyRelease
 from provisioning.host_errors import Unreachable
-from provisioning.push import PushResult
-from provisioning.stack import push_settings, read_outputs
 
 RESULT = PushResult("a" * 64, True, 3, 1000, ("recreate api",), 2.5, ())
 
@@ -28,7 +28,7 @@ def run(host: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_a_push_says_what_serves_now(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("provisioning.push.push_release", lambda *_given, **_more: RESULT)
+    monkeypatch.setattr("provisioning.deploy.push.push_release", lambda *_given, **_more: RESULT)
 
     result = run("push")
 
@@ -38,7 +38,7 @@ def test_a_push_says_what_serves_now(run: Any, monkeypatch: pytest.MonkeyPatch) 
 def test_the_result_of_a_push_as_json_is_all_of_standard_output(
     run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("provisioning.push.push_release", lambda *_given, **_more: RESULT)
+    monkeypatch.setattr("provisioning.deploy.push.push_release", lambda *_given, **_more: RESULT)
 
     shown = json.loads(run("push", "--json").stdout)
 
@@ -70,7 +70,7 @@ def test_each_kind_of_failure_has_its_exit_code(
     def fail(*_given: Any, **_more: Any) -> PushResult:
         raise error
 
-    monkeypatch.setattr("provisioning.push.push_release", fail)
+    monkeypatch.setattr("provisioning.deploy.push.push_release", fail)
 
     result = run("push")
 
@@ -131,8 +131,9 @@ def test_paramiko_knows_its_version_without_reading_mail() -> None:
 
 
 def test_what_is_needed_after_the_login_is_not_loaded_before_it() -> None:
-    code = "import sys, provisioning.push\n"
-    code += "print([name for name in ('lock', 'host', 'under_way', 'smoke') if f'provisioning.{name}' in sys.modules])"
+    code = "import sys, provisioning.deploy.push\n"
+    code += "later = ('host.lock', 'host.store', 'deploy.context', 'services.smoke')\n"
+    code += "print([name for name in later if f'provisioning.{name}' in sys.modules])"
 
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from provisioning.audit import AuditEntry, AuditLog
 from provisioning.cli import session
 from provisioning.cli.words import ago, size
-from provisioning.doctor import Check, Condition, Diagnosis
 from provisioning.errors import StackError
-from provisioning.lock import LockState
-from provisioning.overview import ContainerUse, Overview
+from provisioning.host.audit import AuditEntry, AuditLog
+from provisioning.host.lock import LockState
+from provisioning.operate.doctor import Check, Condition, Diagnosis
+from provisioning.operate.overview import ContainerUse, Overview
 
 RELEASE = "a" * 64
 
@@ -49,7 +49,7 @@ def test_every_verb_has_a_stack_option_and_json_and_says_its_exit_codes(run: Any
 
 
 def test_status_shows_all_that_matters_on_a_few_lines(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    _returns(monkeypatch, "overview.read_overview", OVERVIEW)
+    _returns(monkeypatch, "operate.overview.read_overview", OVERVIEW)
 
     result = run("status")
 
@@ -65,7 +65,7 @@ def test_status_shows_all_that_matters_on_a_few_lines(run: Any, monkeypatch: pyt
 
 
 def test_status_as_json_is_one_document(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    _returns(monkeypatch, "overview.read_overview", OVERVIEW)
+    _returns(monkeypatch, "operate.overview.read_overview", OVERVIEW)
 
     shown = json.loads(run("status", "--json").stdout)
 
@@ -77,7 +77,7 @@ def test_status_ends_with_3_when_a_service_is_not_healthy(run: Any, monkeypatch:
     from dataclasses import replace
 
     sick = replace(OVERVIEW, services=(replace(OVERVIEW.services[0], health="unhealthy"),))
-    _returns(monkeypatch, "overview.read_overview", sick)
+    _returns(monkeypatch, "operate.overview.read_overview", sick)
 
     assert run("status").exit_code == 3
 
@@ -107,7 +107,7 @@ def test_a_rollback_with_yes_serves_the_previous_release(
     first = host.push().release
     (host.project / "ui" / "page.py").write_text("two")
     host.push()
-    monkeypatch.setattr("provisioning.go_back.wait_until_ready", _ready)
+    monkeypatch.setattr("provisioning.deploy.go_back.wait_until_ready", _ready)
 
     result = run("rollback", "--yes", "--json")
 
@@ -163,7 +163,7 @@ AUDIT = AuditLog(
 
 
 def test_the_audit_log_is_one_line_for_each_deed(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    _returns(monkeypatch, "audit.read_audit", AUDIT)
+    _returns(monkeypatch, "host.audit.read_audit", AUDIT)
 
     result = run("audit")
 
@@ -174,7 +174,7 @@ def test_the_audit_log_is_one_line_for_each_deed(run: Any, monkeypatch: pytest.M
 
 
 def test_an_audit_log_that_was_changed_ends_with_1(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    _returns(monkeypatch, "audit.read_audit", AuditLog(AUDIT.entries, 9, (4, 5)))
+    _returns(monkeypatch, "host.audit.read_audit", AuditLog(AUDIT.entries, 9, (4, 5)))
 
     result = run("audit")
 
@@ -183,9 +183,9 @@ def test_an_audit_log_that_was_changed_ends_with_1(run: Any, monkeypatch: pytest
 
 
 def test_a_free_lock_ends_with_0_and_a_held_one_with_4(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    _returns(monkeypatch, "lock.read_lock", LockState(True))
+    _returns(monkeypatch, "host.lock.read_lock", LockState(True))
     assert (run("lock").exit_code, run("lock").stdout) == (0, "free\n")
-    _returns(monkeypatch, "lock.read_lock", HELD)
+    _returns(monkeypatch, "host.lock.read_lock", HELD)
 
     result = run("lock", "status", "--json")
 
@@ -194,9 +194,9 @@ def test_a_free_lock_ends_with_0_and_a_held_one_with_4(run: Any, monkeypatch: py
 
 
 def test_breaking_a_held_lock_needs_force(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    _returns(monkeypatch, "lock.read_lock", HELD)
-    monkeypatch.delattr("provisioning.lock.break_lock")
-    monkeypatch.setattr("provisioning.lock.break_lock", None, raising=False)
+    _returns(monkeypatch, "host.lock.read_lock", HELD)
+    monkeypatch.delattr("provisioning.host.lock.break_lock")
+    monkeypatch.setattr("provisioning.host.lock.break_lock", None, raising=False)
 
     result = run("lock", "break")
 
@@ -205,7 +205,7 @@ def test_breaking_a_held_lock_needs_force(run: Any, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_broken_lock_says_whose_it_was(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    _returns(monkeypatch, "lock.break_lock", HELD)
+    _returns(monkeypatch, "host.lock.break_lock", HELD)
 
     result = run("lock", "break", "--force")
 
@@ -223,7 +223,7 @@ def test_the_doctor_names_the_first_broken_rung_with_its_cure(
         Check("disk", Condition.BROKEN, "0 MiB free", "Prune."),
         Check("lock", Condition.UNKNOWN),
     )
-    _returns(monkeypatch, "doctor.examine", Diagnosis(checks))
+    _returns(monkeypatch, "operate.doctor.examine", Diagnosis(checks))
 
     result = run("doctor")
 

@@ -11,10 +11,10 @@ import pytest
 from typer.testing import CliRunner
 
 from provisioning import cli
+from provisioning.deploy.plan_push import Preview
+from provisioning.deploy.push import PushResult
 from provisioning.errors import PlanRefused, ReleaseError, SettingsError
-from provisioning.forecast import Forecast, ServiceForecast
-from provisioning.preview import Preview
-from provisioning.push import PushResult
+from provisioning.plan.preview import Forecast, ServiceForecast
 
 API = ServiceForecast("api", "recreate", "tag", "it changed", 3.2, True, "recreate api")
 FORECAST = Forecast("b" * 64, "a" * 64, (API,), (), (), (), (), 1, 2048, 4096, 10**9, False)
@@ -45,7 +45,7 @@ def found(monkeypatch: pytest.MonkeyPatch) -> Any:
                 raise error
             return Preview(PLAN, forecast, unknown)
 
-        monkeypatch.setattr("provisioning.preview.preview_push", preview)
+        monkeypatch.setattr("provisioning.deploy.plan_push.preview_push", preview)
 
     return let
 
@@ -107,7 +107,8 @@ def test_a_plan_written_to_a_file_is_what_push_takes(
     given: list[Any] = []
     monkeypatch.setattr("provisioning.cli.push.replace", lambda settings, **_more: settings)
     monkeypatch.setattr(
-        "provisioning.push.push_release", lambda *_given, agreed, **_more: given.append(agreed) or RESULT
+        "provisioning.deploy.push.push_release",
+        lambda *_given, agreed, **_more: given.append(agreed) or RESULT,
     )
 
     assert run("plan", "--out", str(tmp_path / "plan.json")).exit_code == 2
@@ -125,7 +126,7 @@ def test_a_plan_that_no_longer_holds_ends_with_1(
 
     (tmp_path / "plan.json").write_text(json.dumps(PLAN))
     monkeypatch.setattr("provisioning.cli.push.replace", lambda settings, **_more: settings)
-    monkeypatch.setattr("provisioning.push.push_release", refuse)
+    monkeypatch.setattr("provisioning.deploy.push.push_release", refuse)
 
     result = run("push", "--plan", str(tmp_path / "plan.json"))
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from provisioning.logs import WholeLines, of_container
-from provisioning.remote import script
+from provisioning.agent import script
+from provisioning.operate.logs import WholeLines, of_container
 
 ROOT = Path(__file__).parents[2]
 
@@ -77,7 +77,7 @@ import sys
 from pathlib import Path
 from provisioning import cli
 from provisioning.cli import session
-from provisioning.settings import PushSettings, Target
+from provisioning.config.settings import PushSettings, Target
 key, host_key, port, root, project = sys.argv[1:6]
 target = Target("127.0.0.1", "admin", Path(key), (host_key,), int(port))
 settings = PushSettings(target, Path(project), remote_root=root, open_ports=frozenset({22}), min_free_bytes=0)

@@ -7,10 +7,10 @@ from typing import Any, NoReturn
 
 import pytest
 
-from provisioning.compose_file import parse_compose_file
+from provisioning.config.settings import PushSettings, Target
+from provisioning.deploy.push import push_release
 from provisioning.errors import ReleaseError
-from provisioning.push import push_release
-from provisioning.settings import PushSettings, Target
+from provisioning.release.compose_file import parse_compose_file
 
 SERVICE = """\
 services:

@@ -6,9 +6,9 @@ import hashlib
 
 import pytest
 
-from provisioning.differences import MAX_LINES, MAX_TEXT_BYTES, Change, changed_files, wants_text, with_diff
-from provisioning.masking import Mask
-from provisioning.release import ReleaseFile
+from provisioning.plan.diff import MAX_LINES, MAX_TEXT_BYTES, Change, changed_files, wants_text, with_diff
+from provisioning.redaction import Mask
+from provisioning.release.release import ReleaseFile
 
 
 def file(path: str, content: str, mode: int = 0o644) -> ReleaseFile:

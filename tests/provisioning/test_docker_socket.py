@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from provisioning.remote import docker
+from provisioning.agent import docker
 
 INSPECTED = {"Id": "c1", "Image": "sha256:1", "State": {"Status": "running"}}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from provisioning.dockerfile import UNKNOWN, WHOLE, matters, sources_of
+from provisioning.release.dockerfile import UNKNOWN, WHOLE, matters, sources_of
 
 
 @pytest.mark.parametrize(

@@ -8,15 +8,8 @@ from typing import Any
 
 import pytest
 
-from provisioning.doctor import (
-    LADDER,
-    Condition,
-    containers_check,
-    diagnosis_without_stack,
-    examine,
-    ports_check,
-)
 from provisioning.errors import ProvisioningError, SettingsError, StackError
+from provisioning.host.lock import hold
 from provisioning.host_errors import (
     AlgorithmsTooWeak,
     AuthFailed,
@@ -25,8 +18,15 @@ from provisioning.host_errors import (
     UnknownHost,
     Unreachable,
 )
-from provisioning.lock import hold
-from provisioning.plan import Container, HostState
+from provisioning.operate.doctor import (
+    LADDER,
+    Condition,
+    containers_check,
+    diagnosis_without_stack,
+    examine,
+    ports_check,
+)
+from provisioning.plan.plan import Container, HostState
 
 process = pytest.mark.process
 
@@ -158,7 +158,7 @@ def test_a_held_lock_and_a_clock_that_is_off_are_notes(host: Any) -> None:
     import time
 
     from provisioning.deadline import Deadline
-    from provisioning.host import Store
+    from provisioning.host.store import Store
     from provisioning.ssh import connect
 
     host.push()

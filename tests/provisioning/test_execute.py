@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from provisioning.audit import read_audit
 from provisioning.errors import DeadlinePassed, SettingsError
-from provisioning.execute import execute
+from provisioning.host.audit import read_audit
 from provisioning.host_errors import HostError
+from provisioning.operate.exec import execute
 
 pytestmark = pytest.mark.process
 

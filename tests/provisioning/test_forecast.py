@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from provisioning.disk import IMAGE_BYTES, needed_bytes
-from provisioning.forecast import Forecast, make_forecast
-from provisioning.masking import Mask
-from provisioning.plan import Container, HostState, make_plan
-from provisioning.plan_text import in_units, plain, plan_lines, short_lines
-from provisioning.release import Release, read_release
+from provisioning.plan.disk import IMAGE_BYTES, needed_bytes
+from provisioning.plan.plan import Container, HostState, make_plan
+from provisioning.plan.preview import Forecast, make_forecast
+from provisioning.plan.render import in_units, plain, plan_lines, short_lines
+from provisioning.redaction import Mask
+from provisioning.release.release import Release, read_release
 
 COMPOSE = "${MODEL_V1_WEIGHT:-50} ${MODEL_V2_WEIGHT:-50}"
 

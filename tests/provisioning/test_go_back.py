@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from provisioning.audit import read_audit
+from provisioning.deploy.go_back import plan_rollback, roll_back
 from provisioning.errors import HostMoved, Locked, SettingsError, UnhealthyRelease
 from provisioning.events import silent
-from provisioning.go_back import plan_rollback, roll_back
+from provisioning.host.audit import read_audit
+from provisioning.host.drift import read_status
+from provisioning.host.history import read_releases
+from provisioning.host.lock import hold
 from provisioning.host_errors import HostError
-from provisioning.lock import hold
-from provisioning.releases import read_releases
-from provisioning.status import read_status
 
 pytestmark = pytest.mark.process
 
@@ -181,7 +181,7 @@ def test_a_held_host_refuses_a_rollback(host: Any) -> None:
     settings = host.settings()
     plan = plan_rollback(settings)
     from provisioning.deadline import Deadline
-    from provisioning.host import Store
+    from provisioning.host.store import Store
     from provisioning.ssh import connect
 
     with connect(settings.target) as connection:

@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 
-from provisioning.compose import reload_argv
-from provisioning.remote import script
+from provisioning.agent import script
+from provisioning.host.docker_commands import reload_argv
 
 pytestmark = pytest.mark.process
 

@@ -17,11 +17,11 @@ from typing import Any
 
 import pytest
 
-from provisioning.audit import read_audit
+from provisioning.agent import script
 from provisioning.errors import LockBroken, Locked
-from provisioning.lock import break_lock, read_lock
-from provisioning.remote import script
-from provisioning.who import whoami
+from provisioning.host.audit import read_audit
+from provisioning.host.lock import break_lock, read_lock
+from provisioning.identity import whoami
 
 pytestmark = pytest.mark.process
 

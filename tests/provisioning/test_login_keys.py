@@ -15,10 +15,10 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa
 
+from provisioning.config.passphrase import VARIABLE, read_passphrase
+from provisioning.config.private_key import check_key_file, is_encrypted
 from provisioning.errors import SettingsError
 from provisioning.host_errors import AuthFailed
-from provisioning.passphrase import VARIABLE, read_passphrase
-from provisioning.private_key import check_key_file, is_encrypted
 from provisioning.ssh import connect, fingerprint
 from provisioning.ssh.keys import load_private_key
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from provisioning.deploy.go_back import plan_rollback, roll_back
 from provisioning.errors import UnhealthyRelease
-from provisioning.go_back import plan_rollback, roll_back
 from provisioning.host_errors import CommandFailed
-from provisioning.logs import read_logs
-from provisioning.release import read_release
+from provisioning.operate.logs import read_logs
+from provisioning.release.release import read_release
 from tests.provisioning.secret_projects import CANARY, secrets
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provisioning.masking import MASK, Mask, looks_secret
+from provisioning.redaction import MASK, Mask, looks_secret
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from provisioning.overview import read_overview
-from provisioning.who import whoami
+from provisioning.identity import whoami
+from provisioning.operate.overview import read_overview
 
 
 @pytest.mark.process

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from provisioning.compose import Project, environment_text
-from provisioning.plan import Container, HostState, make_plan
-from provisioning.release import Release, read_release
+from provisioning.host.docker_commands import Project, environment_text
+from provisioning.plan.plan import Container, HostState, make_plan
+from provisioning.release.release import Release, read_release
 
 
 @pytest.fixture

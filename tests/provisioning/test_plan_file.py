@@ -10,13 +10,13 @@ from typing import Any
 import jsonschema
 import pytest
 
+from provisioning.config.settings import PushSettings, Target
 from provisioning.errors import PlanRefused, SettingsError
-from provisioning.forecast import make_forecast
-from provisioning.masking import Mask
-from provisioning.plan import Container, HostState, LiveData, make_plan
-from provisioning.plan_file import plan_document, read_plan, state_of, unknown_document, write_plan
-from provisioning.release import read_release
-from provisioning.settings import PushSettings, Target
+from provisioning.plan.plan import Container, HostState, LiveData, make_plan
+from provisioning.plan.preview import make_forecast
+from provisioning.plan.saved_plan import plan_document, read_plan, state_of, unknown_document, write_plan
+from provisioning.redaction import Mask
+from provisioning.release.release import read_release
 
 SCHEMA = json.loads((Path(__file__).resolve().parents[2] / "docs" / "plan.schema.json").read_text())
 STATE = HostState(

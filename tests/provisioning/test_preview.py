@@ -11,11 +11,11 @@ from typing import Any
 import jsonschema
 import pytest
 
-from provisioning.preview import Preview, preview_push
-from provisioning.read_only import ReadOnlyConnection, WriteRefused
-from provisioning.remote import script
-from provisioning.settings import Target
+from provisioning.agent import script
+from provisioning.config.settings import Target
+from provisioning.deploy.plan_push import Preview, preview_push
 from provisioning.ssh import Connection, connect
+from provisioning.ssh.read_only import ReadOnlyConnection, WriteRefused
 from tests.provisioning.previews import RULES, SCHEMA, change_container, preview, with_rules, write
 
 pytestmark = pytest.mark.process
@@ -92,7 +92,10 @@ ROWS: dict[str, Row] = {
     "nothing": (lambda _host: None, []),
     "a host without anything": (fresh, ["build+recreate api", "build+recreate rules", "build+recreate web"]),
     "a line of the page": (lambda host: write(host, "ui/page.py", "new"), ["build+recreate web"]),
-    "a file that is gone": (lambda host: (host.project / "app/server.py").unlink(), ["build+recreate api"]),
+    "a file that is gone": (
+        lambda host: (host.project / "app/server.py").unlink(),
+        ["build+recreate api"],
+    ),
     "new models": (lambda host: write(host, "app/artifacts/model.onnx", "new"), ["tag+recreate api"]),
     "a changed rule": (lambda host: write(host, "rules/alerts.yml", "groups: [1]"), ["reload rules"]),
     "a new rule file": (lambda host: write(host, "rules/more/b.yml", "groups: []"), ["reload rules"]),

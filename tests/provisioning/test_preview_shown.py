@@ -10,9 +10,9 @@ from typing import Any
 import jsonschema
 import pytest
 
+from provisioning.deploy.plan_push import preview_push
 from provisioning.errors import PlanRefused, ReleaseError
-from provisioning.plan_file import read_plan, write_plan
-from provisioning.preview import preview_push
+from provisioning.plan.saved_plan import read_plan, write_plan
 from tests.provisioning.previews import SCHEMA, change_container, preview, with_rules, write
 
 pytestmark = pytest.mark.process

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
+from provisioning.agent import script
+from provisioning.deploy.push import retire
 from provisioning.errors import Locked, UnhealthyRelease
+from provisioning.host.drift import read_status
 from provisioning.host_errors import BuildFailed
-from provisioning.push import retire
-from provisioning.release import read_release
-from provisioning.remote import script
+from provisioning.release.release import read_release
 from provisioning.ssh import Connection
-from provisioning.status import read_status
 
 pytestmark = pytest.mark.process
 

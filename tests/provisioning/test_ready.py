@@ -10,8 +10,7 @@ import pytest
 
 from provisioning.deadline import Deadline
 from provisioning.errors import NotReady, ProvisioningError
-from provisioning.host_errors import AuthFailed, HostKeyMismatch, NoBanner, Unreachable
-from provisioning.ready import (
+from provisioning.host.readiness import (
     AUTH_GRACE_SECONDS,
     DAEMON_GRACE_SECONDS,
     GROUP_GRACE_SECONDS,
@@ -19,6 +18,7 @@ from provisioning.ready import (
     wait_for_login,
     wait_until_ready,
 )
+from provisioning.host_errors import AuthFailed, HostKeyMismatch, NoBanner, Unreachable
 
 REFUSED = Unreachable("h:22", "connection refused")
 SILENT = NoBanner("h:22", "it said nothing yet")
@@ -115,7 +115,7 @@ def test_a_real_login_failure_does_not_wait_for_the_deadline(clock: Clock, event
 def test_at_the_deadline_and_never_after_it_the_rung_and_the_time_waited_are_named(
     clock: Clock, events: Any, monkeypatch: pytest.MonkeyPatch, jitter: float, seconds: int
 ) -> None:
-    monkeypatch.setattr("provisioning.ready.random.uniform", lambda *_: jitter)
+    monkeypatch.setattr("provisioning.host.readiness.random.uniform", lambda *_: jitter)
     with pytest.raises(NotReady, match=r"TCP: connection refused \(waited \d+ s\)") as caught:
         _climb(clock, Connector(clock, (999, REFUSED)), events, seconds=seconds)
 

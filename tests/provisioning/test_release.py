@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from provisioning.errors import ReleaseError
-from provisioning.release import Release, read_release
+from provisioning.release.release import Release, read_release
 
 
 def _changed(before: Release, after: Release) -> set[str]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from provisioning.errors import SettingsError
-from provisioning.releases import Differences, age, choose, difference, parse_kept
+from provisioning.host.history import Differences, age, choose, difference, parse_kept
 
 A, B, C, GONE = "a" * 64, "b1" + "b" * 62, "b2" + "c" * 62, "d" * 64
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from provisioning.compose import reload_argv
-from provisioning.compose_file import parse_compose_file
 from provisioning.errors import ReleaseError, UnhealthyRelease
-from provisioning.release import read_release
-from provisioning.status import read_status
+from provisioning.host.docker_commands import reload_argv
+from provisioning.host.drift import read_status
+from provisioning.release.compose_file import parse_compose_file
+from provisioning.release.release import read_release
 
 RULES = """\
   rules:

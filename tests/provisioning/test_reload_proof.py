@@ -9,9 +9,9 @@ import pytest
 
 from provisioning.deadline import Deadline
 from provisioning.errors import ServiceFailure
-from provisioning.proof import ApiProof, PrometheusProof, UiProof, rules_in, rules_shown, seconds
-from provisioning.reload import wait_for
-from provisioning.smoke import Answer, NotYet
+from provisioning.services.proof import ApiProof, PrometheusProof, UiProof, rules_in, rules_shown, seconds
+from provisioning.services.reload import wait_for
+from provisioning.services.smoke import Answer, NotYet
 
 FILES = {
     "prometheus.yml": "scrape_configs: [{job_name: api}, {job_name: prometheus}]",

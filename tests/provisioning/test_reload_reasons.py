@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from provisioning.plan import Container, ContainerWork, HostState, LiveData, service_actions
-from provisioning.release import API_CODE_VARIABLE, MODELS_VARIABLE, ServiceRelease
+from provisioning.plan.plan import Container, ContainerWork, HostState, LiveData, service_actions
+from provisioning.release.release import API_CODE_VARIABLE, MODELS_VARIABLE, ServiceRelease
 
 RULES = "ONEBOX_RULES_DIR"
 NAMES = (API_CODE_VARIABLE, MODELS_VARIABLE, RULES)

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from provisioning.release import read_release
-from provisioning.status import read_status
+from provisioning.host.drift import read_status
+from provisioning.release.release import read_release
 
 pytestmark = pytest.mark.process
 

@@ -12,17 +12,17 @@ from typing import Any
 
 import pytest
 
+from provisioning.host.drift import read_status
 from provisioning.host_errors import BuildFailed
-from provisioning.release import read_release
-from provisioning.status import read_status
+from provisioning.release.release import read_release
 
 pytestmark = pytest.mark.process
 
 CLIENT = """
 import json, sys
 from pathlib import Path
-from provisioning.push import push_release
-from provisioning.settings import PushSettings, Target
+from provisioning.deploy.push import push_release
+from provisioning.config.settings import PushSettings, Target
 
 spec = json.loads(sys.argv[1])
 target = Target("127.0.0.1", "admin", Path(spec["key"]), (spec["host_key"],), spec["port"])

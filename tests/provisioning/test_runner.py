@@ -23,9 +23,9 @@ Texts = dict[str, str]
 
 @pytest.fixture
 def texts(monkeypatch: pytest.MonkeyPatch) -> Texts:
-    """Scripts of the test in place of those of `provisioning/remote/`."""
+    """Scripts of the test in place of those of `provisioning/agent/`."""
     found: Texts = {}
-    monkeypatch.setattr("provisioning.runner.script", found.__getitem__)
+    monkeypatch.setattr("provisioning.ssh.rpc.script", found.__getitem__)
     return found
 
 

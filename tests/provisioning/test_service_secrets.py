@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
+from provisioning.config.secrets import ServiceSecrets
+from provisioning.deploy.plan_push import preview_push
 from provisioning.errors import ReleaseError, SettingsError, UnhealthyRelease
+from provisioning.host.drift import read_status
 from provisioning.host_errors import CommandFailed
-from provisioning.preview import preview_push
-from provisioning.release import read_release
-from provisioning.service_secrets import ServiceSecrets
-from provisioning.status import read_status
+from provisioning.release.release import read_release
 from tests.provisioning.secret_projects import CANARY, KEY, secrets, with_secrets
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from provisioning.config.settings import PushSettings, Target
 from provisioning.errors import SettingsError
-from provisioning.settings import PushSettings, Target
-from provisioning.ssh_command import ssh_argv, ssh_line
+from provisioning.ssh.openssh import ssh_argv, ssh_line
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl"
 

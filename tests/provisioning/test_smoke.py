@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from provisioning import smoke as smoke_module
 from provisioning.deadline import Deadline
 from provisioning.errors import ServiceFailure
-from provisioning.release import ServiceRelease
-from provisioning.smoke import Wanted, smoke
+from provisioning.release.release import ServiceRelease
+from provisioning.services import smoke as smoke_module
+from provisioning.services.smoke import Wanted, smoke
 from provisioning.ssh import connect
 
 pytestmark = pytest.mark.process

@@ -16,11 +16,11 @@ import pytest
 from typer.testing import CliRunner
 
 from provisioning import cli
+from provisioning.agent import script
 from provisioning.cli import session
-from provisioning.overview import read_overview
-from provisioning.preview import preview_push
-from provisioning.remote import script
-from provisioning.status import read_status
+from provisioning.deploy.plan_push import preview_push
+from provisioning.host.drift import read_status
+from provisioning.operate.overview import read_overview
 
 pytestmark = pytest.mark.process
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from provisioning.config.settings import Target
 from provisioning.host_errors import (
     AlgorithmsTooWeak,
     CommandFailed,
@@ -24,7 +25,6 @@ from provisioning.host_errors import (
     Unreachable,
     UploadFailed,
 )
-from provisioning.settings import Target
 from provisioning.ssh import Timeouts, connect
 
 pytestmark = pytest.mark.process

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from provisioning.host.host_key import make_host_key, seal_host_key
 from provisioning.host_errors import CommandFailed, HostKeyMismatch
 from provisioning.ssh import connect
-from provisioning.trust import make_host_key, seal_host_key
 
 pytestmark = pytest.mark.process
 

@@ -14,7 +14,7 @@ import pytest
 
 from provisioning.errors import SettingsError
 from provisioning.host_errors import ConnectionLost, Unreachable
-from provisioning.tunnel import open_tunnel
+from provisioning.operate.tunnel import open_tunnel
 
 pytestmark = pytest.mark.process
 PORT = 9090

@@ -17,13 +17,13 @@ from typing import Any
 
 import pytest
 
+from provisioning.agent import script
+from provisioning.deploy.push import push_release
+from provisioning.host.drift import read_status
 from provisioning.host_errors import ConnectionLost, DiskFull, UploadFailed
-from provisioning.process import Completed
-from provisioning.push import push_release
-from provisioning.remote import script
 from provisioning.ssh import connect
-from provisioning.status import read_status
-from provisioning.upload import Upload
+from provisioning.ssh.process import Completed
+from provisioning.ssh.upload import Upload
 
 CONTENT = b"0123456789" * 100
 
@@ -172,7 +172,7 @@ def test_a_release_that_does_not_fit_on_the_disk_changes_nothing(
     host.push()
     before, journal = host.state()["containers"], (host.root / "journal.jsonl").read_text()
     (host.project / "ui" / "page.py").write_text("new")
-    monkeypatch.setattr("provisioning.under_way.file_bytes", lambda *_: 1 << 60)
+    monkeypatch.setattr("provisioning.deploy.context.file_bytes", lambda *_: 1 << 60)
 
     with pytest.raises(DiskFull, match=r"1099511627776\.0 MiB on the host's disk"):
         host.push()

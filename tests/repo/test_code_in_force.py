@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.launcher.code import read_code
-from provisioning.release import API_CODE_VARIABLE, UI_CODE_VARIABLE, Release, read_release
+from provisioning.release.release import API_CODE_VARIABLE, UI_CODE_VARIABLE, Release, read_release
 from ui.launcher.snapshot import take
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,8 +44,8 @@ def test_the_launcher_of_the_api_names_code_as_the_release_does(project: Path, t
     code = read_code(on_host)
 
     assert code.digest == release.data[API_CODE_VARIABLE].digest
-    assert "server.py" in code.modules
-    (on_host / "routes.py").write_text("# other\n")
+    assert "api/routes.py" in code.modules
+    (on_host / "api" / "routes.py").write_text("# other\n")
     assert read_code(on_host).digest != code.digest
 
 
@@ -57,14 +57,14 @@ def test_the_launcher_of_the_ui_names_code_as_the_release_does(project: Path, tm
 
     assert code.digest == release.data[UI_CODE_VARIABLE].digest
     assert (code.path / "ui/app_pages/drift.py").is_file()
-    (on_host / "wording.py").write_text("# other\n")
+    (on_host / "display" / "wording.py").write_text("# other\n")
     assert take(on_host, tmp_path / "store").digest != code.digest
 
 
 @pytest.mark.parametrize(
     ("service", "file", "image"),
     [
-        ("flask-api", "app/routes.py", False),
+        ("flask-api", "app/api/routes.py", False),
         ("flask-api", "app/launcher/launcher.py", True),
         ("flask-api", "app/requirements.txt", True),
         ("streamlit-ui", "ui/app_pages/drift.py", False),

@@ -11,7 +11,7 @@ import pytest
 from app.train_model import iris, train, write
 from tests.app.processes import free_port, get, server, wait_until_ready
 from tests.ui.pages import open_app, switch
-from ui.client import ApiClient
+from ui.api.client import ApiClient
 from ui.errors import ApiRefused, SettingsError
 from ui.session import api_client
 from ui.settings import UiSettings

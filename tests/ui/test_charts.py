@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from ui.charts import bars
+from ui.display.charts import bars
 
 
 def test_bars_keep_their_order_and_mark_one() -> None:

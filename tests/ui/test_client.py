@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.ui.fake_api import arm, config, feature, prediction
-from ui.answers import DriftSettings, Feature
-from ui.client import MAX_ANSWER_BYTES, ApiClient
+from ui.api.answers import DriftSettings, Feature
+from ui.api.client import MAX_ANSWER_BYTES, ApiClient
 from ui.errors import ApiRefused, ApiUnavailable, ApiUnreadable
 from ui.settings import UiSettings
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from ui.answers import Feature
-from ui.inputs import MAX_COLUMNS, STEPS, Slider, columns, slider
+from ui.api.answers import Feature
+from ui.display.inputs import MAX_COLUMNS, STEPS, Slider, columns, slider
 
 
 @pytest.mark.parametrize(

@@ -77,9 +77,9 @@ def test_the_next_click_of_an_open_session_runs_new_pages_and_the_session_goes_o
             r"app_pages/status.py, line \d+: SystemExit",
         ),
         ("streamlit_app.py", "del PAGES", "KeyError|AttributeError"),
-        ("wording.py", "raise SystemExit(0)", r"wording.py, line \d+: SystemExit"),
-        ("client.py", "import os\nos._exit(3)", "the process that tried its pages ended with status 3"),
-        ("client.py", "import os\nos._exit(0)", "the process that tried its pages ended with status 0"),
+        ("display/wording.py", "raise SystemExit(0)", r"wording.py, line \d+: SystemExit"),
+        ("api/client.py", "import os\nos._exit(3)", "the process that tried its pages ended with status 3"),
+        ("api/client.py", "import os\nos._exit(0)", "the process that tried its pages ended with status 0"),
     ],
 )
 def test_pages_that_do_not_work_are_refused_with_place_and_kind_and_the_old_ones_go_on(
@@ -100,7 +100,7 @@ def test_pages_that_do_not_work_are_refused_with_place_and_kind_and_the_old_ones
     ui.hang_up()
     wait_for(lambda: ui.code()["refused"] is None, "the refusal is over")
     assert ui.code()["serving"] == before["serving"]
-    assert ui.exchange("wording.py", "# works")["refused"] is None
+    assert ui.exchange("display/wording.py", "# works")["refused"] is None
 
 
 def test_a_page_that_ends_early_by_streamlits_own_means_works(ui: Ui) -> None:
@@ -121,10 +121,10 @@ def test_pages_that_never_end_are_refused_in_time(ui: Ui) -> None:
 
 
 def test_pages_that_come_while_others_are_tried_are_tried_after_them(ui: Ui, tmp_path: Path) -> None:
-    ui.put_more("wording.py", "import time\ntime.sleep(1)")
+    ui.put_more("display/wording.py", "import time\ntime.sleep(1)")
     ui.hang_up()
     wait_for(lambda: len(children(ui.pid)) == 2, "it is tried")
-    last = take(ui.put_more("wording.py", "# the last"), tmp_path / "store")
+    last = take(ui.put_more("display/wording.py", "# the last"), tmp_path / "store")
     ui.hang_up()
     wait_for(lambda: ui.code()["serving"] == last.digest, "the last of them serves")
     assert ui.log.read_text().count("has taken over") == 2
@@ -145,7 +145,7 @@ def test_a_start_with_pages_that_do_not_work_serves_those_before(api: FakeApi, t
         assert "line" in ui.code()["refused"]["why"]
         with ui.session() as browser:
             assert "Predict" in browser.click()
-        found = ui.exchange("wording.py", "# works")
+        found = ui.exchange("display/wording.py", "# works")
         assert (found["tried"], found["refused"]) == (True, None)
 
 
@@ -180,7 +180,7 @@ def test_a_start_with_pages_that_do_not_work_and_none_before_is_not_healthy(
         assert found["refused"]["why"].endswith("KeyError")
         assert ui.status("/code") == 503
         assert ui.status("/_stcore/health") == 200
-        found = ui.exchange("wording.py", "# works")
+        found = ui.exchange("display/wording.py", "# works")
         assert (found["tried"], found["refused"], ui.status("/code")) == (True, None, 200)
 
 
@@ -193,7 +193,7 @@ def test_nothing_is_left_of_a_launcher_that_is_killed(ui: Ui) -> None:
 def test_sigterm_ends_everything_with_a_session_open_and_a_trial_under_way(ui: Ui) -> None:
     with ui.session() as browser:
         browser.click()
-        ui.put_more("wording.py", "import time\ntime.sleep(60)")
+        ui.put_more("display/wording.py", "import time\ntime.sleep(60)")
         ui.hang_up()
         wait_for(lambda: len(children(ui.pid)) == 2, "it is tried")
         everybody = children(ui.pid)

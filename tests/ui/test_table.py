@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 from tests.ui.fake_api import drift, experiment, logged
-from ui.reports import Drift, ExperimentReport, Logged
-from ui.table import arms, as_csv, distances, labels, predictions
+from ui.api.reports import Drift, ExperimentReport, Logged
+from ui.display.table import arms, as_csv, distances, labels, predictions
 
 
 def row(number: int, **changes: object) -> Logged:

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from tests.ui.fake_api import DRIFT, METRICS
-from ui.usage import Usage, quantile
+from ui.api.usage import Usage, quantile
 
 INF = math.inf
 

@@ -3,10 +3,9 @@ from __future__ import annotations
 import pytest
 
 from tests.ui.fake_api import METRICS, arm, config, prediction
-from ui.answers import Config, Prediction
-from ui.errors import ApiRefused
-from ui.usage import Usage
-from ui.wording import (
+from ui.api.answers import Config, Prediction
+from ui.api.usage import Usage
+from ui.display.wording import (
     drift_sentence,
     duration,
     error_sentence,
@@ -16,6 +15,7 @@ from ui.wording import (
     reason_sentence,
     share,
 )
+from ui.errors import ApiRefused
 
 
 @pytest.mark.parametrize(

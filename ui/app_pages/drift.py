@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from ui import table
+from ui.display import table
+from ui.display.notices import show_outage
+from ui.display.wording import drift_verdict, plain, share
 from ui.errors import UiError
-from ui.notices import show_outage
 from ui.session import api_client
-from ui.wording import drift_verdict, plain, share
 
 if TYPE_CHECKING:
-    from ui.reports import Distance, Drift
+    from ui.api.reports import Distance, Drift
 
 REFRESH = "5s"
 

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from ui import table
+from ui.display import table
+from ui.display.notices import show_error, show_models_off, show_outage
+from ui.display.wording import plain, ratio_sentence, share
 from ui.errors import ApiError, UiError
-from ui.notices import show_error, show_models_off, show_outage
 from ui.session import api_client
-from ui.wording import plain, ratio_sentence, share
 
 if TYPE_CHECKING:
-    from ui.answers import Config
-    from ui.client import ApiClient
-    from ui.reports import ExperimentReport, Logged
+    from ui.api.answers import Config
+    from ui.api.client import ApiClient
+    from ui.api.reports import ExperimentReport, Logged
 
 LOOKED_THROUGH = 500
 SHOWN = 50

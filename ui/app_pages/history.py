@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
-from ui import table
+from ui.display import table
+from ui.display.notices import show_outage
 from ui.errors import UiError
-from ui.notices import show_outage
 from ui.session import api_client
 
 LENGTH = 500

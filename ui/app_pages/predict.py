@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from ui import inputs
-from ui.charts import bars
+from ui.display import inputs
+from ui.display.charts import bars
+from ui.display.notices import show_error, show_models_off, show_no_models, show_outage
+from ui.display.wording import plain, reason_sentence, share, split_sentence
 from ui.errors import ApiError, UiError
-from ui.notices import show_error, show_models_off, show_no_models, show_outage
 from ui.session import api_client, latest, remember
-from ui.wording import plain, reason_sentence, share, split_sentence
 
 if TYPE_CHECKING:
-    from ui.answers import Config, Feature
-    from ui.client import ApiClient
+    from ui.api.answers import Config, Feature
+    from ui.api.client import ApiClient
     from ui.session import Record
 
 REAL_HELP = "Off: you are trying things out, and the row is marked as synthetic. On: it is a row of real use."

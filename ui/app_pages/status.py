@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from ui.charts import bars
+from ui.display.charts import bars
+from ui.display.notices import show_models_off, show_outage
+from ui.display.wording import drift_sentence, duration, listed, plain, share
 from ui.errors import UiError
-from ui.notices import show_models_off, show_outage
 from ui.session import api_client
-from ui.wording import drift_sentence, duration, listed, plain, share
 
 if TYPE_CHECKING:
-    from ui.answers import Config
-    from ui.usage import Usage
+    from ui.api.answers import Config
+    from ui.api.usage import Usage
 
 REFRESH = "5s"
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import grpc
 
-from infra.local.provider import bare_pulumi
+from infra.local.provider.grpc import bare_pulumi
 
 _MESSAGE_BYTES: Final = 400 * 1024 * 1024  # the engine's own limit
 _GRACE_SECONDS: Final = 2
@@ -31,7 +31,7 @@ def main() -> int:
     bare_pulumi.install()
     from pulumi.runtime.proto import provider_pb2_grpc
 
-    from infra.local.provider.server import Provider
+    from infra.local.provider.grpc.server import Provider
 
     gc.freeze()
     gc.enable()

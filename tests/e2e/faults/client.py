@@ -6,9 +6,9 @@ import json
 import sys
 from pathlib import Path
 
+from provisioning.config.settings import PushSettings, Target
+from provisioning.deploy.push import push_release
 from provisioning.errors import ProvisioningError
-from provisioning.push import push_release
-from provisioning.settings import PushSettings, Target
 
 for line in sys.stdin:
     spec = json.loads(line)

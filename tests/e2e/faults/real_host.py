@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from infra.outputs import StackOutputs
-from provisioning.settings import PushSettings, Target
-from provisioning.stack import push_settings
+from provisioning.config.settings import PushSettings, Target
+from provisioning.config.stack_outputs import push_settings
 from tests.e2e.conftest import STACK, Checkout
 
 SSH_PORT = 22

@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from provisioning.config.settings import PushSettings, Target
+from provisioning.deploy.push import PushResult, push_release
 from provisioning.events import Event, StepStarted, silent
-from provisioning.push import PushResult, push_release
-from provisioning.settings import PushSettings, Target
-from provisioning.status import HostStatus, read_status
+from provisioning.host.drift import HostStatus, read_status
 from tests.e2e.faults.real_host import RealHost
 
 COMPOSE = """\

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from provisioning.release import read_release
+from provisioning.release.release import read_release
 from tests.e2e.faults.figures import dice, figure, rounds
 from tests.e2e.faults.real_host import seconds_until
 from tests.e2e.faults.small import RUN, Small, client_spec

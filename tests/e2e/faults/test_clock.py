@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from provisioning.audit import read_audit
-from provisioning.releases import read_releases
+from provisioning.host.audit import read_audit
+from provisioning.host.history import read_releases
 from tests.e2e.faults.figures import FULL, figure
 from tests.e2e.faults.small import At, client_spec
 

@@ -18,15 +18,15 @@ import pytest
 
 from provisioning.cli.console import Console
 from provisioning.deadline import Deadline
+from provisioning.host.readiness import wait_for_login
 from provisioning.host_errors import AuthFailed, HostKeyMismatch
-from provisioning.ready import wait_for_login
 from provisioning.ssh import connect
 from provisioning.ssh.keys import fingerprint
 from tests.e2e.faults.figures import FULL, figure, rounds
 from tests.link import Link
 
 if TYPE_CHECKING:
-    from provisioning.settings import Target
+    from provisioning.config.settings import Target
     from tests.e2e.faults.real_host import RealHost
 
 pytestmark = pytest.mark.e2e

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from provisioning.errors import NotReady
-from provisioning.ready import DAEMON_GRACE_SECONDS
+from provisioning.host.readiness import DAEMON_GRACE_SECONDS
 from tests.e2e.faults.figures import figure
 
 if TYPE_CHECKING:

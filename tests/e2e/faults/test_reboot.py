@@ -10,7 +10,7 @@ import pytest
 import requests
 import yaml
 
-from provisioning.status import read_status
+from provisioning.host.drift import read_status
 from tests.e2e.conftest import STACK
 from tests.e2e.faults.figures import figure
 from tests.e2e.faults.real_host import seconds_until

@@ -8,7 +8,7 @@ from typing import IO, TYPE_CHECKING
 
 import pytest
 
-from provisioning.service_secrets import ServiceSecrets
+from provisioning.config.secrets import ServiceSecrets
 from tests.e2e.faults.figures import figure
 from tests.e2e.faults.real_host import seconds_until
 

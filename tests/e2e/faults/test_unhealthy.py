@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
+from provisioning.deploy.push import push_release
 from provisioning.errors import UnhealthyRelease
 from provisioning.events import Event, StepFinished, StepStarted
-from provisioning.push import push_release
-from provisioning.status import read_status
+from provisioning.host.drift import read_status
 from tests.e2e.conftest import changed
 from tests.e2e.faults.figures import FULL, dice, figure
 from tests.e2e.faults.real_host import seconds_until
 from tests.e2e.watch import Watch
 
 if TYPE_CHECKING:
-    from provisioning.settings import PushSettings
+    from provisioning.config.settings import PushSettings
     from tests.e2e.conftest import Checkout
     from tests.e2e.faults.real_host import RealHost
 

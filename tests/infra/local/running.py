@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.config import Config
 
-from infra.local.cloud import Cloud
+from infra.local.api.cloud import Cloud
 from infra.local.errors import DockerFailedError
-from infra.local.instances import Boot, Container, Network
+from infra.local.instances.instance import Boot, Container, Network
 from infra.local.settings import REGION, CloudSettings
 
 if TYPE_CHECKING:

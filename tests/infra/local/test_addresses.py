@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 
-from infra.local.addresses import next_free
+from infra.local.network.addresses import next_free
 
 POOL = ipaddress.IPv4Network("10.0.0.128/30")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from infra.local.instances import Container
-from infra.local.reconcile import REBOOT_EXIT_CODE, Step, decide
+from infra.local.instances.instance import Container
+from infra.local.instances.reconcile import REBOOT_EXIT_CODE, Step, decide
 
 UP = Container("i-1", True, 0, "now")
 OFF = Container("i-1", False, 130, "then")

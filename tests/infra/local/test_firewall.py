@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from infra.local.firewall import CHAIN, Permission, filter_v4, filter_v6
+from infra.local.network.firewall import CHAIN, Permission, filter_v4, filter_v6
 
 
 def accepts(text: str) -> list[str]:

@@ -6,7 +6,7 @@ import itertools
 import json
 from pathlib import Path
 
-from infra.local.instances import (
+from infra.local.instances.instance import (
     Boot,
     Container,
     inspect_argv,

@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from infra.local.registry import LAYER_TYPE, MANIFEST_TYPE, ServedImage, handler_for, hub_name, unpack_export
+from infra.local.images.registry import (
+    LAYER_TYPE,
+    MANIFEST_TYPE,
+    ServedImage,
+    handler_for,
+    hub_name,
+    unpack_export,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from infra.local.errors import BadSettingError
-from infra.local.lifecycle import ca_files, daemon_environment, network_argv
+from infra.local.process.lifecycle import ca_files, daemon_environment, network_argv
 from infra.local.settings import cloud_settings, settings_from_json
 
 

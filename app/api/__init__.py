@@ -1,0 +1,1 @@
+"""HTTP API: routes, OpenAPI document, administration, state of the service."""

@@ -1,0 +1,1 @@
+"""Drift: score, detector and the window that feeds them."""

@@ -1,0 +1,1 @@
+"""A/B experiment: prediction log, feedback, evidence, recorder."""

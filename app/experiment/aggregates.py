@@ -1,0 +1,107 @@
+"""Running totals of the experiment, kept beside the predictions so that they outlast them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from app.manifest import VERSIONS
+from app.shm.ring_buffer import FAILED, WHYS
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Mapping, Sequence
+
+    from app.shm.ring_buffer import Records
+    from app.traffic.split import Weights
+
+BUCKETS_A_DECADE = 20
+"""Latencies are counted in steps of 12 %."""
+LEAST_LATENCY = 1e-7
+_SPLIT, _FALLBACK = WHYS.index("split"), WHYS.index("fallback")
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What one call added."""
+
+    compared: int
+    disagreed: int
+
+
+def add_tally(
+    connection: sqlite3.Connection,
+    manifest: int,
+    records: Records,
+    others: Sequence[int | None],
+    weights: Weights | None,
+) -> Counted:
+    """Add real records to the totals, within the caller's transaction.
+
+    others: what the other arm said, None where it said nothing. weights: the split that the records were drawn by; None
+    when it is not known.
+    """
+    if not len(records):
+        return Counted(0, 0)
+    real = ~records["synthetic"]
+    both = real & np.array([other is not None for other in others])
+    differ = both & (records["class_index"] != np.array([-2 if other is None else other for other in others]))
+    failed = records["class_index"] == FAILED
+    for arm in range(len(VERSIONS)):
+        mine = real & (records["arm"] == arm)
+        counts = [int((mine & part).sum()) for part in (~failed, failed, both, differ)]
+        if any(counts):
+            connection.execute(
+                "INSERT INTO arms VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
+                "answered = answered + excluded.answered, errors = errors + excluded.errors, "
+                "compared = compared + excluded.compared, disagreed = disagreed + excluded.disagreed",
+                (manifest, arm, *counts),
+            )
+        _add_latencies(connection, manifest, arm, records["latency"][mine & ~failed])
+    if weights is not None:
+        _add_assigned(connection, manifest, records[real], weights)
+    return Counted(int(both.sum()), int(differ.sum()))
+
+
+def latency_quantile(counts: Mapping[int, int], share: float) -> float | None:
+    """The latency in seconds below which `share` of the answers lie, to 6 %; None without answers."""
+    total = sum(counts.values())
+    reached = 0
+    for bucket in sorted(counts):
+        reached += counts[bucket]
+        if reached >= share * total:
+            return float(f"{10 ** ((bucket + 0.5) / BUCKETS_A_DECADE):.3g}")
+    return None
+
+
+def latency_bucket(seconds: float) -> int:
+    """Number of the bucket that a latency falls into."""
+    return math.floor(math.log10(max(seconds, LEAST_LATENCY)) * BUCKETS_A_DECADE)
+
+
+def _add_latencies(connection: sqlite3.Connection, manifest: int, arm: int, latencies: np.ndarray) -> None:
+    logs = np.log10(np.maximum(latencies.astype(np.float64), LEAST_LATENCY)) * BUCKETS_A_DECADE
+    buckets, counts = np.unique(np.floor(logs).astype(np.int64), return_counts=True)
+    connection.executemany(
+        "INSERT INTO latencies VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET count = count + excluded.count",
+        [(manifest, arm, *pair) for pair in zip(buckets.tolist(), counts.tolist(), strict=True)],
+    )
+
+
+def _add_assigned(connection: sqlite3.Connection, manifest: int, records: Records, weights: Weights) -> None:
+    # Users that keep their arm are left out: a busy one would look like a broken split. So are the rows of a batch
+    # after the first: they are one draw, and have one time. A row that another arm stood in for was drawn for that one.
+    _, first = np.unique(records["time"], return_index=True)
+    records = records[first]
+    drawn = records["arm"][records["why"] == _SPLIT]
+    stood_in = 1 - records["arm"][records["why"] == _FALLBACK]
+    counts = np.bincount(np.concatenate([drawn, stood_in]).astype(np.int64), minlength=2).tolist()
+    if any(counts):
+        connection.execute(
+            "INSERT INTO assigned VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
+            "first = first + excluded.first, second = second + excluded.second",
+            (manifest, *weights, *counts),
+        )

@@ -1,0 +1,1 @@
+"""HTTP/1.1: connection, messages, limits, access control. Knows nothing of models or the A/B test."""

@@ -1,0 +1,1 @@
+"""Inference: decode, validate, score, answer."""

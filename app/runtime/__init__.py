@@ -1,0 +1,1 @@
+"""Processes of the service: parent, workers, supervisor, self-check."""

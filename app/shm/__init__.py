@@ -1,0 +1,1 @@
+"""Shared memory of the workers: counters, rings, registry."""

@@ -1,0 +1,1 @@
+"""Traffic split: assignment of requests to model versions."""

@@ -1,0 +1,1 @@
+"""EC2 API of the local cloud and its state."""

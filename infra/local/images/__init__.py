@@ -1,0 +1,1 @@
+"""Images of the local cloud and the registry mirror that serves them."""

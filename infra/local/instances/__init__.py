@@ -1,0 +1,1 @@
+"""Instances of the local cloud: containers with a real boot."""

@@ -1,0 +1,1 @@
+"""Network of the local cloud: addresses and packet filter."""

@@ -1,0 +1,1 @@
+"""Process of the local cloud: start, find, stop."""

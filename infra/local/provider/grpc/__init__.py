@@ -1,0 +1,1 @@
+"""gRPC protocol between the engine and the provider."""

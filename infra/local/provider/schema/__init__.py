@@ -1,0 +1,1 @@
+"""Schema of the provider's types: check, diff and stored state."""

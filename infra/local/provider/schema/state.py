@@ -1,0 +1,87 @@
+"""Pure: what the engine stores of a resource, from its inputs and from what EC2 tells."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any, Final
+
+from infra.local.provider.grpc.wire import UNKNOWN, Properties
+from infra.local.provider.schema.check import DEFAULTS_KEY
+from infra.local.provider.schema.schema import Kind, Property, ResourceType
+from infra.local.provider.types import tags
+
+_SAME_SECRET: Final = (frozenset({"tags", "tagsAll"}), frozenset({"userData", "userDataBase64"}))
+"""Properties that can hold the same text: a refresh may find under one name what was given under another."""
+
+
+def stored(kind: ResourceType, inputs: Mapping[str, Any], live: Mapping[str, Any]) -> Properties:
+    """The outputs of a resource that exists: its inputs, overlaid with what EC2 has."""
+    given = {name: value for name, value in inputs.items() if name in kind.inputs}
+    return {**given, **live}
+
+
+def planned(kind: ResourceType, inputs: Mapping[str, Any], default_tags: Mapping[str, str]) -> Properties:
+    """The outputs of a resource that a preview would create: unknown where only EC2 can tell."""
+    outputs: Properties = dict.fromkeys(kind.computed_names(), UNKNOWN)
+    outputs |= {name: value for name, value in inputs.items() if name in kind.inputs}
+    return {**outputs, **_all_tags(kind, inputs, default_tags)}
+
+
+def planned_update(
+    kind: ResourceType,
+    olds: Mapping[str, Any],
+    news: Mapping[str, Any],
+    changed: Collection[str],
+    default_tags: Mapping[str, str],
+) -> Properties:
+    """The outputs of a resource that a preview would change: unknown where `changed` inputs move them."""
+    outputs = dict(olds)
+    outputs |= {name: news.get(name) for name in kind.inputs if name in news or name in changed}
+    outputs |= dict.fromkeys((name for each in changed for name in kind.recomputed.get(each, ())), UNKNOWN)
+    return {**outputs, **_all_tags(kind, news, default_tags)}
+
+
+def refreshed_inputs(kind: ResourceType, known: Mapping[str, Any], live: Mapping[str, Any]) -> Properties:
+    """The inputs a program would have to give to get what is there now.
+
+    A value the program left to the cloud stays left; something it did not have but could have (a tag, a
+    description added by hand) shows up. Without known inputs (import) everything that is there is an input.
+    """
+    inputs: Properties = {}
+    for name, prop in kind.inputs.items():
+        found = live.get(name)
+        if name not in live and name in known and not _must_be_there(prop, name):
+            inputs[name] = known[name]
+        elif found is not None and (name in known or not known or not prop.computed):
+            inputs[name] = _as_given(prop, known.get(name), found)
+    if DEFAULTS_KEY in known:
+        inputs[DEFAULTS_KEY] = known[DEFAULTS_KEY]
+    return {name: value for name, value in inputs.items() if name in known or value not in ({}, "", None)}
+
+
+def secret_names(secrets: Collection[str]) -> frozenset[str]:
+    """The names that must be sealed when these inputs were secret: themselves and what is made from them."""
+    return frozenset(secrets).union(*(group for group in _SAME_SECRET if not group.isdisjoint(secrets)))
+
+
+def _must_be_there(prop: Property, name: str) -> bool:
+    """Properties that EC2 always tells when they are set: missing in its answer means they are gone."""
+    return name in ("userData", "userDataBase64") or (prop.kind is Kind.TAGS and name == "tags")
+
+
+def _as_given(prop: Property, given: object, found: Any) -> Any:
+    if prop.kind is not Kind.OBJECT:
+        return found
+    if not isinstance(given, Mapping):
+        return {name: value for name, value in found.items() if name in prop.fields}
+    wanted = set(given) | {
+        name for name, inner in prop.fields.items() if inner.kind is Kind.TAGS and found.get(name)
+    }
+    return {name: found[name] for name in prop.fields if name in wanted and name in found}
+
+
+def _all_tags(kind: ResourceType, inputs: Mapping[str, Any], default_tags: Mapping[str, str]) -> Properties:
+    if "tagsAll" not in kind.outputs:
+        return {}
+    own = inputs.get("tags")
+    return {"tagsAll": UNKNOWN if own is UNKNOWN else tags.merged(default_tags, own)}

@@ -1,0 +1,1 @@
+"""AWS types that the provider serves, one module for each family."""

@@ -1,0 +1,1 @@
+"""Configuration of a push: settings, secrets, keys, stack outputs."""

@@ -1,0 +1,1 @@
+"""Deployment: plan a push, apply it, undo it, roll back."""

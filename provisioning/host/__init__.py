@@ -1,0 +1,1 @@
+"""State of the host: release store, lock, readiness, history, drift, audit log."""

@@ -1,0 +1,102 @@
+"""What serves on a host, and whether it still is what the last push left there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from provisioning.config.settings import DEFAULT_PROJECT_NAME, DEFAULT_REMOTE_ROOT, PushSettings, Target
+from provisioning.deadline import Deadline
+from provisioning.events import silent
+from provisioning.host.readiness import Connector, wait_for_login
+from provisioning.host.store import Store
+from provisioning.plan.plan import ContainerWork, HostState, service_actions
+from provisioning.release.manifest import data_digests_of, parts_of
+from provisioning.ssh import connect
+
+
+@dataclass(frozen=True)
+class ServiceStatus:
+    """One service's container: its digest, state (`running`, `exited`, `missing`, …) and health."""
+
+    service: str
+    digest: str
+    state: str
+    health: str
+
+
+@dataclass(frozen=True)
+class HostStatus:
+    """What a host serves. `release` is None where nothing was pushed yet; empty `drift` means: as pushed."""
+
+    release: str | None
+    pushed_at: str | None
+    services: tuple[ServiceStatus, ...]
+    drift: tuple[str, ...]
+    pushing: str
+    """Who pushes right now; empty for nobody."""
+
+
+def read_status(
+    settings: PushSettings | Target, deadline_seconds: float = 30, *, connector: Connector = connect
+) -> HostStatus:
+    """The status of a host, read in one round trip after the login. Changes nothing."""
+    deadline = Deadline(deadline_seconds)
+    if isinstance(settings, Target):
+        target, root, project = settings, DEFAULT_REMOTE_ROOT, DEFAULT_PROJECT_NAME
+    else:
+        target, root, project = settings.target, settings.remote_root, settings.project_name
+    with wait_for_login(target, deadline, silent, connector=connector) as connection:
+        return status_of(Store(connection, root, project).read_state(None, deadline))
+
+
+def status_of(state: HostState) -> HostStatus:
+    """Pure: the status in what was found on a host."""
+    wanted = parts_of(state.current_manifest) if state.current_manifest else {}
+    names = [*wanted, *sorted({item.service for item in state.containers} - set(wanted))]
+    journal = state.journal or {}
+    return HostStatus(
+        release=state.current,
+        pushed_at=journal.get("at"),
+        services=tuple(_service(state, name) for name in names),
+        drift=drift_of(state),
+        pushing=state.holder,
+    )
+
+
+def drift_of(state: HostState) -> tuple[str, ...]:
+    """Pure: one line for each thing that is no longer as the last push left it."""
+    manifest = state.current_manifest
+    left = (state.journal or {}).get("release")
+    found: list[str] = []
+    if state.current != left and (left or state.current):
+        shown = state.current[:12] if state.current else "nothing"
+        found.append(f"current points to {shown}, the last push left {left[:12] if left else 'nothing'}")
+    if manifest is None:
+        if state.current:
+            found.append(f"the release {state.current[:12]} is not on the host")
+        return tuple(found)
+    if not state.holder:
+        if state.unfinished:
+            found.append(
+                f"a {state.unfinished.get('what', 'push')} was broken off in: {state.unfinished['step']}"
+            )
+        found += [f"left over: {name}" for name in state.leftovers]
+    for digest, problem in state.secret_problems.items():
+        found.append(f"secrets/{digest[:12]}: {problem}")
+    home = f"releases/{manifest['release'][:12]}"
+    found += [f"{home}: {problem}" for problem in state.problems]
+    for digest, problems in state.data_problems.items():
+        found += [f"data/{digest[:12]}: {problem}" for problem in problems]
+    for action in service_actions(parts_of(manifest), data_digests_of(manifest), state):
+        container = state.container(action.service)
+        starting = container is not None and container.health == "starting"
+        if action.container is not ContainerWork.NOTHING and not starting:
+            found.append(f"{action.service}: {action.reason}")
+    return tuple(found)
+
+
+def _service(state: HostState, name: str) -> ServiceStatus:
+    container = state.container(name)
+    if container is None:
+        return ServiceStatus(name, "", "missing", "")
+    return ServiceStatus(name, container.digest, container.state, container.health)

@@ -1,0 +1,213 @@
+"""The releases that a host keeps: when and by whom they came to serve, and what each changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from provisioning.config.settings import PushSettings
+from provisioning.deadline import Deadline
+from provisioning.errors import SettingsError
+from provisioning.events import silent
+from provisioning.host.docker_commands import ENV_FILE
+from provisioning.host.readiness import Connector, wait_for_login
+from provisioning.host.store import Store
+from provisioning.ssh import connect
+
+SHORTEST_PREFIX = 4
+SHORT = 12
+SPLIT = ("MODEL_V1_WEIGHT", "MODEL_V2_WEIGHT")
+DEFAULT_WEIGHT = "50"
+
+
+@dataclass(frozen=True)
+class Differences:
+    """What is not the same in two releases. All empty: they differ in nothing that a user could see."""
+
+    services: tuple[str, ...] = ()
+    files: int = 0
+    """How many files were added, changed or left out."""
+    data: tuple[str, ...] = ()
+    """Paths of data directories, for example the models."""
+    environment: tuple[str, ...] = ()
+    """Names of values; never the values, which may be nobody's business."""
+    split: str = ""
+    """`50/50 -> 90/10`, when the split of the traffic differs."""
+
+    def __str__(self) -> str:
+        values = [name for name in self.environment if name not in SPLIT]
+        parts = [
+            ", ".join(self.services),
+            f"{self.files} file{'s' * (self.files != 1)}" if self.files else "",
+            ", ".join(self.data),
+            f"values of {', '.join(values)}" if values else "",
+            f"split {self.split}" if self.split else "",
+        ]
+        return "; ".join(part for part in parts if part) or "nothing"
+
+
+@dataclass(frozen=True)
+class KeptRelease:
+    """A release that can serve again. `differences` are those to the release that served before it."""
+
+    release: str
+    current: bool
+    previous: bool
+    """It is what `onebox rollback` goes back to."""
+    at: str
+    who: str
+    """Empty where the audit log does not know it."""
+    what: str
+    age_seconds: float
+    before: str | None
+    differences: Differences | None
+    """None when the release before it is not kept any more."""
+    images_missing: tuple[str, ...]
+    """Images that would have to be built again."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What a host keeps: releases from the newest to the oldest, and digests of those it no longer has."""
+
+    releases: tuple[KeptRelease, ...]
+    past: tuple[str, ...]
+    manifests: Mapping[str, Mapping[str, Any]]
+
+    def as_json(self) -> dict[str, Any]:
+        """What a reader of `--json` gets."""
+        return {"releases": [asdict(item) for item in self.releases], "past": list(self.past)}
+
+    @property
+    def current(self) -> KeptRelease | None:
+        """The release that serves."""
+        return next((item for item in self.releases if item.current), None)
+
+
+def read_releases(
+    settings: PushSettings, deadline_seconds: float = 30, *, connector: Connector = connect
+) -> Kept:
+    """The releases of a host. Changes nothing. Raises ProvisioningError."""
+    deadline = Deadline(deadline_seconds)
+    with wait_for_login(settings.target, deadline, silent, connector=connector) as connection:
+        return kept_on(Store(connection, settings.remote_root, settings.project_name), deadline)
+
+
+def kept_on(store: Store, deadline: Deadline) -> Kept:
+    """The releases of a host that we are logged in to."""
+    return parse_kept(store.ask("kept.py", {"root": store.root}, deadline))
+
+
+def parse_kept(answer: Mapping[str, Any]) -> Kept:
+    """Pure: the releases in the answer of `kept.py`."""
+    manifests = {digest: item["manifest"] for digest, item in answer["kept"].items()}
+    served: dict[str, tuple[Mapping[str, Any], str | None]] = {}
+    before: str | None = None
+    for entry in answer["served"]:
+        # A repair of the release that serves already is not a new beginning of it.
+        if entry["release"] != before:
+            served.pop(entry["release"], None)
+            served[entry["release"]] = (entry, before)
+            before = entry["release"]
+    found = []
+    for digest, manifest in manifests.items():
+        entry, earlier = served.get(digest, ({}, None))
+        at = entry.get("at") or answer["kept"][digest]["written"]
+        built = {part["image"] for part in manifest["services"].values() if part["build"]}
+        found.append(
+            KeptRelease(
+                release=digest,
+                current=digest == answer["current"],
+                previous=digest == answer["previous"] != answer["current"],
+                at=at,
+                who=entry.get("who") or "",
+                what=entry.get("what") or "",
+                age_seconds=age(at, answer["now"]),
+                before=earlier,
+                differences=difference(manifests[earlier], manifest) if earlier in manifests else None,
+                images_missing=tuple(sorted(built - set(answer["images"]))),
+            )
+        )
+    # In the order in which they came to serve: the host's clock may have been set back in between.
+    order = {release: number for number, release in enumerate(served)}
+    found.sort(key=lambda item: (item.current, order.get(item.release, -1), item.at), reverse=True)
+    return Kept(tuple(found), tuple(answer["past"]), manifests)
+
+
+def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> Differences:
+    """Pure: what differs between two manifests."""
+    services = _digests(old["services"]), _digests(new["services"])
+    data = _digests(old["data"]), _digests(new["data"])
+    values = old["environment"], new["environment"]
+    shares = split_of(values[0]), split_of(values[1])
+    return Differences(
+        services=_changed(*services),
+        files=len(_changed(_files(old), _files(new))),
+        data=tuple((new["data"].get(name) or old["data"][name])["path"] for name in _changed(*data)),
+        environment=_changed(*values),
+        split=f"{shares[0]} -> {shares[1]}" if shares[0] != shares[1] else "",
+    )
+
+
+def split_of(environment: Mapping[str, str]) -> str:
+    """Pure: the split of the traffic as `v1/v2` in weights."""
+    return "/".join(environment.get(name, DEFAULT_WEIGHT) for name in SPLIT)
+
+
+def choose(kept: Kept, wanted: str | None) -> KeptRelease:
+    """Pure: the release that somebody names by the beginning of its digest, or the previous one.
+
+    Raises SettingsError, saying why, for one that is unknown, ambiguous, serving already or no longer kept.
+    """
+    names = ", ".join(item.release[:SHORT] for item in kept.releases if not item.current) or "none"
+    hint = f"Kept besides the current release: {names}."
+    if wanted is None:
+        chosen = next((item for item in kept.releases if item.previous), None)
+        if chosen is None:
+            raise SettingsError("release", "there is no previous release to go back to", hint=hint)
+        return chosen
+    if len(wanted) < SHORTEST_PREFIX or set(wanted) - set("0123456789abcdef"):
+        raise SettingsError(
+            "release",
+            f"{wanted[:80]!r} is not the beginning of a release's digest",
+            hint=f"Give at least {SHORTEST_PREFIX} of its hexadecimal digits. {hint}",
+        )
+    matching = [item for item in kept.releases if item.release.startswith(wanted)]
+    if len(matching) > 1:
+        raise SettingsError("release", f"more than one release begins with {wanted}", hint=hint)
+    if not matching:
+        gone = [digest for digest in kept.past if digest.startswith(wanted)]
+        said = f"the release {gone[0][:SHORT]} was pruned" if gone else f"there is no release {wanted}"
+        more = " Push its tree again to get it back." if gone else ""
+        raise SettingsError("release", f"{said} on the host", hint=hint + more)
+    if matching[0].current:
+        raise SettingsError(
+            "release",
+            f"the release {matching[0].release[:SHORT]} is the current one",
+            hint="`onebox push` repairs it where the host drifted from it. " + hint,
+        )
+    return matching[0]
+
+
+def age(at: str, now: float) -> float:
+    """Seconds between a time as the logs write it and now, both by the host's clock; never below 0."""
+    try:
+        return max(0.0, now - datetime.fromisoformat(at).astimezone(UTC).timestamp())
+    except ValueError:
+        return 0.0
+
+
+def _digests(parts: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    return {name: part["digest"] for name, part in parts.items()}
+
+
+def _files(manifest: Mapping[str, Any]) -> dict[str, tuple[str, int]]:
+    # The env file differs whenever anything does.
+    entries = [entry for entry in manifest["files"] if entry["path"] != ENV_FILE]
+    return {entry["path"]: (entry["sha256"], entry["mode"]) for entry in entries}
+
+
+def _changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(sorted(name for name in {*old, *new} if old.get(name) != new.get(name)))

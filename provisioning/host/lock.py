@@ -1,0 +1,261 @@
+"""The lock of a host: held by a process over there that ends with whoever started it. Looking at it takes nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from provisioning.config.settings import PushSettings
+from provisioning.deadline import Deadline
+from provisioning.errors import LockBroken, Locked, ProvisioningError
+from provisioning.events import Report, WarningGiven, silent, step
+from provisioning.host.audit import LONGEST_DETAIL, write_audit
+from provisioning.host.readiness import Connector, wait_for_login
+from provisioning.host.store import Store
+from provisioning.host_errors import CommandFailed, HostError
+from provisioning.identity import whoami
+from provisioning.redaction import Mask
+from provisioning.ssh import connect
+from provisioning.ssh.process import Process
+
+HEARTBEAT_SECONDS = 10.0
+_LOOK_SECONDS = 0.2
+NO_MASK = Mask(())
+_LOCKED_STATUS = 75
+_BROKEN_STATUS = 76
+
+
+@dataclass(frozen=True)
+class LockState:
+    """Who holds a host. `who`, `doing` and `since` are empty where nobody does."""
+
+    free: bool
+    who: str = ""
+    doing: str = ""
+    since: str = ""
+    pid: int = 0
+    """The process on the host that holds it."""
+    steps: int = 0
+    """Steps of a push that run on the host right now."""
+
+    def __str__(self) -> str:
+        if self.free:
+            return "free"
+        if not self.who:
+            return f"held by {self.steps} step(s) of a push that is gone"
+        return f"held by {self.who}, {self.doing}, since {self.since}"
+
+
+@dataclass
+class Held:
+    """A lock that is held. What is put into `result` and `detail` is written to the audit log with its end."""
+
+    result: str = "ok"
+    detail: str = ""
+    broken_by: str | None = None
+    over: threading.Event = field(default_factory=threading.Event)
+
+
+@contextmanager
+def hold(
+    store: Store,
+    deadline: Deadline,
+    *,
+    what: str,
+    release: str = "",
+    wait_seconds: float = 0,
+    report: Report = silent,
+    mask: Mask = NO_MASK,
+    meanwhile: Callable[[], object] = lambda: None,
+) -> Iterator[Held]:
+    """Hold the host while the block runs, and leave one line in its audit log.
+
+    A host that somebody else holds is waited for up to `wait_seconds`, then Locked names the holder;
+    it is never taken from anybody. `mask` hides what the log must not hold, and `meanwhile` is
+    done once while the host answers. The lock is a process on
+    the host: it ends when this connection ends or stops giving signs of life. Raises LockBroken when
+    somebody broke it while the block ran.
+    """
+    doing = f"{what} of {release[:12]}" if release else what
+    holder = {
+        "who": f"{whoami()} (pid {os.getpid()})",
+        "user": whoami(),
+        "what": what,
+        "release": release,
+        "doing": doing,
+        "since": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    process = _take(store, holder, deadline, wait_seconds, report, meanwhile)
+    held = Held()
+    beat = threading.Thread(target=_beat, args=(store, process, held), name="onebox-lock", daemon=True)
+    beat.start()
+    try:
+        yield held
+    except ProvisioningError as error:
+        held.result, held.detail = "unhealthy" if error.exit_code == 3 else "failed", str(error)
+        if held.broken_by is not None:
+            raise LockBroken(held.broken_by, doing) from error
+        raise
+    except BaseException as error:
+        held.result, held.detail = "interrupted", type(error).__name__
+        raise
+    finally:
+        held.over.set()
+        beat.join()
+        _release(store, process, held, mask)
+    if held.broken_by is not None:
+        raise LockBroken(held.broken_by, doing)
+
+
+def read_lock(
+    settings: PushSettings, deadline_seconds: float = 30, *, connector: Connector = connect
+) -> LockState:
+    """Who holds a host. Changes nothing. Raises ProvisioningError."""
+    deadline = Deadline(deadline_seconds)
+    with wait_for_login(settings.target, deadline, silent, connector=connector) as connection:
+        return lock_on(Store(connection, settings.remote_root, settings.project_name), deadline)
+
+
+def lock_on(store: Store, deadline: Deadline) -> LockState:
+    """Who holds a host that we are logged in to. Takes nothing, so that looking is in nobody's way."""
+    return parse_lock(store.ask("holders.py", {"root": store.root, "break_as": None}, deadline))
+
+
+def break_lock(
+    settings: PushSettings, deadline_seconds: float = 90, *, connector: Connector = connect
+) -> LockState:
+    """End whoever holds the host, their SSH session and their steps; who it was.
+
+    Nothing is put back: the next push finds what is left and goes on. A host that nobody holds is left
+    alone. Raises CommandFailed when something does not end.
+    """
+    deadline = Deadline(deadline_seconds)
+    with wait_for_login(settings.target, deadline, silent, connector=connector) as connection:
+        store = Store(connection, settings.remote_root, settings.project_name)
+        before = lock_on(store, deadline)
+        if before.free:
+            return before
+        result = "failed"
+        try:
+            store.ask("holders.py", {"root": store.root, "break_as": whoami()}, deadline)
+            result = "ok"
+        except CommandFailed as error:
+            hint = "Log in with `onebox ssh` and end it there."
+            raise CommandFailed("breaking the lock", error.status, error.output, hint=hint) from error
+        finally:
+            if connection.active:
+                write_audit(
+                    store,
+                    deadline,
+                    what="lock break",
+                    result=result,
+                    seconds=deadline.waited,
+                    detail=str(before),
+                )
+        return before
+
+
+def parse_lock(answer: dict[str, Any]) -> LockState:
+    """Pure: the state in the answer of `holders.py`."""
+    found = answer["holder"] or {}
+    return LockState(
+        free=answer["free"],
+        who=found.get("who", ""),
+        doing=found.get("doing", ""),
+        since=found.get("since", ""),
+        pid=found.get("pid", 0),
+        steps=answer["steps"],
+    )
+
+
+def _take(
+    store: Store,
+    holder: dict[str, str],
+    deadline: Deadline,
+    wait_seconds: float,
+    report: Report,
+    meanwhile: Callable[[], object],
+) -> Process:
+    """The process on the host that holds the lock."""
+    try:
+        return _try(store, holder, deadline, meanwhile)
+    except Locked as error:
+        if wait_seconds <= 0:
+            raise
+        last = error
+    waiting = Deadline(wait_seconds)
+    report(WarningGiven(f"held by {last.holder}; waiting up to {wait_seconds:.0f} s for it to end"))
+    with step("wait for the lock", report) as running:
+        while waiting.left > 0:
+            running.line(f"{last.holder} ({waiting.left:.0f} s left)")
+            waiting_for = random.uniform(0.5, 2.0)  # noqa: S311 - jitter, not a secret
+            threading.Event().wait(min(waiting_for, waiting.left))
+            try:
+                process = _try(store, holder, deadline)
+            except Locked as error:
+                if error.holder != last.holder:
+                    report(WarningGiven(f"now held by {error.holder}"))
+                last = error
+            else:
+                running.detail = f"free after {waiting.waited:.0f} s"
+                return process
+        raise last
+
+
+def _try(
+    store: Store,
+    holder: dict[str, str],
+    deadline: Deadline,
+    meanwhile: Callable[[], object] = lambda: None,
+) -> Process:
+    name = "taking the lock"
+    process = store.connection.start_script("lock.py", store.root, json.dumps(holder), step=name)
+    meanwhile()
+    answer = process.read_line(min(30.0, deadline.check(name)))
+    if answer == "held":
+        return process
+    done = process.wait(10.0)
+    process.close()
+    if done.status == _LOCKED_STATUS:
+        raise Locked(answer or "nobody knows who")
+    raise CommandFailed(name, done.status, done.stderr)
+
+
+def _beat(store: Store, process: Process, held: Held) -> None:
+    """Give signs of life, and watch whether the lock is still ours; without it, nothing more is done."""
+    quiet = Deadline(HEARTBEAT_SECONDS)
+    while not held.over.wait(_LOOK_SECONDS):
+        try:
+            if process.ended:
+                done = process.wait(5.0)
+                if done.status == _BROKEN_STATUS:
+                    held.broken_by = done.stdout.strip() or "somebody"
+                else:
+                    held.broken_by = f"the host (status {done.status})"
+                store.connection.close()
+                return
+            if quiet.left <= 0:
+                process.send(b"\n")
+                quiet = Deadline(HEARTBEAT_SECONDS)
+        except HostError:
+            return
+
+
+def _release(store: Store, process: Process, held: Held, mask: Mask) -> None:
+    """Tell how it ended. Waiting for its end means that the lock is free when we return."""
+    if store.connection.active:
+        outcome = {"result": held.result, "detail": mask.text(held.detail)[:LONGEST_DETAIL]}
+        try:
+            process.send(json.dumps(outcome).encode() + b"\n")
+            process.wait(10.0)
+        except ProvisioningError:
+            # The connection went away just now, and the lock with it.
+            pass
+    process.close()

@@ -1,0 +1,1 @@
+"""Day-two operations: overview, doctor, logs, exec, tunnel."""

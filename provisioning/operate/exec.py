@@ -1,0 +1,100 @@
+"""One command inside a service's running container."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from provisioning.agent import script
+from provisioning.config.settings import PushSettings
+from provisioning.deadline import Deadline
+from provisioning.errors import ProvisioningError, SettingsError
+from provisioning.events import silent
+from provisioning.host.audit import write_audit
+from provisioning.host.readiness import Connector, wait_for_login
+from provisioning.host.store import Store
+from provisioning.host_errors import HostError
+from provisioning.plan.plan import HostState
+from provisioning.redaction import Mask
+from provisioning.ssh import connect
+
+_LOGIN_SECONDS = 30.0
+_AUDIT_SECONDS = 15.0
+
+
+@dataclass(frozen=True)
+class Executed:
+    """A command that ended: its exit status, what it said on standard error, and how long it took."""
+
+    service: str
+    status: int
+    stderr: str
+    seconds: float
+
+
+def execute(
+    settings: PushSettings,
+    service: str,
+    command: Sequence[str],
+    write: Callable[[bytes], None],
+    *,
+    data: bytes | None = None,
+    deadline_seconds: float = 300,
+    connector: Connector = connect,
+) -> Executed:
+    """Run a command in the container of a service and hand its standard output to `write` as it comes.
+
+    `data` is its standard input. A line in the host's audit log tells of it, also when it fails or is
+    interrupted. Raises SettingsError for a service that there is not, HostError for one that does not run.
+    """
+    login = Deadline(_LOGIN_SECONDS)
+    with wait_for_login(settings.target, login, silent, connector=connector) as connection:
+        store = Store(connection, settings.remote_root, settings.project_name)
+        container = running_container(store.read_state(None, login), service)
+        argv = ["docker", "exec", *(["--interactive"] if data is not None else []), container, *command]
+        if data is None:
+            argv = ["python3", "-I", "-c", script("attended.py"), *argv]
+        started = time.monotonic()
+        result = "interrupted"
+        try:
+            done = connection.run(
+                argv,
+                deadline=deadline_seconds,
+                step=f"exec in {service}",
+                input=data,
+                check=False,
+                on_output=write,
+                hold_input=data is None,
+            )
+            result = "ok" if done.status == 0 else f"status {done.status}"
+        except ProvisioningError:
+            result = "failed"
+            raise
+        finally:
+            seconds = time.monotonic() - started
+            if connection.active:
+                write_audit(
+                    store,
+                    Deadline(_AUDIT_SECONDS),
+                    what="exec",
+                    result=result,
+                    seconds=seconds,
+                    detail=Mask.of(settings.secrets.values.values()).text(f"{service}: {' '.join(command)}"),
+                )
+    return Executed(service, done.status, done.stderr, seconds)
+
+
+def running_container(state: HostState, service: str) -> str:
+    """Pure: the id of the container of a service. Raises SettingsError or HostError when there is none."""
+    container = state.container(service)
+    if container is None:
+        names = ", ".join(sorted({item.service for item in state.containers})) or "none"
+        raise SettingsError(
+            "service", f"there is no container of {service!r} on the host", hint=f"There are: {names}."
+        )
+    if container.state != "running":
+        raise HostError(
+            f"the container of {service} is {container.state}", hint=f"Look at `onebox logs {service}`."
+        )
+    return container.id

@@ -1,0 +1,95 @@
+"""The logs of the services, as they are on the host."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from provisioning.agent import script
+from provisioning.config.settings import PushSettings
+from provisioning.deadline import Deadline
+from provisioning.deploy.rollout import plain
+from provisioning.events import silent
+from provisioning.host.readiness import Connector, wait_for_login
+from provisioning.host.store import Store
+from provisioning.host.stored_secrets import mask_on
+from provisioning.host_errors import CommandFailed
+from provisioning.ssh import connect
+
+_LOGIN_SECONDS = 30.0
+_READ_SECONDS = 60.0
+_FOLLOW_SECONDS = 7 * 24 * 3600.0
+
+
+def logs_argv(project_name: str, service: str | None, *, follow: bool, tail: int) -> list[str]:
+    """Pure: the command on the host. Compose finds the containers by their labels; no release is needed."""
+    options = ["--no-color", f"--tail={tail}", *(["--follow"] if follow else [])]
+    services = [service] if service else []
+    return [
+        "docker",
+        "compose",
+        "--ansi",
+        "never",
+        "--project-name",
+        project_name,
+        "logs",
+        *options,
+        *services,
+    ]
+
+
+def read_logs(
+    settings: PushSettings,
+    service: str | None,
+    show: Callable[[str], None],
+    *,
+    follow: bool = False,
+    tail: int = 100,
+    connector: Connector = connect,
+) -> None:
+    """Hand the logs of one service, or of all, to `show` line by line as they come; until interrupted with `follow`.
+
+    Values of secrets are hidden. Raises CommandFailed when the host keeps some that cannot be read.
+    """
+    argv = logs_argv(settings.project_name, service, follow=follow, tail=tail)
+    login = Deadline(_LOGIN_SECONDS)
+    with wait_for_login(settings.target, login, silent, connector=connector) as connection:
+        store = Store(connection, settings.remote_root, settings.project_name)
+        mask = mask_on(store, settings.secrets, login)
+        lines = WholeLines(lambda line: show(mask.known(line)))
+        done = connection.run(
+            ["python3", "-I", "-c", script("attended.py"), *argv],
+            deadline=_FOLLOW_SECONDS if follow else _READ_SECONDS,
+            step="docker compose logs",
+            check=False,
+            on_output=lines.feed,
+            hold_input=True,
+        )
+        lines.end()
+    if done.status != 0:
+        raise CommandFailed("docker compose logs", done.status, done.stderr)
+
+
+class WholeLines:
+    """Cuts bytes that come in pieces into lines; one that is not whole yet waits, so that nothing in it is missed."""
+
+    def __init__(self, show: Callable[[str], None]) -> None:
+        self._show = show
+        self._rest = b""
+
+    def feed(self, chunk: bytes) -> None:
+        """The next piece."""
+        *lines, self._rest = (self._rest + chunk).split(b"\n")
+        for line in lines:
+            self._show(line.decode("utf-8", "replace"))
+
+    def end(self) -> None:
+        """Nothing more comes."""
+        if self._rest:
+            self.feed(b"\n")
+
+
+def of_container(line: str) -> tuple[str, str]:
+    """Pure: the container that compose names before a line (empty for none), and what it said."""
+    # Compose clears the line before it writes, even where it was told to use no such codes.
+    container, found, said = plain(line).partition("|")
+    return (container.strip(), said.removeprefix(" ")) if found else ("", container)

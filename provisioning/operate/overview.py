@@ -1,0 +1,133 @@
+"""Everything that somebody who looks after a host wants to see at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from provisioning.config.settings import PushSettings
+from provisioning.deadline import Deadline
+from provisioning.events import silent
+from provisioning.host.drift import HostStatus, status_of
+from provisioning.host.history import SPLIT, age
+from provisioning.host.readiness import Connector, wait_for_login
+from provisioning.host.store import Store
+from provisioning.plan.plan import HostState, SplitInForce
+from provisioning.ssh import connect
+
+RUNNING, HEALTHY = "running", ("", "healthy")
+
+
+@dataclass(frozen=True)
+class ContainerUse:
+    """A service's container, and what it uses. None where that is not known or it does not run."""
+
+    service: str
+    digest: str
+    state: str
+    health: str
+    memory_bytes: int | None
+    memory_limit_bytes: int | None
+    restarts: int
+    """How often Docker had to start it again."""
+    uptime_seconds: float | None
+
+    @property
+    def well(self) -> bool:
+        """Whether it runs and its health check, if it has one, passes."""
+        return self.state == RUNNING and self.health in HEALTHY
+
+
+@dataclass(frozen=True)
+class Overview:
+    """What serves on a host and how it is. `release` is None where nothing was pushed yet."""
+
+    release: str | None
+    pushed_at: str | None
+    pushed_by: str
+    age_seconds: float | None
+    """Since the last push or rollback, by the host's clock."""
+    services: tuple[ContainerUse, ...]
+    split: Mapping[str, str]
+    """Weights of the two models, as the running service was given them."""
+    free_bytes: int
+    total_bytes: int
+    pushing: str
+    """Who holds the lock; empty for nobody."""
+    drift: tuple[str, ...]
+    split_in_force: SplitInForce | None = None
+    """A split that was set at run time; None while the pushed one is in force."""
+
+    @property
+    def well(self) -> bool:
+        """Whether every service of the release runs and is healthy."""
+        return self.release is not None and all(service.well for service in self.services)
+
+    def as_json(self) -> dict[str, Any]:
+        """What a reader of `--json` gets."""
+        return {**asdict(self), "well": self.well}
+
+
+def read_overview(
+    settings: PushSettings, deadline_seconds: float = 30, *, connector: Connector = connect
+) -> Overview:
+    """The overview of a host, in two round trips after the login. Changes nothing. Raises ProvisioningError."""
+    deadline = Deadline(deadline_seconds)
+    with wait_for_login(settings.target, deadline, silent, connector=connector) as connection:
+        store = Store(connection, settings.remote_root, settings.project_name)
+        request = {"root": store.root, "project": store.project, "names": list(SPLIT)}
+        state = store.read_state(None, deadline)
+        return overview_of(status_of(state), state, store.ask("usage.py", request, deadline))
+
+
+def overview_of(status: HostStatus, state: HostState, usage: Mapping[str, Any]) -> Overview:
+    """Pure: the overview in what was found on a host and the answer of `usage.py`."""
+    used = usage["containers"]
+    journal = state.journal or {}
+    values = [item["environment"] for item in used.values() if item["environment"]]
+    return Overview(
+        release=status.release,
+        pushed_at=status.pushed_at,
+        pushed_by=journal.get("who", ""),
+        age_seconds=age(status.pushed_at, usage["now"]) if status.pushed_at else None,
+        services=tuple(
+            _container(state, item.service, item.digest, item.state, item.health, usage)
+            for item in status.services
+        ),
+        split={name: weight for found in values for name, weight in found.items()},
+        split_in_force=state.split_in_force,
+        free_bytes=usage["free"],
+        total_bytes=usage["total"],
+        pushing=status.pushing,
+        drift=(*status.drift, *([str(state.split_in_force)] if state.split_in_force else [])),
+    )
+
+
+def _container(
+    state: HostState, service: str, digest: str, condition: str, health: str, usage: Mapping[str, Any]
+) -> ContainerUse:
+    container = state.container(service)
+    used = usage["containers"].get(container.id, {}) if container else {}
+    return ContainerUse(
+        service=service,
+        digest=digest,
+        state=condition,
+        health=health,
+        memory_bytes=used.get("memory"),
+        memory_limit_bytes=used.get("memory_limit"),
+        restarts=used.get("restarts", 0),
+        uptime_seconds=_since(used.get("started"), usage["now"]),
+    )
+
+
+def _since(started: str | None, now: float) -> float | None:
+    """Seconds since a time as Docker writes it, with nine digits after the point."""
+    if not started:
+        return None
+    try:
+        begun = datetime.fromisoformat(started[:19] + "+00:00")
+    except ValueError:
+        return None
+    return max(0.0, now - begun.timestamp())

@@ -1,0 +1,1 @@
+"""Plan of a push: observed state against desired state."""

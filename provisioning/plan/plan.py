@@ -1,0 +1,268 @@
+"""Pure: what a push has to do, from the release that is wanted and what was found on the host."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from provisioning.release.release import (
+    API_CODE_VARIABLE,
+    MODELS_VARIABLE,
+    UI_CODE_VARIABLE,
+    Release,
+    ReleaseFile,
+    ServiceRelease,
+)
+
+_NAMES = {API_CODE_VARIABLE: "code", MODELS_VARIABLE: "models", UI_CODE_VARIABLE: "pages"}
+"""What people call the data directories of the stack that ships with this repo."""
+
+
+class ImageWork(StrEnum):
+    """How the image of a service comes about."""
+
+    KEEP = "keep"
+    TAG = "tag"
+    """It was built before, for a release that differs only in data or settings."""
+    BUILD = "build"
+
+
+class ContainerWork(StrEnum):
+    """What happens to the container of a service."""
+
+    NOTHING = "nothing"
+    RELOAD = "reload"
+    """It keeps running and reads its data anew."""
+    START = "start"
+    RECREATE = "recreate"
+    REMOVE = "remove"
+
+
+@dataclass(frozen=True)
+class Container:
+    """A container of the project, as the host's Docker shows it."""
+
+    id: str
+    service: str
+    digest: str
+    image: str
+    image_id: str
+    state: str
+    health: str
+    """Empty for a container without a health check."""
+    said: str = ""
+    """The last line of its health check, or its exit status."""
+
+    @property
+    def healthy(self) -> bool:
+        """Whether it runs and its health check, if it has one, passes."""
+        return self.state == "running" and self.health in ("", "healthy")
+
+
+@dataclass(frozen=True)
+class LiveData:
+    """Data on the host that a service reads anew on a signal."""
+
+    digest: str
+    """What its link points to."""
+    in_force: str
+    """What the service is known to have read; empty when nobody knows."""
+    problems: tuple[str, ...] = ()
+    """Files that are missing, changed or added."""
+
+
+@dataclass(frozen=True)
+class SplitInForce:
+    """A split of the users that was set at run time, in place of the pushed one. Weights as `90/10`."""
+
+    weights: str
+    pushed: str
+    since: str
+    by: str
+
+    def __str__(self) -> str:
+        return f"split {self.pushed} pushed, {self.weights} in force since {self.since}, set by {self.by}"
+
+
+@dataclass(frozen=True)
+class HostState:
+    """What is on a host, seen from one wanted release (or from the current one)."""
+
+    current: str | None = None
+    """Digest of the release that `current` points to."""
+    current_manifest: Mapping[str, Any] | None = None
+    present: bool = False
+    """Whether the wanted release has a directory on the host."""
+    problems: tuple[str, ...] = ()
+    """Files of the wanted release that are missing, changed or added on the host."""
+    data_problems: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Digest of a wanted data directory -> what is wrong with the copy on the host."""
+    secret_problems: Mapping[str, str] = field(default_factory=dict)
+    """Keyed hash of a wanted secret -> what is wrong with its file on the host."""
+    leftovers: tuple[str, ...] = ()
+    """Half-made things below the root that a push which was broken off left."""
+    unfinished: Mapping[str, Any] | None = None
+    """The journal's line of a push that began and did not end, with the `step` that it got to."""
+    live: Mapping[str, LiveData] = field(default_factory=dict)
+    """Variable -> the data behind it that a service reads anew on a signal."""
+    needed: frozenset[str] = frozenset()
+    """SHA-256 of wanted files that are nowhere on the host."""
+    containers: tuple[Container, ...] = ()
+    images: Mapping[str, str] = field(default_factory=dict)
+    """name:tag -> image id."""
+    image_bytes: Mapping[str, int] = field(default_factory=dict)
+    """name:tag -> size."""
+    builds: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Service -> build digest -> name:tag of the image that was made from it."""
+    holder: str = ""
+    """Who pushes right now."""
+    journal: Mapping[str, Any] | None = None
+    """The last journal entry of a push that ended well."""
+    measured: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """Service -> seconds without answer that its last recreations took, as the journal has them."""
+    split_in_force: SplitInForce | None = None
+    """None while the pushed one is in force, or nothing is known."""
+    can_carry_out: bool = True
+    """Whether the docker command is there: a look can do without it, what changes the host cannot."""
+    free_bytes: int = 0
+
+    def container(self, service: str) -> Container | None:
+        """The container of a service, a running one first."""
+        own = [container for container in self.containers if container.service == service]
+        return min(own, key=lambda container: container.state != "running", default=None)
+
+
+@dataclass(frozen=True)
+class ServiceAction:
+    """What happens to one service, and why."""
+
+    service: str
+    container: ContainerWork
+    image: ImageWork = ImageWork.KEEP
+    reason: str = ""
+    tag_from: str = ""
+
+    def __str__(self) -> str:
+        image = "" if self.image is ImageWork.KEEP else f"{self.image}+"
+        return f"{image}{self.container} {self.service}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a push has to do. `actions` names every service, in the order in which they are touched."""
+
+    release: str
+    actions: tuple[ServiceAction, ...]
+    uploads: tuple[ReleaseFile, ...]
+    publish: bool
+    """Files of the release or its data have to be written on the host."""
+    switch: bool
+    """`current` does not point to this release yet."""
+    clean: bool = False
+    """Something is left of a push that was broken off."""
+
+    @property
+    def container_actions(self) -> tuple[ServiceAction, ...]:
+        """The actions that touch a container."""
+        return tuple(action for action in self.actions if action.container is not ContainerWork.NOTHING)
+
+    @property
+    def summary(self) -> str:
+        """All of it in a few words."""
+        if self.nothing_to_do:
+            return "up to date"
+        if self.container_actions:
+            return ", ".join(map(str, self.container_actions))
+        return "files only" if self.uploads or self.publish or self.switch else "clean up only"
+
+    @property
+    def nothing_to_do(self) -> bool:
+        """Whether the host already is as wanted."""
+        return not (self.container_actions or self.uploads or self.publish or self.switch or self.clean)
+
+
+def make_plan(release: Release, state: HostState, extra_files: tuple[ReleaseFile, ...] = ()) -> Plan:
+    """The plan that makes a host serve `release`. `extra_files` are files made by the push itself."""
+    files = {file.sha256: file for file in (*release.files, *extra_files)}
+    digests = {name: data.digest for name, data in release.data.items()}
+    return Plan(
+        release=release.digest,
+        actions=service_actions(release.parts, digests, state),
+        uploads=tuple(sorted(files[sha256] for sha256 in state.needed if sha256 in files)),
+        publish=not state.present
+        or bool(state.problems or state.secret_problems)
+        or any(state.data_problems.values()),
+        switch=state.current != release.digest,
+        clean=bool(state.leftovers or state.unfinished),
+    )
+
+
+def service_actions(
+    parts: Mapping[str, ServiceRelease], data: Mapping[str, str], state: HostState
+) -> tuple[ServiceAction, ...]:
+    """One action for each wanted service in order, then one for each service that is not wanted."""
+    wanted = tuple(_action(name, part, data, state) for name, part in parts.items())
+    orphans = sorted({container.service for container in state.containers} - set(parts))
+    return wanted + tuple(
+        ServiceAction(name, ContainerWork.REMOVE, reason="the release has no such service")
+        for name in orphans
+    )
+
+
+def _action(name: str, part: ServiceRelease, data: Mapping[str, str], state: HostState) -> ServiceAction:
+    work, reason = _container_work(name, part, data, state)
+    if work is ContainerWork.NOTHING or part.build is None or part.image in state.images:
+        return ServiceAction(name, work, reason=reason)
+    earlier = state.builds.get(name, {}).get(part.build, "")
+    if earlier in state.images:
+        return ServiceAction(name, work, ImageWork.TAG, reason, tag_from=earlier)
+    return ServiceAction(name, work, ImageWork.BUILD, reason)
+
+
+def _container_work(
+    name: str, part: ServiceRelease, data: Mapping[str, str], state: HostState
+) -> tuple[ContainerWork, str]:
+    container = state.container(name)
+    if container is None:
+        return ContainerWork.RECREATE, "it has no container"
+    if container.digest != part.digest:
+        return ContainerWork.RECREATE, "it changed"
+    if (
+        container.image != part.image
+        or state.images.get(part.image, container.image_id) != container.image_id
+    ):
+        return ContainerWork.RECREATE, "it runs another image"
+    if any(mark in state.secret_problems for mark in part.secrets):
+        return ContainerWork.RECREATE, "a secret of it on the host is missing or was changed"
+    if not part.reload and any(state.data_problems.get(data[variable]) for variable in part.data):
+        return ContainerWork.RECREATE, "its data on the host was changed"
+    if container.state != "running":
+        return ContainerWork.START, f"its container is {container.state}"
+    if container.health == "unhealthy":
+        return ContainerWork.RECREATE, "it is unhealthy"
+    if container.health == "starting":
+        return ContainerWork.START, "it is still starting"
+    return _reload_work(part, data, state)
+
+
+def _reload_work(
+    part: ServiceRelease, data: Mapping[str, str], state: HostState
+) -> tuple[ContainerWork, str]:
+    if not part.reload:
+        return ContainerWork.NOTHING, ""
+    found = {variable: state.live.get(variable) for variable in part.data}
+    there = {variable: live for variable, live in found.items() if live is not None}
+    if len(there) < len(found):
+        # A container that runs without it holds a directory that is gone.
+        return ContainerWork.RECREATE, "its data is not on the host"
+    changed = [_NAMES.get(name, "data") for name, live in there.items() if live.digest != data[name]]
+    if changed:
+        return ContainerWork.RELOAD, f"its {' and '.join(dict.fromkeys(changed))} changed"
+    for variable, live in there.items():
+        if live.problems:
+            return ContainerWork.RELOAD, f"its data on the host was changed: {live.problems[0]}"
+        if live.in_force != data[variable]:
+            return ContainerWork.RELOAD, "it is not known to have read its data"
+    return ContainerWork.NOTHING, ""

@@ -1,0 +1,241 @@
+"""Pure: what a push would do, in the words and figures of somebody who has to decide about it."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from provisioning.plan.diff import FileChange
+from provisioning.plan.disk import needed_bytes
+from provisioning.plan.plan import ContainerWork, HostState, ImageWork, Plan, ServiceAction, SplitInForce
+from provisioning.redaction import Mask
+from provisioning.release.compose_file import default_of
+from provisioning.release.release import Release
+
+SECONDS_NEVER_MEASURED = 10.0
+"""Stated for a service whose recreation this host's journal has never timed."""
+SPLIT_VARIABLES = ("MODEL_V1_WEIGHT", "MODEL_V2_WEIGHT")
+
+
+@dataclass(frozen=True)
+class ServiceForecast:
+    """What would happen to one service."""
+
+    service: str
+    action: str
+    """`nothing`, `reload`, `start`, `recreate`, `rebuild and recreate`, `create`, `build and create`, `remove`."""
+    image: str
+    """`keep`, `tag` or `build`."""
+    reason: str
+    seconds_without_answer: float | None
+    """None where the service goes on answering, or does not answer now."""
+    measured: bool
+    """Whether the seconds come from this host's journal; else they are a stated guess."""
+    deed: str
+    """The same as a push names it when it has done it; empty for nothing."""
+
+    def __str__(self) -> str:
+        """One line: the action, and how long nobody answers."""
+        if self.seconds_without_answer is None:
+            return self.action
+        guess = "" if self.measured else ", never measured here"
+        return f"{self.action}, about {math.ceil(self.seconds_without_answer)} s without answer{guess}"
+
+
+@dataclass(frozen=True)
+class ValueChange:
+    """A setting before and after, masked; None where it is not set."""
+
+    name: str
+    before: str | None
+    after: str | None
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Everything that a push of this release would do to this host."""
+
+    release: str
+    current: str | None
+    services: tuple[ServiceForecast, ...]
+    files: tuple[FileChange, ...]
+    environment: tuple[ValueChange, ...]
+    split: tuple[ValueChange, ...]
+    """The weights of the two models, changed or not; empty where the services do not use them."""
+    repairs: tuple[str, ...]
+    """What is no longer as the last push left it and would be put right."""
+    upload_files: int
+    upload_bytes: int
+    disk_needed: int
+    disk_free: int
+    nothing_to_do: bool
+    split_in_force: SplitInForce | None = None
+    """A split that was set at run time; None while the pushed one is in force."""
+
+    @property
+    def split_changed(self) -> bool:
+        """Whether another share of the users would get another model."""
+        return any(weight.before != weight.after for weight in self.split)
+
+    @property
+    def ends_split_in_force(self) -> bool:
+        """Whether the pushed split would take the place of the one that was set at run time."""
+        pushed = "/".join(str(weight.after) for weight in self.split)
+        return self.split_in_force is not None and self.split_in_force.pushed != pushed
+
+
+def make_forecast(
+    release: Release,
+    plan: Plan,
+    state: HostState,
+    files: tuple[FileChange, ...],
+    compose_files: tuple[str, str],
+    mask: Mask,
+) -> Forecast:
+    """The forecast of a plan. `compose_files` is the text of the current and of the wanted compose file."""
+    before: Mapping[str, str] = (state.current_manifest or {}).get("environment", {})
+    return Forecast(
+        release=release.digest,
+        current=state.current,
+        services=tuple(service_forecast(action, state) for action in plan.actions),
+        files=files,
+        environment=_environment(before, release.environment, mask),
+        split=_split(before if state.current_manifest else None, release.environment, compose_files),
+        split_in_force=state.split_in_force,
+        repairs=_repairs(release, plan, state),
+        upload_files=len(plan.uploads),
+        upload_bytes=sum(file.size for file in plan.uploads),
+        disk_needed=needed_bytes(release, plan, state),
+        disk_free=state.free_bytes,
+        nothing_to_do=plan.nothing_to_do,
+    )
+
+
+def service_forecast(action: ServiceAction, state: HostState) -> ServiceForecast:
+    """What an action means for those who use the service, from what this host's journal has measured."""
+    name = action.service
+    container = state.container(name)
+    answers = container is not None and container.state == "running"
+    seconds, measured = None, False
+    if answers and action.container is ContainerWork.RECREATE:
+        took = state.measured.get(name, ())
+        seconds, measured = (statistics.median(took), True) if took else (SECONDS_NEVER_MEASURED, False)
+    nothing = action.container is ContainerWork.NOTHING
+    return ServiceForecast(
+        service=name,
+        action=_words(action, exists=container is not None),
+        image=str(action.image),
+        reason=action.reason,
+        seconds_without_answer=seconds,
+        measured=measured,
+        deed="" if nothing else str(action),
+    )
+
+
+def _words(action: ServiceAction, *, exists: bool) -> str:
+    if action.container is not ContainerWork.RECREATE:
+        return str(action.container)
+    verb = "recreate" if exists else "create"
+    if action.image is not ImageWork.BUILD:
+        return verb
+    return f"rebuild and {verb}" if exists else f"build and {verb}"
+
+
+def _environment(before: Mapping[str, str], after: Mapping[str, str], mask: Mask) -> tuple[ValueChange, ...]:
+    return tuple(
+        ValueChange(
+            name,
+            mask.value(name, before[name]) if name in before else None,
+            mask.value(name, after[name]) if name in after else None,
+        )
+        for name in sorted(before.keys() | after.keys())
+        if before.get(name) != after.get(name)
+    )
+
+
+def _split(
+    before: Mapping[str, str] | None, after: Mapping[str, str], compose_files: tuple[str, str]
+) -> tuple[ValueChange, ...]:
+    old, new = compose_files
+    weights = (
+        ValueChange(
+            name,
+            None if before is None else before.get(name, default_of(old, name)),
+            after.get(name, default_of(new, name)),
+        )
+        for name in SPLIT_VARIABLES
+    )
+    return tuple(weight for weight in weights if weight.before is not None or weight.after is not None)
+
+
+def _repairs(release: Release, plan: Plan, state: HostState) -> tuple[str, ...]:
+    found = [f"left over from a push that was broken off, to be removed: {path}" for path in state.leftovers]
+    found += [f"a push that was broken off at: {state.unfinished.get('step')}"] if state.unfinished else []
+    if state.current_manifest is None:
+        return tuple(found)
+    found += [
+        f"the file of a secret: {problem}" for problem in state.secret_problems.values() if state.present
+    ]
+    if state.current == release.digest:
+        found += state.problems
+        found += [
+            f"{problem} in data/{key[:12]}" for key, all_ in state.data_problems.items() for problem in all_
+        ]
+        found += [f"{name}: {action.reason}" for action in plan.container_actions if (name := action.service)]
+    return tuple(found)
+
+
+def document_of(forecast: Forecast) -> dict[str, Any]:
+    """The forecast as the part of docs/plan.schema.json that is about the release."""
+    return {
+        "release": {"digest": forecast.release, "current": forecast.current},
+        "services": [
+            {
+                "service": item.service,
+                "action": item.action,
+                "text": str(item),
+                "image": item.image,
+                "reason": item.reason,
+                "seconds_without_answer": item.seconds_without_answer,
+                "measured": item.measured,
+                "deed": item.deed,
+            }
+            for item in forecast.services
+        ],
+        "files": [_file(change) for change in forecast.files],
+        "environment": [_value(change) for change in forecast.environment],
+        "split": {
+            "changed": forecast.split_changed,
+            "weights": [_value(change) for change in forecast.split],
+            "in_force": _in_force(forecast),
+        },
+        "repairs": list(forecast.repairs),
+        "upload": {"files": forecast.upload_files, "bytes": forecast.upload_bytes},
+        "disk": {
+            "needed_bytes": forecast.disk_needed,
+            "free_bytes": forecast.disk_free,
+            "enough": forecast.disk_free >= forecast.disk_needed,
+        },
+    }
+
+
+def _in_force(forecast: Forecast) -> dict[str, Any] | None:
+    if forecast.split_in_force is None:
+        return None
+    return {**asdict(forecast.split_in_force), "ends": forecast.ends_split_in_force}
+
+
+def _file(change: FileChange) -> dict[str, Any]:
+    sides = {
+        name: None if side is None else {"sha256": side.sha256, "size": side.size, "mode": f"{side.mode:04o}"}
+        for name, side in (("before", change.before), ("after", change.after))
+    }
+    diff = None if change.diff is None else list(change.diff)
+    return {"path": change.path, "change": str(change.change), **sides, "diff": diff}
+
+
+def _value(change: ValueChange) -> dict[str, Any]:
+    return {"name": change.name, "before": change.before, "after": change.after}

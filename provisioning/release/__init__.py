@@ -1,0 +1,1 @@
+"""Release: the tree on disk, its digests and its manifest."""

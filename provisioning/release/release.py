@@ -1,0 +1,281 @@
+"""A release: every file that ships, and one digest over all of it and one for each service.
+
+Pure except for reading the project's tree. The same tree and environment give the same digests on
+every machine: of a file's mode only the executable bit counts, and neither order nor time does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from provisioning.config.secrets import NO_SECRETS, ServiceSecrets
+from provisioning.errors import ReleaseError
+from provisioning.release.compose_file import ComposeFile, Service, parse_compose_file, substitute
+from provisioning.release.dockerfile import matters, sources_of
+from provisioning.release.tree import COMPOSE_FILE as COMPOSE_FILE
+from provisioning.release.tree import ReleaseFile as ReleaseFile
+from provisioning.release.tree import read_files
+
+MODELS_VARIABLE = "ONEBOX_MODELS_DIR"
+API_CODE_VARIABLE = "ONEBOX_API_CODE_DIR"
+UI_CODE_VARIABLE = "ONEBOX_UI_CODE_DIR"
+
+
+@dataclass(frozen=True)
+class DataDirectory:
+    """A directory that a service mounts: its path in the tree and the digest of its content."""
+
+    path: str
+    digest: str
+    live: bool = False
+    """Its service reads it anew on a signal, so a change of it needs no new container."""
+
+
+@dataclass(frozen=True)
+class SecretRelease:
+    """A secret of a release, told by its mark only."""
+
+    digest: str
+    """Keyed hash of its value."""
+    variable: str
+    owner: str
+    """`uid:gid` of the service that reads it."""
+
+
+@dataclass(frozen=True)
+class ServiceRelease:
+    """What a release says about one service."""
+
+    digest: str
+    build: str | None
+    """Digest of what can change the image; None for a service that is not built."""
+    image: str
+    """Name and tag of the image; the tag is the service's digest."""
+    data: tuple[str, ...]
+    """Variables of the data directories that it mounts."""
+    digest_variable: str
+    reload: str = ""
+    """Signal on which it reads its data anew; its digest then says nothing about that data."""
+    secrets: tuple[str, ...] = ()
+    """Keyed hashes of the secrets that it reads."""
+
+
+@dataclass(frozen=True)
+class Release:
+    """Everything that can change what users see, under one digest (SHA-256 hex)."""
+
+    digest: str
+    files: tuple[ReleaseFile, ...]
+    services: dict[str, str]
+    """Service -> its own digest, in dependency order."""
+    data: dict[str, DataDirectory]
+    """Variable -> the directory it stands for."""
+    environment: dict[str, str]
+    parts: dict[str, ServiceRelease]
+    secrets: dict[str, SecretRelease] = field(default_factory=dict)
+    """Name -> what is known of the secret without its value."""
+
+    @property
+    def short(self) -> str:
+        """The digest as people see it."""
+        return self.digest[:12]
+
+    def files_of(self, directory: str) -> tuple[ReleaseFile, ...]:
+        """Files of a data directory, with paths relative to it, but for those of another one inside of it."""
+        return _content(self.files, directory, [data.path for data in self.data.values()])
+
+
+def read_release(
+    project_root: Path, environment: Mapping[str, str], secrets: ServiceSecrets = NO_SECRETS
+) -> Release:
+    """The release that this tree, these values of the services' environment and these secrets make.
+
+    Raises ReleaseError in one sentence when the tree cannot be released: models that are not trained,
+    links that leave the tree, special files, variables that the compose file does not use.
+    """
+    root = Path(project_root)
+    compose = parse_compose_file(_read_compose(root))
+    _check_environment(compose, environment)
+    marks = _secrets(compose, secrets)
+    data_paths = {name: path for service in compose.services for name, path in service.data.items()}
+    contexts = {service.context for service in compose.services if service.context}
+    files = tuple(sorted(read_files(root, contexts | set(data_paths.values()))))
+    live = {name for service in compose.services if service.reload for name in service.data}
+    data = {
+        name: _data_directory(files, name, path, data_paths.values(), name in live)
+        for name, path in sorted(data_paths.items())
+    }
+    parts = {
+        service.name: _service_release(root, compose, service, files, data, environment, marks)
+        for service in compose.services
+    }
+    services = {name: part.digest for name, part in parts.items()}
+    return Release(
+        digest=_digest(
+            {
+                "files": _lines(files),
+                "environment": dict(environment),
+                "secrets": {name: secret.digest for name, secret in marks.items()},
+            }
+        ),
+        files=files,
+        services=services,
+        data=data,
+        environment=dict(sorted(environment.items())),
+        parts=parts,
+        secrets=marks,
+    )
+
+
+def _read_compose(root: Path) -> str:
+    try:
+        return (root / COMPOSE_FILE).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ReleaseError(f"{COMPOSE_FILE} cannot be read: {error}") from error
+
+
+def _check_environment(compose: ComposeFile, environment: Mapping[str, str]) -> None:
+    own = compose.own_variables
+    for name in sorted(environment):
+        if name in own:
+            raise ReleaseError(f"{name} is set by the push itself and cannot be given")
+        if name not in compose.variables:
+            usable = ", ".join(sorted(compose.variables - own)) or "no variable at all"
+            raise ReleaseError(f"{COMPOSE_FILE} does not use the variable {name}", hint=f"It uses {usable}.")
+    missing = sorted(compose.required - own - set(environment))
+    if missing:
+        raise ReleaseError(
+            f"{COMPOSE_FILE} uses {missing[0]} without a default, and nothing gives it a value",
+            hint=f"Write ${{{missing[0]}:-default}}, or set it in the stack's config.",
+        )
+
+
+def _secrets(compose: ComposeFile, secrets: ServiceSecrets) -> dict[str, SecretRelease]:
+    for name in sorted(secrets.values):
+        if name not in compose.secrets:
+            usable = ", ".join(sorted(compose.secrets)) or "no secret at all"
+            raise ReleaseError(f"{COMPOSE_FILE} has no secret {name}", hint=f"It has {usable}.")
+        if not compose.secrets[name].owner:
+            raise ReleaseError(f"no service of {COMPOSE_FILE} reads the secret {name}")
+    for name, file in sorted(compose.secrets.items()):
+        if file.required and name not in secrets.values:
+            raise ReleaseError(
+                f"{COMPOSE_FILE} needs the secret {name}, and nothing gives it a value",
+                hint=f"pulumi config set --secret --path 'onebox:serviceSecrets.{name}'",
+            )
+    return {
+        name: SecretRelease(secrets.mark(name), compose.secrets[name].variable, compose.secrets[name].owner)
+        for name in sorted(secrets.values)
+    }
+
+
+def _service_release(
+    root: Path,
+    compose: ComposeFile,
+    service: Service,
+    files: tuple[ReleaseFile, ...],
+    data: Mapping[str, DataDirectory],
+    environment: Mapping[str, str],
+    marks: Mapping[str, SecretRelease],
+) -> ServiceRelease:
+    section = json.loads(service.section)
+    build = None
+    if service.context is not None:
+        build = _digest({"build": section.get("build"), "files": _lines(_build_files(root, service, files))})
+    used = service.variables | frozenset(name for name in environment if f"${{{name}" in compose.shared)
+    read = {name: marks[name].digest for name in service.secrets if name in marks}
+    digest = _digest(
+        {
+            "build": build,
+            "secrets": read,
+            "data": {name: data[name].digest for name in service.data if not service.reload},
+            "section": section,
+            "shared": compose.shared,
+            "environment": {name: value for name, value in environment.items() if name in used},
+        }
+    )
+    return ServiceRelease(
+        digest=digest,
+        build=build,
+        image=substitute(service.image, {**environment, service.digest_variable: digest}),
+        data=tuple(sorted(service.data)),
+        digest_variable=service.digest_variable,
+        reload=service.reload,
+        secrets=tuple(read.values()),
+    )
+
+
+def _build_files(root: Path, service: Service, files: tuple[ReleaseFile, ...]) -> tuple[ReleaseFile, ...]:
+    """Files that can change the image: data that is mounted over it does not, where the Dockerfile shows so."""
+    context = service.context or "."
+    within = _below(files, context)
+    dockerfile = next((file for file in within if file.path == service.dockerfile), None)
+    if dockerfile is None:
+        raise ReleaseError(f"service {service.name} has no {context}/{service.dockerfile}")
+    sources = sources_of((root / context / service.dockerfile).read_text(encoding="utf-8", errors="replace"))
+    if not sources:
+        return (dockerfile,)
+    mounted = [_relative(path, context) for path in service.data.values() if _is_below(path, context)]
+    always = {service.dockerfile, ".dockerignore", f"{service.dockerfile}.dockerignore"}
+    return tuple(file for file in within if file.path in always or matters(file.path, sources, mounted))
+
+
+def _data_directory(
+    files: tuple[ReleaseFile, ...], variable: str, path: str, paths: Iterable[str], live: bool
+) -> DataDirectory:
+    content = _content(files, path, paths)
+    if not content:
+        hint = "Run `python app/train_model.py` first." if variable == MODELS_VARIABLE else ""
+        what = "models are not there" if variable == MODELS_VARIABLE else f"data of {variable} is not there"
+        raise ReleaseError(f"{path} is empty: the {what}", hint=hint)
+    return DataDirectory(path, _digest(_lines(content)), live)
+
+
+def _content(
+    files: Iterable[ReleaseFile], directory: str, directories: Iterable[str]
+) -> tuple[ReleaseFile, ...]:
+    """Files below a directory, without those of the directories inside of it that are told apart."""
+    inner = [
+        _relative(other, directory)
+        for other in directories
+        if other != directory and _is_below(other, directory)
+    ]
+    return tuple(
+        file for file in _below(files, directory) if not any(_is_below(file.path, path) for path in inner)
+    )
+
+
+def _is_below(path: str, directory: str) -> bool:
+    return directory in (".", path) or path.startswith(f"{directory}/")
+
+
+def _relative(path: str, directory: str) -> str:
+    """A path at or below a directory, seen from there."""
+    if directory == ".":
+        return path
+    return path[len(directory) + 1 :] or "."
+
+
+def _below(files: Iterable[ReleaseFile], directory: str) -> tuple[ReleaseFile, ...]:
+    if directory == ".":
+        return tuple(files)
+    prefix = f"{directory}/"
+    return tuple(
+        ReleaseFile(file.path[len(prefix) :], file.mode, file.sha256, file.size)
+        for file in files
+        if file.path.startswith(prefix)
+    )
+
+
+def _lines(files: Iterable[ReleaseFile]) -> list[str]:
+    return [f"{file.path} {file.mode:04o} {file.sha256}" for file in sorted(files)]
+
+
+def _digest(value: Any) -> str:
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()

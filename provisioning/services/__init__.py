@@ -1,0 +1,1 @@
+"""Service contracts: smoke test and confirmation of a reload."""

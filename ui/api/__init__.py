@@ -1,0 +1,1 @@
+"""Client of the prediction API and its typed answers."""

@@ -1,0 +1,1 @@
+"""Pure presentation: charts, inputs, tables, wording."""
