@@ -141,7 +141,7 @@ def test_code_that_cannot_run_at_the_start_ends_the_launcher_with_a_sentence(ser
     with service.running() as started:
         assert started.process is not None
         assert started.process.wait(30) == 1
-    assert "the code cannot be run: routes.py, line " in service.said[-1]["message"]
+    assert "the code cannot be run: api/routes.py, line " in service.said[-1]["message"]
 
 
 def test_a_wrong_setting_ends_the_launcher_with_the_status_of_the_service(service: Service) -> None:

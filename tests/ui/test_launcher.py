@@ -77,7 +77,7 @@ def test_the_next_click_of_an_open_session_runs_new_pages_and_the_session_goes_o
             r"app_pages/status.py, line \d+: SystemExit",
         ),
         ("streamlit_app.py", "del PAGES", "KeyError|AttributeError"),
-        ("display/wording.py", "raise SystemExit(0)", r"wording.py, line \d+: SystemExit"),
+        ("display/wording.py", "raise SystemExit(0)", r"display/wording.py, line \d+: SystemExit"),
         ("api/client.py", "import os\nos._exit(3)", "the process that tried its pages ended with status 3"),
         ("api/client.py", "import os\nos._exit(0)", "the process that tried its pages ended with status 0"),
     ],
