@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help up down setup provision smoke test test-fast test-faults fuzz check lock bench bench-serve bench-push clean
 
-help: ## what there is
+help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 up: ## set everything up and bring the stack `local` to a served prediction
