@@ -36,7 +36,7 @@ fuzz: setup ## an hour of drawn requests against the API's server (ONEBOX_FUZZ_S
 check: ## lint, format, types, import rules, lock files
 	@tools/check.sh
 
-lock: ## write the three requirements.txt anew from their .in files
+lock: ## resolve pyproject.toml and the .in files of the images into the hash-locked requirements.txt
 	@tools/lock.sh
 
 bench: ## the repo's own measurements, as ratios of one run
