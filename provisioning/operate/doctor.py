@@ -27,7 +27,7 @@ from provisioning.host_errors import (
     UnknownHost,
     Unreachable,
 )
-from provisioning.plan.plan import HostState
+from provisioning.plan.observed import HostState
 from provisioning.ssh import Connection, connect
 
 STACK = "stack"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from provisioning.config.service_facts import API_CODE, MODELS
-from provisioning.plan.plan import Container, ContainerWork, HostState, LiveData, service_actions
+from provisioning.plan.observed import Container, HostState, LiveData
+from provisioning.plan.plan import ContainerWork, service_actions
 from provisioning.release.release import ServiceRelease
 
 RULES = "ONEBOX_RULES_DIR"
