@@ -20,7 +20,8 @@ from provisioning.ssh import connect
 
 if TYPE_CHECKING:
     from provisioning.deploy.context import Push
-    from provisioning.plan.plan import HostState, Plan
+    from provisioning.plan.observed import HostState
+    from provisioning.plan.plan import Plan
     from provisioning.plan.saved_plan import BoundPlan
 
 

@@ -11,9 +11,9 @@ from provisioning.config.settings import PushSettings
 from provisioning.deadline import Deadline
 from provisioning.errors import SettingsError
 from provisioning.events import silent
-from provisioning.host.docker_commands import ENV_FILE
 from provisioning.host.readiness import Connector, wait_for_login
 from provisioning.host.store import Store
+from provisioning.release.environment import ENV_FILE
 from provisioning.ssh import connect
 
 SHORTEST_PREFIX = 4

@@ -17,7 +17,7 @@ from provisioning.config.secrets import ServiceSecrets
 from provisioning.deadline import Deadline
 from provisioning.host_errors import CommandFailed, HostError, UploadFailed
 from provisioning.identity import whoami
-from provisioning.plan.plan import Container, HostState, LiveData, SplitInForce
+from provisioning.plan.observed import Container, HostState, LiveData, SplitInForce
 from provisioning.release.release import ReleaseFile, SecretRelease
 from provisioning.ssh import Connection
 from provisioning.ssh.connection import NOTHING

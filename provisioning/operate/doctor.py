@@ -26,7 +26,7 @@ from provisioning.host_errors import (
     UnknownHost,
     Unreachable,
 )
-from provisioning.plan.plan import HostState
+from provisioning.plan.observed import HostState
 from provisioning.services.smoke import PORTS
 from provisioning.ssh import Connection, connect
 

@@ -15,7 +15,7 @@ from provisioning.host.audit import write_audit
 from provisioning.host.readiness import Connector, wait_for_login
 from provisioning.host.store import Store
 from provisioning.host_errors import HostError
-from provisioning.plan.plan import HostState
+from provisioning.plan.observed import HostState
 from provisioning.redaction import Mask
 from provisioning.ssh import connect
 
