@@ -48,6 +48,11 @@ class Service:
     """User and group that it runs as, as the compose file gives them."""
 
     @property
+    def contexts(self) -> tuple[str, ...]:
+        """Directories of the project that its image is built from."""
+        return tuple(filter(None, (self.context, *self.additional_contexts.values())))
+
+    @property
     def digest_variable(self) -> str:
         """Name of the variable that carries this service's digest."""
         return f"ONEBOX_{self.name.upper().replace('-', '_')}_DIGEST"
@@ -152,12 +157,9 @@ def _service(name: str, section: Any) -> Service:
 
 def _additional_contexts(service: str, build: Mapping[str, Any]) -> dict[str, str]:
     """Return the directories among them; an image or a repository is named by a URL and ships nothing."""
-    contexts = _pairs(build.get("additional_contexts") or {})
-    return {
-        name: _relative(service, path or "")
-        for name, path in sorted(contexts.items())
-        if "://" not in (path or "")
-    }
+    pairs = _pairs(build.get("additional_contexts") or {})
+    found = {name: path or "" for name, path in pairs.items()}
+    return {name: _relative(service, path) for name, path in found.items() if "://" not in path}
 
 
 def _data(service: str, volumes: Iterable[Any]) -> dict[str, str]:

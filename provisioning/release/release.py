@@ -103,12 +103,7 @@ def read_release(
     _check_environment(compose, environment)
     marks = _secrets(compose, secrets)
     data_paths = {name: path for service in compose.services for name, path in service.data.items()}
-    contexts = {
-        path
-        for service in compose.services
-        if service.context
-        for path in (service.context, *service.additional_contexts.values())
-    }
+    contexts = {path for service in compose.services for path in service.contexts}
     files = tuple(sorted(read_files(root, contexts | set(data_paths.values()))))
     live = {name for service in compose.services if service.reload for name in service.data}
     data = {
