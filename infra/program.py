@@ -15,9 +15,8 @@ from infra.login import Login
 from infra.network import StackNetwork
 from infra.outputs import StackOutputs
 from infra.release import PROJECT_ROOT, HostTrust, Release
-from infra.settings import ConfigError, StackSettings
+from infra.settings import PORTS, ConfigError, StackSettings
 from provisioning.config.secrets import ServiceSecrets
-from provisioning.config.service_facts import SERVICES
 from provisioning.config.settings import Jump
 from provisioning.errors import ProvisioningError
 from provisioning.release.release import Release as Tree
@@ -99,11 +98,9 @@ def _export(
     secrets = settings.secret_values
     outputs = {
         "public_ip": host.public_ip,
-        **{
-            f"{service.opened_as}_url": pulumi.Output.format("http://{0}:{1}", host.public_ip, service.port)
-            for service in SERVICES
-            if service.opened_as
-        },
+        "api_url": pulumi.Output.format("http://{0}:{1}", host.public_ip, PORTS["api"]),
+        "ui_url": pulumi.Output.format("http://{0}:{1}", host.public_ip, PORTS["ui"]),
+        "prometheus_url": pulumi.Output.format("http://{0}:{1}", host.public_ip, PORTS["prometheus"]),
         "ssh_command": pulumi.Output.all(host.public_ip, trust.host_public_key).apply(
             lambda pair: ssh_line(pair[0], settings.ssh_user, key_file, pair[1], jump=jump)
         ),

@@ -6,8 +6,7 @@ import re
 import shutil
 from pathlib import Path
 
-from provisioning.config.service_facts import UI_CODE
-from provisioning.release.release import read_release
+from provisioning.release.release import UI_CODE_VARIABLE, read_release
 
 _PORT = re.compile(r'(ports: \[")(\d+)(:\d+"\])')
 _TITLE = "onebox prediction API"
@@ -51,7 +50,7 @@ def change_page(place: Path, mark: str) -> None:
 
 def pages_digest(place: Path) -> str:
     """What a UI that runs this tree's pages says of itself."""
-    return read_release(place, {}).data[UI_CODE.variable].digest
+    return read_release(place, {}).data[UI_CODE_VARIABLE].digest
 
 
 def change_rule(place: Path, mark: str) -> None:

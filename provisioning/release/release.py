@@ -14,13 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from provisioning.config.secrets import NO_SECRETS, ServiceSecrets
-from provisioning.config.service_facts import live_data_facts
 from provisioning.errors import ReleaseError
 from provisioning.release.compose_file import ComposeFile, Service, parse_compose_file, substitute
 from provisioning.release.dockerfile import matters, sources_of
 from provisioning.release.tree import COMPOSE_FILE as COMPOSE_FILE
 from provisioning.release.tree import ReleaseFile as ReleaseFile
 from provisioning.release.tree import read_files
+
+MODELS_VARIABLE = "ONEBOX_MODELS_DIR"
+API_CODE_VARIABLE = "ONEBOX_API_CODE_DIR"
+UI_CODE_VARIABLE = "ONEBOX_UI_CODE_DIR"
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,7 @@ def read_release(
     _check_environment(compose, environment)
     marks = _secrets(compose, secrets)
     data_paths = {name: path for service in compose.services for name, path in service.data.items()}
-    contexts = {service.context for service in compose.services if service.context}
+    contexts = {path for service in compose.services for path in service.contexts}
     files = tuple(sorted(read_files(root, contexts | set(data_paths.values()))))
     live = {name for service in compose.services if service.reload for name in service.data}
     data = {
@@ -183,7 +186,16 @@ def _service_release(
     section = json.loads(service.section)
     build = None
     if service.context is not None:
-        build = _digest({"build": section.get("build"), "files": _lines(_build_files(root, service, files))})
+        build = _digest(
+            {
+                "build": section.get("build"),
+                "files": _lines(_build_files(root, service, files)),
+                "contexts": {
+                    name: _lines(_context_files(service, path, files))
+                    for name, path in service.additional_contexts.items()
+                },
+            }
+        )
     used = service.variables | frozenset(name for name in environment if f"${{{name}" in compose.shared)
     read = {name: marks[name].digest for name in service.secrets if name in marks}
     digest = _digest(
@@ -222,14 +234,21 @@ def _build_files(root: Path, service: Service, files: tuple[ReleaseFile, ...]) -
     return tuple(file for file in within if file.path in always or matters(file.path, sources, mounted))
 
 
+def _context_files(service: Service, path: str, files: tuple[ReleaseFile, ...]) -> tuple[ReleaseFile, ...]:
+    """Return the files of an additional build context. Raises ReleaseError when it has none."""
+    within = _below(files, path)
+    if not within:
+        raise ReleaseError(f"service {service.name} has no files in its build context {path}")
+    return within
+
+
 def _data_directory(
     files: tuple[ReleaseFile, ...], variable: str, path: str, paths: Iterable[str], live: bool
 ) -> DataDirectory:
     content = _content(files, path, paths)
     if not content:
-        facts = live_data_facts(variable)
-        hint = f"Run `{facts.made_by}` first." if facts.made_by else ""
-        what = f"{facts.noun} are not there" if facts.made_by else f"data of {variable} is not there"
+        hint = "Run `python app/train_model.py` first." if variable == MODELS_VARIABLE else ""
+        what = "models are not there" if variable == MODELS_VARIABLE else f"data of {variable} is not there"
         raise ReleaseError(f"{path} is empty: the {what}", hint=hint)
     return DataDirectory(path, _digest(_lines(content)), live)
 
