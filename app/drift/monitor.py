@@ -78,7 +78,7 @@ class DriftReport(msgspec.Struct, frozen=True):
     joint: JointDrift | None
 
 
-class DriftWatch:
+class DriftMonitor:
     """Looks at the window of one set of models. One object per worker; all of them see the rows of all workers."""
 
     def __init__(self, catalogue: Catalogue, recent: Callable[[], Records]) -> None:

@@ -18,7 +18,7 @@ then `slot count` records; the one with sequence s stands in slot (s - 1) % slot
    32  latency (float32), seconds from the request's body to its answer's
    36  class index (int16), in the manifest's order; FAILED when the arm gave no answer
    38  arm (uint8), index into `app.manifest.VERSIONS`
-   39  why this arm (uint8), index into WHYS
+   39  why this arm (uint8), index into REASONS
    40  synthetic (uint8), 1 for smoke tests, probes, demos and forced arms: not for drift, not for the experiment
    41  zeros (3 bytes)
    44  features (float32 each), then zeros up to a multiple of 8
@@ -54,7 +54,7 @@ FIXED = "<q16sfhBBB3x"
 """A record between its sequence and its features."""
 SLOTS = 8192
 """Records a worker keeps: what it may answer between two looks of a reader before some are missed."""
-WHYS = ("split", "sticky", "forced", "fallback")
+REASONS = ("split", "sticky", "forced", "fallback")
 FAILED = -1
 PATTERN = "ring-*.bin"
 
