@@ -1,8 +1,4 @@
-"""HTTP/1.1 on one connection: complete, bounded requests in; responses out, in the order of their requests.
-
-llhttp (httptools) parses the syntax. The event loop collects bodies, so a client that stalls in the middle of one holds
-a few bytes of memory and no thread.
-"""
+"""One HTTP/1.1 connection: requests in, responses out in the order of their requests, and timeouts."""
 
 from __future__ import annotations
 
@@ -13,19 +9,14 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 import httptools
 
-from app.http.messages import Head, Request
-from app.wire.body import MAX_BODY
+from app.http.messages import Request
+from app.http.request_parser import RequestParser
 from app.wire.problems import problem
 
 if TYPE_CHECKING:
     from app.http.connections import ConnectionTable
+    from app.http.messages import Head
 
-MAX_HEADERS = 100
-MAX_HEADER = 8 * 1024
-"""Bytes of one header field, name and value."""
-MAX_HEAD = 32 * 1024
-"""Bytes of the request line and all header fields."""
-MAX_TARGET = 4096
 MAX_QUEUED = 16
 """Pipelined requests that wait for the one before; further ones stay in the socket."""
 IDLE_SECONDS = 75
@@ -33,11 +24,6 @@ REQUEST_SECONDS = 30
 """From a request's first byte to its last."""
 LINGER_SECONDS = 2
 """Time to read the response for a client that is still sending when it is refused."""
-MAX_KNOWN_HEAD = 1024
-"""Bytes of a head that is remembered."""
-MAX_KNOWN_HEADS = 512
-UNIQUE_HEADERS = frozenset((b"x-request-id", b"transfer-encoding", b"expect", b"upgrade", b"traceparent"))
-"""Header fields that differ between requests or concern the parser: a head with one is not remembered."""
 
 
 class Handler(Protocol):
@@ -57,19 +43,13 @@ class Connection(asyncio.Protocol):
     def __init__(self, table: ConnectionTable, handler: Handler) -> None:
         self._table = table
         self._handler = handler
-        self._parser = httptools.HttpRequestParser(self)
+        self._parser = RequestParser(self, table.heads)
         self._current: Request | None = None
-        self._reading: Head | None = None
         self._queue: deque[Request] = deque()
-        self._parts: list[bytes] = []
-        self._size = 0
         self._waiting = 0
         self._held = 0
-        self._head_size = 0
-        self._in_body = False
         self._blocked = False
         self._running = False
-        self._chunk = b""
         self.ending = False
         self.deadline = 0.0
         self.peer = ""
@@ -88,7 +68,7 @@ class Connection(asyncio.Protocol):
         self._table.closed(self)
 
     def eof_received(self) -> bool:
-        if self._reading is not None and not self.ending:
+        if self._parser.head is not None and not self.ending:
             self.refuse(HTTPStatus.BAD_REQUEST, "the request ends before it is complete")
             return True
         # A client that has sent everything and waits for the response still gets it.
@@ -111,24 +91,15 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self.ending:
             return
-        if self._reading is None:
-            if self._current is None and not self._queue and self._handle_known_head(data):
-                return
-            self._chunk = data
-        else:
-            self._chunk = b""
-        if not self._in_body:
-            self._head_size += len(data)
+        between_requests = self._parser.head is None and self._current is None and not self._queue
+        if between_requests and self._handle_known_head(data):
+            return
         try:
-            self._parser.feed_data(data)
+            self._parser.feed(data)
         except httptools.HttpParserUpgrade:
             # No upgrade is offered: the request is answered as it stands, the bytes after it are not HTTP.
             if self._current is not None:
                 self._current.keep_alive = False
-        except httptools.HttpParserError as error:
-            self.refuse(HTTPStatus.BAD_REQUEST, f"the request is not HTTP: {error}")
-        if self._head_size > MAX_HEAD and self._reading is not None and not self._in_body:
-            self._head_too_large()
         if len(self._queue) > MAX_QUEUED:
             self._transport.pause_reading()
         self._report_held()
@@ -143,94 +114,24 @@ class Connection(asyncio.Protocol):
         self._handler.handle(self, request)
         return True
 
-    # Called by the parser, in this order.
+    # Called by the parser.
 
-    def on_message_begin(self) -> None:
-        self._reading = Head()
-        self._parts = []
-        self._size = 0
-        self._in_body = False
+    def begin(self) -> None:
         self.deadline = self._table.now + REQUEST_SECONDS
 
-    def on_url(self, url: bytes) -> None:
-        if self._reading is not None:
-            self._reading.target += url
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        request = self._reading
-        if request is None or self._in_body:
-            return
-        headers = request.headers
-        key = name.lower()
-        if key in headers:
-            value = headers[key] + (b"; " if key == b"cookie" else b", ") + value
-        headers[key] = value
-        if len(name) + len(value) > MAX_HEADER or len(headers) > MAX_HEADERS:
-            self._head_too_large()
-
-    def on_headers_complete(self) -> None:
-        request = self._reading
-        if request is None or self.ending:
-            return
-        self._in_body = True
-        self._head_size = 0
-        request.method = self._parser.get_method()
-        request.parse_target()
-        if len(request.target) > MAX_TARGET:
-            self.refuse(HTTPStatus.REQUEST_URI_TOO_LONG, f"the target must not be over {MAX_TARGET} bytes")
-            return
-        if self._parser.get_http_version() == "1.1" and b"host" not in request.headers:
-            self.refuse(HTTPStatus.BAD_REQUEST, "the request has no Host")
-            return
-        length = request.headers.get(b"content-length")
-        if length is not None and (len(length) > 9 or int(length) > MAX_BODY):
-            self._body_too_large()
-        elif request.headers.get(b"expect", b"").lower() == b"100-continue" and self._current is None:
+    def expect_body(self) -> None:
+        if self._current is None:
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
-    def on_body(self, body: bytes) -> None:
-        if self.ending:
-            return
-        self._size += len(body)
-        if self._size > MAX_BODY:
-            self._body_too_large()
-        else:
-            self._parts.append(body)
-
-    def on_message_complete(self) -> None:
-        head = self._reading
-        if head is None or self.ending:
-            return
-        self._reading = None
-        self._in_body = False
-        body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
-        head.keep_alive = self._parser.should_keep_alive()
+    def receive(self, head: Head, body: bytes) -> None:
         request = Request(head, body, self.peer)
         # A client that does not read responses gets no further ones: each may be many times its request.
         if self._current is None and not self._blocked and not self._queue:
-            self._remember(head, len(body))
             self._current = request
             self._handler.handle(self, request)
         else:
             self._queue.append(request)
             self._waiting += len(body)
-
-    def _remember(self, head: Head, length: int) -> None:
-        """Remember a head that came in one chunk with its whole body of `length` bytes, and may come again."""
-        chunk, headers = self._chunk, head.headers
-        start = len(chunk) - length
-        if (
-            not 0 < start <= MAX_KNOWN_HEAD
-            or chunk.find(b"\r\n\r\n") + 4 != start
-            or headers.get(b"content-length") != b"%d" % length
-            or not UNIQUE_HEADERS.isdisjoint(headers)
-        ):
-            return
-        heads = self._table.heads
-        if len(heads) >= MAX_KNOWN_HEADS:
-            heads.clear()
-        head.length = length
-        heads[chunk[:start]] = head
 
     # Called by the handler.
 
@@ -256,12 +157,12 @@ class Connection(asyncio.Protocol):
         if self.ending:
             return
         body = problem(status, detail)
-        head = self._handler.refusal(self, self._reading, status)
+        head = self._handler.refusal(self, self._parser.head, status)
         self._transport.write(
             b"%scontent-length: %d\r\nconnection: close\r\n\r\n%s" % (head, len(body), body)
         )
         self.ending = True
-        self._parts = []
+        self._parser.discard_body()
         self._queue.clear()
         self._table.holds(self, 0)
         # TCP resets a connection that is closed with bytes unread, and the client might lose the response.
@@ -274,7 +175,7 @@ class Connection(asyncio.Protocol):
 
     def close_idle(self) -> None:
         """Close the connection unless it has a request: being read, queued or being answered."""
-        if self.ending or (self._current is None and self._reading is None and not self._queue):
+        if self.ending or (self._current is None and self._parser.head is None and not self._queue):
             self.close()
 
     def abort(self) -> None:
@@ -290,7 +191,7 @@ class Connection(asyncio.Protocol):
             if self._blocked and self._current is None:
                 self._transport.abort()
             return
-        if self._reading is not None:
+        if self._parser.head is not None:
             self.refuse(
                 HTTPStatus.REQUEST_TIMEOUT, f"the request took more than {REQUEST_SECONDS} s to arrive"
             )
@@ -315,20 +216,9 @@ class Connection(asyncio.Protocol):
         """Report the bytes held for this client: partial body, queued requests, unread responses."""
         if self.ending:
             return
-        held = self._waiting
-        if self._reading is not None:
-            held += self._size
+        held = self._waiting + self._parser.held
         if self._blocked:
             held += self._transport.get_write_buffer_size()
         if held or self._held:
             self._held = held
             self._table.holds(self, held)
-
-    def _head_too_large(self) -> None:
-        self.refuse(
-            HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
-            f"the headers are over {MAX_HEADERS}, one of them over {MAX_HEADER} bytes, or all over {MAX_HEAD}",
-        )
-
-    def _body_too_large(self) -> None:
-        self.refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body must not be over {MAX_BODY} bytes")

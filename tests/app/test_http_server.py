@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.http import protocol as http1
-from app.http.protocol import MAX_HEADERS
+from app.http.request_parser import MAX_HEADERS
 from app.settings import ApiSettings
 from app.wire.body import MAX_BODY
 from tests.app.servers import Client, Servers, post, running
@@ -227,7 +227,7 @@ def test_a_request_that_does_not_end_is_given_up_and_an_idle_connection_closed(
         slow.send(post(GOOD)[:-5])
         assert idle.ask(post(GOOD)).status == 200
         deadline = time.monotonic() + 10
-        while len(connections) < 2 or connections[0]._reading is None:
+        while len(connections) < 2 or connections[0]._parser.head is None:
             assert time.monotonic() < deadline
             time.sleep(0.01)
         for connection in connections:
