@@ -9,7 +9,7 @@ import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import uvloop
 
@@ -53,7 +53,9 @@ def running(settings: ApiSettings) -> Iterator[Fronts]:
 
     async def serve() -> None:
         fronts = [Front(worker, loop, 0, direct=direct) for direct in (True, False)]
-        servers = [await loop.create_server(partial(Connection, front), "127.0.0.1", 0) for front in fronts]
+        servers: list[Any] = [
+            await loop.create_server(partial(Connection, front), "127.0.0.1", 0) for front in fronts
+        ]
         ports.extend(server.sockets[0].getsockname()[1] for server in servers)
         ready.set()
         await stop.wait()
