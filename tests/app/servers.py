@@ -73,7 +73,7 @@ def running(settings: ApiSettings) -> Iterator[Servers]:
     thread.start()
     assert ready.wait(30)
     try:
-        yield Servers(worker, loop, *ports, tables[0])
+        yield Servers(worker, loop, ports[0], ports[1], tables[0])
     finally:
         loop.call_soon_threadsafe(stop.set)
         thread.join()
