@@ -52,11 +52,11 @@ def show_verdict(report: ExperimentReport) -> None:
     st.markdown(plain(f"{report.reason[:1].upper()}{report.reason[1:]}."))
     st.dataframe(table.arms(report), hide_index=True, key="experiment-arms")
     since = f"Since {report.since}. " if report.since else ""
-    st.caption(
-        plain(f"{since}{ratio_sentence(report)} Look as often as you like: the verdict allows for it.")
-    )
+    st.caption(plain(f"{since}{ratio_sentence(report)} Look as often as you like: the test is sequential."))
     if any(row["both right"] or row["only v1 right"] or row["only v2 right"] for row in table.labels(report)):
-        st.caption("Labels by the version that had answered. Who saw an answer leans towards it.")
+        st.caption(
+            "Labels by the version that answered. People tend to agree with a prediction that they saw."
+        )
         st.dataframe(table.labels(report), hide_index=True, key="experiment-labels")
 
 
@@ -88,7 +88,7 @@ def show_disputed(disputed: list[Logged], looked_through: int) -> None:
         st.caption(f"No row without a label on which the models disagree, among the latest {looked_through}.")
         return
     st.caption(
-        f"{len(disputed)} of the latest {looked_through} rows have no label and divide the models; "
+        f"{len(disputed)} of the latest {looked_through} rows have no label, and the models disagree on them; "
         "labels of these decide."
     )
     st.dataframe(table.predictions(disputed[:SHOWN]), hide_index=True, key="disputed")

@@ -25,8 +25,8 @@ def page() -> None:
     rows = table.predictions(logged)
     place, button = st.columns([4, 1], vertical_alignment="center")
     place.caption(
-        f"The latest {len(rows)} predictions of all users (at most {LENGTH}), newest first, with what the other "
-        "model says about the same row. Synthetic ones are in no drift window and in no experiment."
+        f"The latest {len(rows)} predictions of all users (at most {LENGTH}), newest first, with the "
+        "prediction of the other model for the same row. Synthetic ones are excluded from drift and experiment."
     )
     button.download_button(
         "Download CSV",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ui.api.client import ApiClient
     from ui.session import Record
 
-REAL_HELP = "Off: you are trying things out, and the row is marked as synthetic. On: it is a row of real use."
+REAL_HELP = "Off: a trial; the row is marked as synthetic. On: a row of real use."
 
 
 def page() -> None:

@@ -81,8 +81,8 @@ def show_drift(usage: Usage, config: Config) -> None:
         st.metric("Score", f"{usage.drift_score:.2f}")
         (st.warning if usage.drift_found else st.success)(drift_sentence(usage, config))
     st.caption(
-        "The score looks at mean and spread alone: 0 is like the training data, 1 is far from it. The test looks at "
-        "more, and the alert stands on it."
+        "The score compares mean and spread only: 0 is like the training data, 1 is far from it. The drift test "
+        "compares more, and the alert depends on it."
     )
 
 

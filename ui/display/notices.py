@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from ui.display.wording import error_sentence, off_sentence, plain
+from ui.display.wording import error_sentence, plain, unavailable_sentence
 
 if TYPE_CHECKING:
     from ui.api.answers import Config
@@ -28,7 +28,7 @@ def show_no_models(config: Config) -> None:
     """An API without any model: its reason, and a button to look again."""
     st.error(
         f"The prediction API has no models: {plain((config.reason or 'no reason given').rstrip('.'))}. "
-        "Train them or roll back to the release before, then try again.",
+        "Train them or roll back to the previous release, then try again.",
         icon=":material/error:",
     )
     show_retry()
@@ -40,6 +40,6 @@ def show_retry() -> None:
 
 
 def show_models_off(config: Config) -> None:
-    """A warning while a model is off; nothing otherwise."""
-    if sentence := off_sentence(config):
+    """Show a warning while a model is unavailable."""
+    if sentence := unavailable_sentence(config):
         st.warning(plain(sentence), icon=":material/warning:")
