@@ -1,4 +1,4 @@
-"""The latest predictions of all users, from the API's log."""
+"""Page History: the latest predictions of all users."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every page shows alike when something is wrong."""
+"""Error notices that all pages share."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 
 
 def show_error(error: UiError) -> None:
-    """One sentence in red: what went wrong and what to do."""
+    """Show one error: what went wrong and what to do."""
     st.error(error_sentence(error), icon=":material/error:")
 
 
 def show_outage(error: UiError) -> None:
-    """The error of a page that can show nothing else, and a button to look again."""
+    """Show the error of a page that can show nothing else, and a button to retry."""
     show_error(error)
     show_retry()
 
 
 def show_no_models(config: Config) -> None:
-    """An API without any model: its reason, and a button to look again."""
+    """Show why the API has no models, and a button to retry."""
     st.error(
         f"The prediction API has no models: {plain((config.reason or 'no reason given').rstrip('.'))}. "
         "Train them or roll back to the previous release, then try again.",
@@ -35,7 +35,7 @@ def show_no_models(config: Config) -> None:
 
 
 def show_retry() -> None:
-    """A button that runs the page again."""
+    """Show a button that runs the page again."""
     st.button("Try again", key="try-again", icon=":material/refresh:")
 
 

@@ -1,4 +1,4 @@
-"""How values are written for people. Pure."""
+"""Format values as text. Pure."""
 
 from __future__ import annotations
 
@@ -12,35 +12,35 @@ if TYPE_CHECKING:
     from ui.api.usage import Usage
     from ui.errors import UiError
 
-# What Streamlit's Markdown gives a meaning: emphasis, code, links, HTML, colours, icons, formulas, tables.
+# Characters with a meaning in Streamlit's Markdown: emphasis, code, links, HTML, colours, icons, formulas, tables.
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>:$~#|!&])")
 
 
 def plain(text: str) -> str:
-    """`text` so that Markdown shows it as it is, on one line."""
+    """Return `text` escaped for Markdown, on one line."""
     return _MARKDOWN.sub(r"\\\1", " ".join(text.split()))
 
 
 def error_sentence(error: UiError) -> str:
-    """What went wrong and what to do, as Markdown."""
+    """Return what went wrong and what to do, as Markdown."""
     said = str(error).rstrip(".")
     return f"{plain(said)}. {error.hint}"
 
 
 def share(value: float) -> str:
-    """0.5 -> "50 %"; one decimal only where it says something."""
+    """Return a share as text: 0.5 is "50 %"; one decimal only where it matters."""
     return f"{value * 100:.3g} %"
 
 
 def duration(seconds: float | None) -> str:
-    """A latency in the unit that suits it, a dash where there is none."""
+    """Return a latency in a suitable unit, a dash for None."""
     if seconds is None:
         return "–"
     return f"{seconds * 1000:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"
 
 
 def split_sentence(config: Config) -> str:
-    """ "v1 50 %, v2 50 %" """
+    """Return the split as text: "v1 50 %, v2 50 %"."""
     return ", ".join(f"{version} {share(part)}" for version, part in config.split.items())
 
 
@@ -116,7 +116,7 @@ def ratio_sentence(report: ExperimentReport) -> str:
 
 
 def listed(values: Mapping[str, object]) -> str:
-    """Parameters or metrics in a table cell: "max depth 5 · accuracy 0.933 (0.81 to 0.98)".
+    """Return parameters or metrics as text of a table cell: "max depth 5 · accuracy 0.933 (0.81 to 0.98)".
 
     Three numbers named value, low and high are a value with its interval.
     """
