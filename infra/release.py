@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,38 +18,38 @@ from typing import TYPE_CHECKING, Any
 import pulumi
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, ResourceProvider, UpdateResult
 
-from infra.login import Login
+from provisioning.config.login import Login
+from provisioning.config.project import find_project_root
+from provisioning.config.settings import PushSettings, Target
+from provisioning.errors import ProvisioningError
+from provisioning.events import Event, StepFailed, StepFinished, WarningGiven
 
 if TYPE_CHECKING:
-    from provisioning.config.settings import PushSettings
-    from provisioning.events import Event
     from provisioning.release.release import Release as Tree
 
-PROJECT_ROOT = Path(__file__).resolve().parents[1]
 _PLAN_SECONDS = 5.0
+_FIRST_PUSH_SECONDS = 1500.0
+"""The first push waits for the end of the first boot before it can begin."""
 
 
-def _settings(props: Mapping[str, Any], host_keys: tuple[str, ...]) -> PushSettings:
-    from provisioning.config.passphrase import read_passphrase
-    from provisioning.config.secrets import ServiceSecrets
-    from provisioning.config.settings import Jump, PushSettings, Target
+def project_root() -> Path:
+    """Return the root of the project that the engine runs. Raises SettingsError."""
+    return find_project_root(Path.cwd())
 
-    configured, jump = props["private_key_file"], props.get("jump")
-    key_file = PROJECT_ROOT / Path(configured).expanduser() if configured else None
-    return PushSettings(
-        target=Target(
-            host=props["host"],
-            user=props["user"],
-            private_key_file=key_file,
-            host_keys=host_keys,
-            passphrase=read_passphrase(key_file),
-            login_key=props.get("public_key") or "",
-            jump=Jump.parse(jump, props["jump_host_key"]) if jump else None,
-        ),
-        project_root=PROJECT_ROOT,
-        environment=dict(props["environment"]),
-        open_ports=frozenset(int(port) for port in props["open_ports"]),
-        secrets=ServiceSecrets(props.get("secrets") or {}, props.get("digest_key") or ""),
+
+def _target(props: Mapping[str, Any], host_key: str) -> Target:
+    return Login.of(props).target(props["host"], (host_key,), project_root())
+
+
+def _settings(props: Mapping[str, Any]) -> PushSettings:
+    """Return the settings of a push that trusts the host's own key alone."""
+    return PushSettings.of_stack(
+        _target(props, props["host_public_key"]),
+        project_root(),
+        props["environment"],
+        props["open_ports"],
+        props.get("secrets") or {},
+        props.get("digest_key") or "",
     )
 
 
@@ -59,8 +59,6 @@ def _say(line: str) -> None:
 
 
 def _tell(event: Event) -> None:
-    from provisioning.events import StepFailed, StepFinished, WarningGiven
-
     match event:
         case StepFinished(step, seconds, detail):
             _say(f"{step}: done in {seconds:.1f}s{f' ({detail})' if detail else ''}")
@@ -73,8 +71,6 @@ def _tell(event: Event) -> None:
 @contextmanager
 def _one_sentence() -> Iterator[None]:
     """The engine shows an error's text and nothing else, so what to do next belongs into it."""
-    from provisioning.errors import ProvisioningError
-
     try:
         yield
     except ProvisioningError as error:
@@ -90,9 +86,7 @@ def _tell_plan(props: Mapping[str, Any]) -> None:
 
     soon = partial(connect, timeouts=Timeouts(tcp=3, banner=3, auth=3, channel=3))
     try:
-        found = preview_push(
-            _settings(props, (props["host_public_key"],)), deadline_seconds=_PLAN_SECONDS, connector=soon
-        )
+        found = preview_push(_settings(props), deadline_seconds=_PLAN_SECONDS, connector=soon)
         unknown = found.unknown
         lines = short_lines(found.forecast) if found.forecast else []
     except Exception as error:  # noqa: BLE001 - a preview of values that are not known yet, or of a broken host
@@ -107,9 +101,8 @@ class HostTrustProvider(ResourceProvider):
     def create(self, props: dict[str, Any]) -> CreateResult:
         from provisioning.host.host_key import make_host_key
 
-        settings = _settings({**props, "environment": {}, "open_ports": []}, (props["birth_public_key"],))
         with _one_sentence():
-            own = make_host_key(settings.target)
+            own = make_host_key(_target(props, props["birth_public_key"]))
         return CreateResult(id_=props["instance_id"], outs={**props, "host_public_key": own})
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
@@ -139,7 +132,7 @@ class HostTrust(Resource, module="onebox", name="HostTrust"):
             name,
             {
                 "host": host,
-                **asdict(login),
+                **login.properties(),
                 "birth_public_key": birth_public_key,
                 "instance_id": instance_id,
                 "host_public_key": None,
@@ -152,28 +145,26 @@ class ReleaseProvider(ResourceProvider):
     """Pushes when the host does not have the wanted release; `deployed` in the state is what was found there."""
 
     def create(self, props: dict[str, Any]) -> CreateResult:
-        return CreateResult(id_=props["instance_id"], outs=self._first_push(props))
+        return CreateResult(id_=props["instance_id"], outs=self._push(props, first=True))
 
     def update(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
         if olds["instance_id"] != news["instance_id"]:
-            return UpdateResult(outs=self._first_push(news))
-        return UpdateResult(outs=self._push(news, (news["host_public_key"],)))
+            return UpdateResult(outs=self._push(news, first=True))
+        return UpdateResult(outs=self._push(news))
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
         told = any(olds.get(name) != news.get(name) for name in ("instance_id", "host", "host_public_key"))
-        # What is not set and what an older state does not know yet are the same.
-        told |= any((olds.get(name) or "") != (news.get(name) or "") for name in ("jump", "jump_host_key"))
+        told |= Login.of(olds).jump != Login.of(news).jump
         pushes = olds.get("deployed") != news["digest"]
         if pushes and not told:
             _tell_plan(news)
         return DiffResult(changes=told or pushes)
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
-        from provisioning.errors import ProvisioningError
         from provisioning.host.drift import read_status
 
         try:
-            status = read_status(_settings(props, (props["host_public_key"],)))
+            status = read_status(_settings(props))
         except ProvisioningError as error:
             _say(f"the host could not be read: {error}")
             return ReadResult(id_, {**props, "deployed": "unknown"})
@@ -184,30 +175,28 @@ class ReleaseProvider(ResourceProvider):
 
     def delete(self, _id: str, props: dict[str, Any]) -> None:
         from provisioning.deploy.push import retire
-        from provisioning.errors import ProvisioningError
 
         try:
-            warnings = retire(_settings(props, (props["host_public_key"],)), deadline_seconds=20)
+            warnings = retire(_settings(props), deadline_seconds=20)
         except ProvisioningError as error:
             # A key file that is gone must not keep a host alive.
             warnings = (f"the services were not ended cleanly: {error}",)
         for warning in warnings:
             _say(warning)
 
-    def _first_push(self, props: dict[str, Any]) -> dict[str, Any]:
-        """On a host that may still present its birth key: the own key is put in force first."""
-        from provisioning.host.host_key import seal_host_key
-
-        both = (props["host_public_key"], props["birth_public_key"])
-        with _one_sentence():
-            seal_host_key(_settings(props, both).target, props["host_public_key"])
-        return self._push(props, (props["host_public_key"],))
-
-    def _push(self, props: dict[str, Any], host_keys: tuple[str, ...]) -> dict[str, Any]:
+    def _push(self, props: dict[str, Any], *, first: bool = False) -> dict[str, Any]:
+        """Push the release of the preview. A first push begins with sealing the host key."""
         from provisioning.deploy.push import push_release
+        from provisioning.host.host_key import seal_host_key
+        from provisioning.host.readiness import wait_for_login
 
         with _one_sentence():
-            result = push_release(_settings(props, host_keys), _tell)
+            settings = _settings(props)
+            log_in = wait_for_login
+            if first:
+                settings = replace(settings, deadline_seconds=_FIRST_PUSH_SECONDS)
+                log_in = partial(seal_host_key, birth_key=props["birth_public_key"])
+            result = push_release(settings, _tell, digest=props["digest"], log_in=log_in)
         # The inputs hold the secrets, encrypted; what comes out of a push need not repeat them.
         kept = {name: value for name, value in props.items() if name not in ("secrets", "digest_key")}
         return {**kept, "deployed": result.release}
@@ -244,7 +233,7 @@ class Release(Resource, module="onebox", name="Release"):
                 "digest_key": digest_key if secrets else "",
                 "open_ports": sorted(open_ports),
                 "host": host,
-                **asdict(login),
+                **login.properties(),
                 "birth_public_key": birth_public_key,
                 "host_public_key": trust.host_public_key,
                 "instance_id": instance_id,

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, Va
 from pydantic.alias_generators import to_camel
 
 from infra.keys import KeyFileError, check_private_key_file, read_public_key
-from provisioning.config.settings import Jump
+from provisioning.config.login import Login
 from provisioning.errors import SettingsError
 
 NAMESPACE = "onebox"
@@ -135,7 +135,7 @@ class StackSettings(BaseModel):
         return self
 
     @model_validator(mode="after")
-    def _somebody_serves(self) -> Self:
+    def _a_model_serves(self) -> Self:
         if self.model_v1_weight + self.model_v2_weight == 0:
             raise ValueError("modelV1Weight and modelV2Weight: both are 0, so no model would answer")
         return self
@@ -151,17 +151,6 @@ class StackSettings(BaseModel):
         return self
 
     @model_validator(mode="after")
-    def _the_way_is_known(self) -> Self:
-        if self.ssh_jump:
-            try:
-                Jump.parse(self.ssh_jump, self.ssh_jump_host_key or "")
-            except SettingsError as error:
-                raise ValueError(f"{to_camel(error.field)}: {error}. {error.hint}") from error
-        elif self.ssh_jump_host_key:
-            raise ValueError("sshJumpHostKey: there is no sshJump that it could belong to")
-        return self
-
-    @model_validator(mode="after")
     def _files_are_there(self) -> Self:
         try:
             read_public_key(self.absolute(self.ssh_public_key_file))
@@ -172,6 +161,14 @@ class StackSettings(BaseModel):
         for path in self.extra_ca_files:
             if not self.absolute(path).is_file():
                 raise ValueError(f"extraCaFiles: there is no file {path}")
+        return self
+
+    @model_validator(mode="after")
+    def _jump_host_is_usable(self) -> Self:
+        try:
+            self.login()
+        except SettingsError as error:
+            raise ValueError(f"{to_camel(error.field)}: {error}. {error.hint}".rstrip(". ")) from error
         return self
 
     @property
@@ -210,8 +207,20 @@ class StackSettings(BaseModel):
         return self.project_root / path.expanduser()
 
     def public_key(self) -> str:
-        """The public half of the key that may log in, `type base64`."""
+        """Return the public half of the key that may log in, `type base64`."""
         return read_public_key(self.absolute(self.ssh_public_key_file))
+
+    def login(self) -> Login:
+        """Return the login to the host."""
+        return Login.of(
+            {
+                "user": self.ssh_user,
+                "private_key_file": self.ssh_private_key_file,
+                "public_key": self.public_key(),
+                "jump": self.ssh_jump,
+                "jump_host_key": self.ssh_jump_host_key,
+            }
+        )
 
     def ca_certificates(self) -> list[str]:
         """PEM texts of the extra certificate authorities the host shall trust."""

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from provisioning.config.settings import PushSettings
 
 INTERRUPTED = 130
-PROJECT_ROOT = Path(__file__).resolve().parents[2]
 
 EPILOG = (
     "Exit codes: 0 ok; 1 failed; 2 wrong usage or setting; 3 the new release was unhealthy and the previous one "
@@ -57,9 +56,11 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON o
 
 def settings(stack: str | None) -> PushSettings:
     """The settings of a push to the stack's host. Raises ProvisioningError."""
+    from provisioning.config.project import VARIABLE, find_project_root
     from provisioning.config.stack_outputs import push_settings, read_outputs
 
-    return push_settings(read_outputs(PROJECT_ROOT, stack), PROJECT_ROOT)
+    root = find_project_root(Path.cwd(), os.environ.get(VARIABLE, ""))
+    return push_settings(read_outputs(root, stack), root)
 
 
 @contextmanager

@@ -18,9 +18,7 @@ def ssh(stack: session.Stack = None, as_json: session.AsJson = False) -> None:
         from provisioning.errors import SettingsError
         from provisioning.ssh.openssh import ssh_argv
 
-        argv = ssh_argv(
-            target.host, target.user, target.private_key_file, target.host_keys[0], target.port, target.jump
-        )
+        argv = ssh_argv(target, target.host, target.host_keys[0], target.port)
         if as_json:
             return session.print_json({"argv": argv})
         try:

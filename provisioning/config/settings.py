@@ -6,7 +6,7 @@ import base64
 import binascii
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -16,6 +16,7 @@ from provisioning.config.private_key import check_key_file
 from provisioning.config.secrets import NO_SECRETS, ServiceSecrets
 from provisioning.errors import SettingsError
 
+SSH_PORT = 22
 DEFAULT_REMOTE_ROOT = "/opt/onebox"
 DEFAULT_PROJECT_NAME = "onebox"
 DEFAULT_OPEN_PORTS = frozenset({22, 5000, 8501, 9090})
@@ -43,7 +44,7 @@ class Jump:
     host: str
     user: str
     host_key: str
-    port: int = 22
+    port: int = SSH_PORT
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "host", _address("ssh_jump", self.host))
@@ -62,7 +63,7 @@ class Jump:
                 f"the host key of the jump host {match['host']} is not set",
                 hint="Set onebox:sshJumpHostKey to the line that `ssh-keyscan` shows, after checking it.",
             )
-        return cls(match["host"], match["user"], host_key, int(match["port"] or 22))
+        return cls(match["host"], match["user"], host_key, int(match["port"] or SSH_PORT))
 
     def __str__(self) -> str:
         return f"{self.user}@{self.address}"
@@ -71,6 +72,12 @@ class Jump:
     def address(self) -> str:
         """`host:port`, as messages show it."""
         return _with_port(self.host, self.port)
+
+    @property
+    def text(self) -> str:
+        """`user@host[:port]`, as `parse` reads it."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.user}@{host}" if self.port == SSH_PORT else str(self)
 
 
 @dataclass(frozen=True)
@@ -85,7 +92,7 @@ class Target:
     private_key_file: Path | None
     """None: the key is in the ssh-agent."""
     host_keys: tuple[str, ...]
-    port: int = 22
+    port: int = SSH_PORT
     passphrase: str | None = field(default=None, repr=False, compare=False)
     login_key: str = ""
     """Public half (`type base64`) of the agent's key to use; empty: whichever of its keys is accepted."""
@@ -153,6 +160,25 @@ class PushSettings:
         object.__setattr__(self, "project_root", Path(self.project_root))
         object.__setattr__(self, "open_ports", frozenset(self.open_ports))
         object.__setattr__(self, "environment", MappingProxyType(_environment(self.environment)))
+
+    @classmethod
+    def of_stack(
+        cls,
+        target: Target,
+        project_root: Path,
+        environment: Mapping[str, str],
+        open_ports: Iterable[float],
+        secrets: Mapping[str, str],
+        digest_key: str,
+    ) -> Self:
+        """Return the settings of a push to a stack's host, from values as the engine keeps them."""
+        return cls(
+            target=target,
+            project_root=project_root,
+            environment=environment,
+            open_ports=frozenset(map(int, open_ports)),
+            secrets=ServiceSecrets(secrets, digest_key),
+        )
 
 
 def _address(name: str, text: str) -> str:

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from infra.outputs import StackOutputs
 from infra.settings import PORTS, StackSettings
+from provisioning.config.stack_outputs import StackOutputs
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
