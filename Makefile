@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help up down setup provision smoke test test-fast test-faults fuzz check lock bench bench-serve bench-push clean
 
-help: ## what there is
+help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 up: ## set everything up and bring the stack `local` to a served prediction
@@ -36,7 +36,7 @@ fuzz: setup ## an hour of drawn requests against the API's server (ONEBOX_FUZZ_S
 check: ## lint, format, types, import rules, lock files
 	@tools/check.sh
 
-lock: ## write the three requirements.txt anew from their .in files
+lock: ## resolve pyproject.toml and the .in files of the images into the hash-locked requirements.txt
 	@tools/lock.sh
 
 bench: ## the repo's own measurements, as ratios of one run

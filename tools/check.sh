@@ -11,5 +11,5 @@ step "lint (ruff)" ruff check .
 step "format (ruff)" ruff format --check .
 step "types (mypy --strict)" mypy
 step "import rules (import-linter)" lint-imports
-step "locks follow from their .in files" tools/lock.sh --check
+step "locks in step with pyproject.toml and the .in files" tools/lock.sh --check
 step "compose file against its schema" check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml

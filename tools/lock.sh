@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# requirements.in -> requirements.txt with hashes, for the project and for the two images. `--check` only compares.
+# Write the hash-locked requirements.txt of the project (from pyproject.toml) and of the two images (from their .in files).
+# `--check` only compares.
 set -euo pipefail
 . "$(dirname "$0")/steps.sh"
 cd "$onebox_root"
@@ -13,9 +14,11 @@ compile() {
 # They wait for the network, so they wait side by side.
 all() {
   local suffix=$1 pid pids=()
+  # The union of all groups: one environment provisions, rehearses, trains, serves and tests.
+  local groups=(--extra program --group serve --group train --group rehearse --group dev)
   # Debian 13's Python, in the images.
   local image=(--python-version 3.13 --python-platform linux)
-  compile requirements.in "requirements.txt$suffix" --universal --python-version 3.11 & pids+=($!)
+  compile pyproject.toml "requirements.txt$suffix" "${groups[@]}" --universal --python-version 3.11 & pids+=($!)
   compile app/requirements.in "app/requirements.txt$suffix" "${image[@]}" & pids+=($!)
   compile ui/requirements.in "ui/requirements.txt$suffix" "${image[@]}" & pids+=($!)
   # What installs them there: each image's context has to hold its own copy.
@@ -33,7 +36,7 @@ case ${1:-} in
     for lock in "${locks[@]}"; do cp "$lock" "$lock.fresh"; done
     all .fresh
     for lock in "${locks[@]}"; do
-      diff -u "$lock" "$lock.fresh" >/dev/null || fail "$lock does not follow from its .in file; run: make lock"
+      diff -u "$lock" "$lock.fresh" >/dev/null || fail "$lock is out of step with its source; run: make lock"
     done
     ;;
   *) fail "tools/lock.sh takes nothing or --check, not '$1'." ;;

@@ -13,7 +13,8 @@ from provisioning.deploy.rollout import bring_up, check_services, log_tail, make
 from provisioning.errors import ProvisioningError, ServiceFailure, UnhealthyRelease
 from provisioning.events import step
 from provisioning.host_errors import ConnectionLost
-from provisioning.plan.plan import HostState, Plan
+from provisioning.plan.observed import HostState
+from provisioning.plan.plan import Plan
 from provisioning.redaction import Mask
 from provisioning.services.smoke import Wanted, smoke
 

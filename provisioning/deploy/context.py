@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 from provisioning.config.settings import PushSettings
 from provisioning.deadline import Deadline
 from provisioning.events import Report, StepFinished, StepStarted, WarningGiven, step
-from provisioning.host.docker_commands import ENV_FILE, Project, environment_text
+from provisioning.host.docker_commands import Project
 from provisioning.host.store import Store, make_archive
 from provisioning.host_errors import CommandFailed, DiskFull
 from provisioning.plan.disk import file_bytes
-from provisioning.plan.plan import HostState, Plan, make_plan
+from provisioning.plan.observed import HostState
+from provisioning.plan.plan import Plan, make_plan
+from provisioning.release.environment import ENV_FILE, environment_text
 from provisioning.release.manifest import manifest_of
 from provisioning.release.release import Release, ReleaseFile
 from provisioning.ssh import Connection

@@ -20,7 +20,8 @@ from provisioning.host.readiness import Connector, wait_for_login, wait_until_re
 from provisioning.host.store import Store
 from provisioning.host.stored_secrets import mask_on
 from provisioning.host_errors import ConnectionLost, HostError
-from provisioning.plan.plan import HostState, ServiceAction, service_actions
+from provisioning.plan.observed import HostState
+from provisioning.plan.plan import ServiceAction, service_actions
 from provisioning.plan.preview import ServiceForecast, service_forecast
 from provisioning.redaction import Mask
 from provisioning.release.manifest import data_digests_of, parts_of

@@ -11,15 +11,16 @@ from provisioning.config.settings import PushSettings
 from provisioning.deadline import Deadline
 from provisioning.errors import DeadlinePassed, NotReady
 from provisioning.events import Report, silent, step
-from provisioning.host.docker_commands import ENV_FILE
 from provisioning.host.readiness import Connector, wait_for_login
 from provisioning.host.store import Store
 from provisioning.host_errors import HostError
 from provisioning.plan.diff import FileChange, changed_files, wants_text, with_diff
-from provisioning.plan.plan import HostState, make_plan
+from provisioning.plan.observed import HostState
+from provisioning.plan.plan import make_plan
 from provisioning.plan.preview import Forecast, make_forecast
 from provisioning.plan.saved_plan import plan_document, unknown_document
 from provisioning.redaction import Mask
+from provisioning.release.environment import ENV_FILE
 from provisioning.release.manifest import manifest_of
 from provisioning.release.release import COMPOSE_FILE, Release, ReleaseFile, read_release
 from provisioning.services.reload import read_texts

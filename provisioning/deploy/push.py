@@ -20,7 +20,8 @@ from provisioning.ssh import connect
 
 if TYPE_CHECKING:
     from provisioning.deploy.context import Push
-    from provisioning.plan.plan import HostState, Plan
+    from provisioning.plan.observed import HostState
+    from provisioning.plan.plan import Plan
     from provisioning.plan.saved_plan import BoundPlan
 
 
@@ -135,7 +136,7 @@ def _scripts_for(plan: Plan) -> list[str]:
         "begin.py": True,
         "receive.py": bool(plan.uploads),
         "publish.py": plan.publish,
-        "live.py": reloads,
+        "live_data.py": reloads,
         "read_files.py": reloads,
         "step.py": bool(plan.container_actions),
         "finish.py": True,

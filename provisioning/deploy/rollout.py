@@ -14,7 +14,8 @@ from provisioning.events import Report, step
 from provisioning.host.docker_commands import Project, remove_containers_argv, tag_argv
 from provisioning.host.store import Store
 from provisioning.host_errors import BuildFailed, CommandFailed
-from provisioning.plan.plan import ContainerWork, HostState, ImageWork, ServiceAction
+from provisioning.plan.observed import HostState
+from provisioning.plan.plan import ContainerWork, ImageWork, ServiceAction
 from provisioning.release.release import ServiceRelease
 from provisioning.services.reload import confirm_data, reload_service, switch_data
 

@@ -9,7 +9,8 @@ from provisioning.deadline import Deadline
 from provisioning.events import silent
 from provisioning.host.readiness import Connector, wait_for_login
 from provisioning.host.store import Store
-from provisioning.plan.plan import ContainerWork, HostState, service_actions
+from provisioning.plan.observed import HostState
+from provisioning.plan.plan import ContainerWork, service_actions
 from provisioning.release.manifest import data_digests_of, parts_of
 from provisioning.ssh import connect
 

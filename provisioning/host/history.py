@@ -11,9 +11,9 @@ from provisioning.config.settings import PushSettings
 from provisioning.deadline import Deadline
 from provisioning.errors import SettingsError
 from provisioning.events import silent
-from provisioning.host.docker_commands import ENV_FILE
 from provisioning.host.readiness import Connector, wait_for_login
 from provisioning.host.store import Store
+from provisioning.release.environment import ENV_FILE
 from provisioning.ssh import connect
 
 SHORTEST_PREFIX = 4
@@ -97,7 +97,7 @@ def read_releases(
 
 def kept_on(store: Store, deadline: Deadline) -> Kept:
     """The releases of a host that we are logged in to."""
-    return parse_kept(store.ask("kept.py", {"root": store.root}, deadline))
+    return parse_kept(store.ask("releases.py", {"root": store.root}, deadline))
 
 
 def parse_kept(answer: Mapping[str, Any]) -> Kept:

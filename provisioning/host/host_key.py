@@ -27,7 +27,7 @@ def make_host_key(
     """
     with wait_for_login(target, Deadline(deadline_seconds), report) as connection:
         done = connection.run_script(
-            "make_host_key.py", root, deadline=_STEP_SECONDS, step="making the host key", sudo=True
+            "create.py", root, deadline=_STEP_SECONDS, step="making the host key", sudo=True
         )
     words = done.stdout.split()
     if len(words) != 2 or words[0] != "ssh-ed25519":
@@ -52,16 +52,14 @@ def seal_host_key(
     """
     both = tuple(dict.fromkeys((*target.host_keys, birth_key)))
     with wait_for_login(replace(target, host_keys=both), deadline, report, connector=connector) as first:
-        first.run_script(
-            "switch_host_key.py", root, deadline=_STEP_SECONDS, step="switching the host key", sudo=True
-        )
+        first.run_script("switch.py", root, deadline=_STEP_SECONDS, step="switching the host key", sudo=True)
     # systemctl returns before the reload is done: sshd may present the old key for a moment more.
     connection = wait_for_login(target, deadline, report, connector=connector, key_change_seconds=15)
     try:
         with step("remove the birth key", report):
             seconds = deadline.check("removing the birth key")
             connection.run_script(
-                "forget_injected_key.py",
+                "scrub.py",
                 root,
                 str(seconds),
                 deadline=seconds + 15,

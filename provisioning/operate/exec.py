@@ -15,7 +15,7 @@ from provisioning.host.audit import write_audit
 from provisioning.host.readiness import Connector, wait_for_login
 from provisioning.host.store import Store
 from provisioning.host_errors import HostError
-from provisioning.plan.plan import HostState
+from provisioning.plan.observed import HostState
 from provisioning.redaction import Mask
 from provisioning.ssh import connect
 
@@ -54,7 +54,7 @@ def execute(
         container = running_container(store.read_state(None, login), service)
         argv = ["docker", "exec", *(["--interactive"] if data is not None else []), container, *command]
         if data is None:
-            argv = ["python3", "-I", "-c", script("attended.py"), *argv]
+            argv = ["python3", "-I", "-c", script("attached.py"), *argv]
         started = time.monotonic()
         result = "interrupted"
         try:

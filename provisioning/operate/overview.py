@@ -14,7 +14,7 @@ from provisioning.host.drift import HostStatus, status_of
 from provisioning.host.history import SPLIT, age
 from provisioning.host.readiness import Connector, wait_for_login
 from provisioning.host.store import Store
-from provisioning.plan.plan import HostState, SplitInForce
+from provisioning.plan.observed import HostState, SplitInForce
 from provisioning.ssh import connect
 
 RUNNING, HEALTHY = "running", ("", "healthy")

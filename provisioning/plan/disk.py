@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from provisioning.plan.plan import ContainerWork, HostState, ImageWork, Plan
+from provisioning.plan.observed import HostState
+from provisioning.plan.plan import ContainerWork, ImageWork, Plan
 from provisioning.release.release import Release
 
 IMAGE_BYTES = 600 * 1024**2

@@ -10,7 +10,8 @@ from typing import Any
 
 from provisioning.plan.diff import FileChange
 from provisioning.plan.disk import needed_bytes
-from provisioning.plan.plan import ContainerWork, HostState, ImageWork, Plan, ServiceAction, SplitInForce
+from provisioning.plan.observed import HostState, SplitInForce
+from provisioning.plan.plan import ContainerWork, ImageWork, Plan, ServiceAction
 from provisioning.redaction import Mask
 from provisioning.release.compose_file import default_of
 from provisioning.release.release import Release

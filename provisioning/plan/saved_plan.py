@@ -11,11 +11,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from provisioning.config.keys import fingerprint
 from provisioning.config.settings import PushSettings
 from provisioning.errors import PlanRefused, SettingsError
-from provisioning.plan.plan import HostState, Plan
+from provisioning.plan.observed import HostState
+from provisioning.plan.plan import Plan
 from provisioning.plan.preview import Forecast, document_of
-from provisioning.ssh import fingerprint
 
 SCHEMA = 1
 NOTHING, CHANGES, UNKNOWN = "nothing", "changes", "unknown"

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from provisioning.host.docker_commands import ENV_FILE, environment_text
+from provisioning.release.environment import ENV_FILE, environment_text
 from provisioning.release.release import Release, ReleaseFile, ServiceRelease
 
 SCHEMA = 1

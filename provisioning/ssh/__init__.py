@@ -11,10 +11,9 @@ import logging
 from provisioning.ssh import _paramiko as _paramiko
 from provisioning.ssh.connect import connect
 from provisioning.ssh.connection import Connection
-from provisioning.ssh.keys import fingerprint
 from provisioning.ssh.timeouts import Timeouts
 
-__all__ = ["Connection", "Timeouts", "connect", "fingerprint"]
+__all__ = ["Connection", "Timeouts", "connect"]
 
 # Each failed connection would otherwise print paramiko's own traceback; ours are typed errors.
 logging.getLogger("paramiko").setLevel(logging.CRITICAL)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import paramiko
 from paramiko.ssh_exception import IncompatiblePeer
 
+from provisioning.config.keys import fingerprint
 from provisioning.config.settings import Jump, Target
 from provisioning.host_errors import (
     AlgorithmsTooWeak,
@@ -19,7 +20,7 @@ from provisioning.host_errors import (
     Unreachable,
 )
 from provisioning.ssh.connection import Connection
-from provisioning.ssh.keys import fingerprint, login_keys
+from provisioning.ssh.keys import login_keys
 from provisioning.ssh.timeouts import BROKEN, Timeouts
 
 # What paramiko 5 still offers although nobody should use it any more.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import Any
 
 import paramiko
 
+from provisioning.config.keys import fingerprint
 from provisioning.config.private_key import is_encrypted
 from provisioning.config.settings import Target
 from provisioning.errors import SettingsError
@@ -18,12 +17,6 @@ from provisioning.errors import SettingsError
 SMALLEST_RSA = 3072
 # sshd ends a login after six keys, and the one that counts would not be asked for any more.
 _MOST_AGENT_KEYS = 5
-
-
-def fingerprint(key: str) -> str:
-    """`SHA256:…` of a public key given as `type base64`, as ssh-keygen shows it."""
-    digest = hashlib.sha256(base64.b64decode(key.split()[1])).digest()
-    return f"SHA256:{base64.b64encode(digest).decode().rstrip('=')}"
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from provisioning.operate.doctor import (
     examine,
     ports_check,
 )
-from provisioning.plan.plan import Container, HostState
+from provisioning.plan.observed import Container, HostState
 
 process = pytest.mark.process
 

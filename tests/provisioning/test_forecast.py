@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from provisioning.plan.disk import IMAGE_BYTES, needed_bytes
-from provisioning.plan.plan import Container, HostState, make_plan
+from provisioning.plan.observed import Container, HostState
+from provisioning.plan.plan import make_plan
 from provisioning.plan.preview import Forecast, make_forecast
 from provisioning.plan.render import in_units, plain, plan_lines, short_lines
 from provisioning.redaction import Mask

@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
+from provisioning.config.keys import fingerprint
 from provisioning.config.login import Login
 from provisioning.config.settings import Jump, Target
 from provisioning.errors import SettingsError
 from provisioning.host_errors import AuthFailed, ConnectionLost, HostKeyMismatch, Unreachable
-from provisioning.ssh import Timeouts, connect, fingerprint
+from provisioning.ssh import Timeouts, connect
 from provisioning.ssh.openssh import ssh_argv
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl"

@@ -15,11 +15,12 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa
 
+from provisioning.config.keys import fingerprint
 from provisioning.config.passphrase import VARIABLE, read_passphrase
 from provisioning.config.private_key import check_key_file, is_encrypted
 from provisioning.errors import SettingsError
 from provisioning.host_errors import AuthFailed
-from provisioning.ssh import connect, fingerprint
+from provisioning.ssh import connect
 from provisioning.ssh.keys import load_private_key
 
 

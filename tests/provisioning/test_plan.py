@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from provisioning.host.docker_commands import Project, environment_text
-from provisioning.plan.plan import Container, HostState, make_plan
+from provisioning.host.docker_commands import Project
+from provisioning.plan.observed import Container, HostState
+from provisioning.plan.plan import make_plan
+from provisioning.release.environment import environment_text
 from provisioning.release.release import Release, read_release
 
 

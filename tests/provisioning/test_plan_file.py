@@ -12,7 +12,8 @@ import pytest
 
 from provisioning.config.settings import PushSettings, Target
 from provisioning.errors import PlanRefused, SettingsError
-from provisioning.plan.plan import Container, HostState, LiveData, make_plan
+from provisioning.plan.observed import Container, HostState, LiveData
+from provisioning.plan.plan import make_plan
 from provisioning.plan.preview import make_forecast
 from provisioning.plan.saved_plan import plan_document, read_plan, state_of, unknown_document, write_plan
 from provisioning.redaction import Mask

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from provisioning.plan.plan import Container, ContainerWork, HostState, LiveData, service_actions
+from provisioning.plan.observed import Container, HostState, LiveData
+from provisioning.plan.plan import ContainerWork, service_actions
 from provisioning.release.release import API_CODE_VARIABLE, MODELS_VARIABLE, ServiceRelease
 
 RULES = "ONEBOX_RULES_DIR"

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from provisioning.config.keys import fingerprint
 from provisioning.errors import DeadlinePassed, SettingsError
 from provisioning.host_errors import (
     AuthFailed,
@@ -22,7 +23,7 @@ from provisioning.host_errors import (
     Unreachable,
     UploadFailed,
 )
-from provisioning.ssh import Timeouts, connect, fingerprint
+from provisioning.ssh import Timeouts, connect
 
 
 def test_another_host_key_is_refused_before_login_and_both_fingerprints_are_shown(

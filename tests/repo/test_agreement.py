@@ -55,7 +55,7 @@ def test_the_lock_has_the_cards_packages_with_hashes(package: str) -> None:
 def test_the_engine_and_its_sdk_are_one_version() -> None:
     (engine,) = re.findall(r"^version=(\S+)$", (ROOT / "tools/engine.sh").read_text(), re.MULTILINE)
     (module,) = re.findall(r"pulumi/pkg/v3 v(\S+)", (ROOT / "tools/engine/cli/go.mod").read_text())
-    (sdk,) = re.findall(r"^pulumi==(\S+)$", (ROOT / "requirements.in").read_text(), re.MULTILINE)
+    (sdk,) = re.findall(r'"pulumi==([^"]+)"', (ROOT / "pyproject.toml").read_text())
     assert engine == module == sdk
 
 

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Self
 import pytest
 
 from provisioning.cli.console import Console
+from provisioning.config.keys import fingerprint
 from provisioning.deadline import Deadline
 from provisioning.host.readiness import wait_for_login
 from provisioning.host_errors import AuthFailed, HostKeyMismatch
 from provisioning.ssh import connect
-from provisioning.ssh.keys import fingerprint
 from tests.e2e.faults.figures import FULL, figure, rounds
 from tests.link import Link
 
