@@ -19,8 +19,8 @@ from moto.moto_server.werkzeug_app import create_backend_app
 from werkzeug.test import run_wsgi_app
 from werkzeug.wrappers import Request, Response
 
-from infra.local.api import backend as ec2
-from infra.local.api import state as memory
+from infra.local.ec2 import backend as ec2
+from infra.local.ec2 import state as memory
 from infra.local.errors import LocalCloudError
 from infra.local.instances.reconcile import Reconciler
 from infra.local.settings import REGION, STATUS_PATH

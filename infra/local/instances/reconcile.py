@@ -9,7 +9,7 @@ import enum
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from infra.local.api import backend as ec2
+from infra.local.ec2 import backend as ec2
 from infra.local.errors import DockerFailedError, LocalCloudError
 from infra.local.instances.instance import Boot, Container, Network
 from infra.local.network.firewall import filter_v4, filter_v6
@@ -17,7 +17,7 @@ from infra.local.network.firewall import filter_v4, filter_v6
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from infra.local.api.state import CloudState
+    from infra.local.ec2.state import CloudState
     from infra.local.instances.instance import Machine
 
 # The exit code of a container whose systemd asked the kernel to reboot: the kernel ends PID 1 with SIGHUP.

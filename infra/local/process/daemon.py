@@ -15,8 +15,8 @@ from infra.local.instances.instance import DockerMachine, survey_argv
 from infra.local.settings import CLOUD_LABEL
 
 if TYPE_CHECKING:
-    from infra.local.api.state import CloudState
     from infra.local.docker import DockerCommand
+    from infra.local.ec2.state import CloudState
     from infra.local.settings import CloudSettings
 
 _QUIET_SECONDS: Final = 1.0
@@ -31,8 +31,8 @@ def log(message: str) -> None:
 def remembered(settings: CloudSettings, docker: DockerCommand) -> CloudState:
     """The saved state, or a new one. Raises StateUnreadableError when it is gone while instances remain."""
     # moto takes seconds to import; only the daemon does.
-    from infra.local.api import state as memory
-    from infra.local.api.backend import CloudBackend
+    from infra.local.ec2 import state as memory
+    from infra.local.ec2.backend import CloudBackend
 
     if settings.state_file.exists():
         return memory.load(settings.state_file, settings.name)

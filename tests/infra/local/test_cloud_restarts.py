@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import ClientError
 
-from infra.local.api import state as memory
-from infra.local.api.backend import CloudBackend
 from infra.local.api.cloud import Cloud
+from infra.local.ec2 import state as memory
+from infra.local.ec2.backend import CloudBackend
 from infra.local.errors import StateUnreadableError
 from infra.local.settings import REGION, cloud_settings
 

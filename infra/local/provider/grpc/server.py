@@ -14,8 +14,9 @@ import grpc
 from google.protobuf import empty_pb2, struct_pb2
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2
 
-from infra.local.provider import VERSION
+from infra.local.provider import VERSION, wire
 from infra.local.provider.config import ProviderConfig
+from infra.local.provider.ec2.client import Cloud
 from infra.local.provider.errors import (
     CancelledError,
     CloudRefusedError,
@@ -26,13 +27,11 @@ from infra.local.provider.errors import (
     ProviderError,
     UnknownTokenError,
 )
-from infra.local.provider.grpc import wire
 from infra.local.provider.schema.check import check_properties, check_resource
 from infra.local.provider.schema.diff import Change, Comparison, PropertyChange, compare
 from infra.local.provider.schema.schema import FUNCTIONS, RESOURCE_TYPES, ResourceType
 from infra.local.provider.schema.state import planned, planned_update, refreshed_inputs, secret_names, stored
-from infra.local.provider.types.ec2 import Cloud
-from infra.local.provider.types.families import FAMILIES, LOOKUPS
+from infra.local.provider.types.registry import FAMILIES, LOOKUPS
 
 if TYPE_CHECKING:
     from infra.local.provider.types.family import Family

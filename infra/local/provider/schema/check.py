@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from infra.local.provider.errors import nearest
-from infra.local.provider.grpc.wire import UNKNOWN, Opaque, Properties, holds_unknown
 from infra.local.provider.schema.schema import Kind, Property, ResourceType
+from infra.local.provider.wire import UNKNOWN, Opaque, Properties, holds_unknown
 
 DEFAULTS_KEY: Final = "__defaults"
 """Input that lists the names the provider filled in, as the real provider records them."""

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from infra.local.provider.grpc.wire import UNKNOWN
 from infra.local.provider.schema.check import DEFAULTS_KEY
 from infra.local.provider.schema.schema import INSTANCE, Kind, Property, ResourceType
+from infra.local.provider.wire import UNKNOWN
 
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _USER_DATA = ("userData", "userDataBase64")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any, Final
 
-from infra.local.provider.grpc.wire import UNKNOWN, Properties
+from infra.local.provider.ec2 import tags
 from infra.local.provider.schema.check import DEFAULTS_KEY
 from infra.local.provider.schema.schema import Kind, Property, ResourceType
-from infra.local.provider.types import tags
+from infra.local.provider.wire import UNKNOWN, Properties
 
 _SAME_SECRET: Final = (frozenset({"tags", "tagsAll"}), frozenset({"userData", "userDataBase64"}))
 """Properties that can hold the same text: a refresh may find under one name what was given under another."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING, Any, Final
 
+from infra.local.provider.ec2 import tags
 from infra.local.provider.errors import CloudRefusedError, NotReadyError, ProviderError
-from infra.local.provider.types import tags
 from infra.local.provider.types.instance_view import (
     find,
     find_root_device,
@@ -19,8 +19,8 @@ from infra.local.provider.types.instance_view import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from infra.local.provider.grpc.wire import Properties
-    from infra.local.provider.types.ec2 import Cloud
+    from infra.local.provider.ec2.client import Cloud
+    from infra.local.provider.wire import Properties
 
 _NO_INSTANCE: Final = ("InvalidInstanceID.NotFound", "InvalidInstanceID.Malformed")
 _NEVER_RUNS: Final = {

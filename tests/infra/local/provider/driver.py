@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pulumi.runtime.proto import provider_pb2
 
-from infra.local.provider.grpc import wire
+from infra.local.provider import wire
 from infra.local.provider.grpc.server import Provider
 from infra.local.provider.schema.schema import RESOURCE_TYPES
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from infra.local.provider.grpc.wire import UNKNOWN, Opaque
 from infra.local.provider.schema import schema
 from infra.local.provider.schema.check import DEFAULTS_KEY, check_properties, check_resource
+from infra.local.provider.wire import UNKNOWN, Opaque
 
 INSTANCE = {"ami": "ami-1", "instanceType": "t3.small"}
 RULE = {"securityGroupId": "sg-1", "ipProtocol": "tcp", "cidrIpv4": "10.0.0.0/8"}

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from infra.local.provider.grpc.wire import UNKNOWN
 from infra.local.provider.schema import schema
 from infra.local.provider.schema.diff import Change, compare
+from infra.local.provider.wire import UNKNOWN
 
 INSTANCE: dict[str, Any] = {
     "ami": "ami-1",

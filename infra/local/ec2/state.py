@@ -15,7 +15,7 @@ from infra.local.instances.instance import write_private
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from infra.local.api.backend import CloudBackend
+    from infra.local.ec2.backend import CloudBackend
 
 _FORMAT: Final = 1
 _HINT: Final = (

@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from infra.local.provider.ec2 import tags
 from infra.local.provider.errors import InvalidArgumentsError
 from infra.local.provider.schema.schema import GET_AMI, GET_VPC
-from infra.local.provider.types import tags
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from infra.local.provider.grpc.wire import Properties
-    from infra.local.provider.types.ec2 import Cloud
+    from infra.local.provider.ec2.client import Cloud
+    from infra.local.provider.wire import Properties
 
 
 def get_ami(cloud: Cloud, inputs: Mapping[str, Any]) -> Properties:

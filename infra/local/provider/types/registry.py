@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 from infra.local.provider.schema import schema
 from infra.local.provider.types.address import Eip, EipAssociation
-from infra.local.provider.types.image import get_ami, get_vpc
 from infra.local.provider.types.instance import Instance
 from infra.local.provider.types.key_pair import KeyPair
+from infra.local.provider.types.lookups import get_ami, get_vpc
 from infra.local.provider.types.security_group import SecurityGroup, SecurityGroupRule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from infra.local.provider.grpc.wire import Properties
-    from infra.local.provider.types.ec2 import Cloud
+    from infra.local.provider.ec2.client import Cloud
     from infra.local.provider.types.family import Family
+    from infra.local.provider.wire import Properties
 
 FAMILIES: Final[Mapping[str, Family]] = {
     schema.SECURITY_GROUP.token: SecurityGroup(),
