@@ -10,14 +10,14 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
 from infra.local.errors import StateUnreadableError
-from infra.local.instances.instance import write_private
+from infra.local.private_file import write_private
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from infra.local.ec2.backend import CloudBackend
 
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 _HINT: Final = (
     "Use the version that wrote it, or give this cloud up: python -m infra.local stop --all --name {name}"
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import json
-import os
 import re
 import shutil
 import time
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from infra.local.errors import DockerFailedError
+from infra.local.private_file import write_private
 from infra.local.settings import CLOUD_LABEL, INSTANCE_LABEL, REGION
 
 if TYPE_CHECKING:
@@ -177,18 +177,6 @@ def instance_resolver(sources: Iterable[Path] = RESOLVERS) -> str:
     """The resolv.conf of an instance: from the machine's first one that names a server an instance can reach."""
     texts = [reachable_nameservers(source.read_text()) for source in sources if source.exists()]
     return next((text for text in texts if "nameserver" in text), "")
-
-
-def write_private(path: Path, content: str | bytes) -> None:
-    """Replace a file as a whole; only its owner can read it."""
-    part = path.with_name(path.name + ".part")
-    part.unlink(missing_ok=True)
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content if isinstance(content, bytes) else content.encode())
-        file.flush()
-        os.fsync(descriptor)
-    part.replace(path)
 
 
 class DockerMachine:

@@ -94,7 +94,7 @@ def test_a_damaged_or_foreign_state_is_refused_with_the_way_out(tmp_path: Path) 
     path = tmp_path / "ec2.state"
     memory.save(memory.CloudState(CloudBackend(cloud_settings().subnet)), path)
     whole = path.read_bytes()
-    for content in (b"", whole[: len(whole) // 2], whole.replace(b'"format": 1', b'"format": 0')):
+    for content in (b"", whole[: len(whole) // 2], whole.replace(b'"format": 2', b'"format": 0')):
         path.write_bytes(content)
         with pytest.raises(StateUnreadableError) as refusal:
             memory.load(path, "t")

@@ -29,11 +29,11 @@ from infra.local.provider.errors import (
 )
 from infra.local.provider.schema.check import check_properties, check_resource
 from infra.local.provider.schema.diff import Change, Comparison, PropertyChange, compare
-from infra.local.provider.schema.schema import FUNCTIONS, RESOURCE_TYPES, ResourceType
 from infra.local.provider.schema.state import planned, planned_update, refreshed_inputs, secret_names, stored
-from infra.local.provider.types.registry import FAMILIES, LOOKUPS
+from infra.local.provider.types.registry import FAMILIES, FUNCTIONS, LOOKUPS
 
 if TYPE_CHECKING:
+    from infra.local.provider.schema.schema import ResourceType
     from infra.local.provider.types.family import Family
 
 _DEFAULT_SECONDS: Final = 300.0
@@ -226,9 +226,9 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 def _type_of(urn: str) -> ResourceType:
     """The type in a URN `urn:pulumi:stack::project::parent$type::name`."""
     token = urn.split("::")[2].rsplit("$", 1)[-1]
-    if token not in RESOURCE_TYPES:
-        raise UnknownTokenError("resource type", token, list(RESOURCE_TYPES))
-    return RESOURCE_TYPES[token]
+    if token not in FAMILIES:
+        raise UnknownTokenError("resource type", token, list(FAMILIES))
+    return FAMILIES[token].kind
 
 
 def _compare(kind: ResourceType, request: Any) -> Comparison:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any, Final
 
-from infra.local.provider.ec2 import tags
 from infra.local.provider.schema.check import DEFAULTS_KEY
 from infra.local.provider.schema.schema import Kind, Property, ResourceType
 from infra.local.provider.wire import UNKNOWN, Properties
@@ -84,4 +83,4 @@ def _all_tags(kind: ResourceType, inputs: Mapping[str, Any], default_tags: Mappi
     if "tagsAll" not in kind.outputs:
         return {}
     own = inputs.get("tags")
-    return {"tagsAll": UNKNOWN if own is UNKNOWN else tags.merged(default_tags, own)}
+    return {"tagsAll": UNKNOWN if own is UNKNOWN else {**default_tags, **(own or {})}}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from infra.local.provider.ec2 import tags
 from infra.local.provider.errors import NotReadyError, ProviderError
+from infra.local.provider.schema.schema import TAGS, Property, ResourceType
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,8 +25,41 @@ _NO_ADDRESS: Final = (
 _NO_ASSOCIATION: Final = ("InvalidAssociationID.NotFound", "InvalidAssociationID.Malformed", *_NO_ADDRESS)
 
 
+EIP: Final = ResourceType(
+    "aws:ec2/eip:Eip",
+    inputs={
+        "domain": Property(replaces=True, default="vpc", choices=("vpc",)),
+        "instance": Property(computed=True),
+        "tags": TAGS,
+    },
+    outputs=(
+        "allocationId",
+        "arn",
+        "associationId",
+        "networkInterface",
+        "privateDns",
+        "privateIp",
+        "publicIp",
+        "publicDns",
+        "tagsAll",
+    ),
+    recomputed={"instance": ("associationId", "networkInterface", "privateDns", "privateIp")},
+)
+
+EIP_ASSOCIATION: Final = ResourceType(
+    "aws:ec2/eipAssociation:EipAssociation",
+    inputs={
+        "allocationId": Property(required=True, replaces=True),
+        "instanceId": Property(required=True, replaces=True),
+    },
+    outputs=("networkInterfaceId", "privateIpAddress", "publicIp"),
+)
+
+
 class Eip:
     """`aws:ec2/eip:Eip`; its id is the allocation's."""
+
+    kind: Final = EIP
 
     def create(self, cloud: Cloud, inputs: Mapping[str, Any], seconds: float) -> str:
         answer = cloud.call(
@@ -83,6 +117,8 @@ class Eip:
 
 class EipAssociation:
     """`aws:ec2/eipAssociation:EipAssociation`; its id is the association's."""
+
+    kind: Final = EIP_ASSOCIATION
 
     def create(self, cloud: Cloud, inputs: Mapping[str, Any], seconds: float) -> str:
         return _associate(cloud, inputs["allocationId"], inputs["instanceId"])

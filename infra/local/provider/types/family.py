@@ -8,11 +8,16 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from infra.local.provider.ec2.client import Cloud
+    from infra.local.provider.schema.schema import ResourceType
     from infra.local.provider.wire import Properties
 
 
 class Family(Protocol):
     """The life of the resources of one type. Inputs are checked and fully known."""
+
+    @property
+    def kind(self) -> ResourceType:
+        """The schema of the type."""
 
     def create(self, cloud: Cloud, inputs: Mapping[str, Any], seconds: float) -> str:
         """Make it and wait until it is ready, for `seconds` at most; returns its id.

@@ -9,6 +9,7 @@ import secrets
 from typing import TYPE_CHECKING, Any, Final
 
 from infra.local.provider.ec2 import tags
+from infra.local.provider.schema.schema import TAGS, AutoName, Property, ResourceType
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,8 +20,23 @@ if TYPE_CHECKING:
 _NO_KEY: Final = ("InvalidKeyPair.NotFound",)
 
 
+KEY_PAIR: Final = ResourceType(
+    "aws:ec2/keyPair:KeyPair",
+    inputs={
+        "publicKey": Property(required=True, replaces=True),
+        "keyName": Property(replaces=True, computed=True, conflicts=("keyNamePrefix",)),
+        "keyNamePrefix": Property(replaces=True, computed=True),
+        "tags": TAGS,
+    },
+    outputs=("arn", "fingerprint", "keyPairId", "keyType", "tagsAll"),
+    auto_name=AutoName("keyName", unless="keyNamePrefix"),
+)
+
+
 class KeyPair:
     """`aws:ec2/keyPair:KeyPair`; its id is the key's name."""
+
+    kind: Final = KEY_PAIR
 
     def create(self, cloud: Cloud, inputs: Mapping[str, Any], seconds: float) -> str:
         answer = cloud.call(

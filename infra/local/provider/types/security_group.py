@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from infra.local.provider.ec2 import tags
 from infra.local.provider.errors import ProviderError
+from infra.local.provider.schema.schema import TAGS, AutoName, Kind, Property, ResourceType
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,8 +25,46 @@ _ALL_PROTOCOLS: Final = "-1"
 _PROTOCOL_NAMES: Final = {"1": "icmp", "6": "tcp", "17": "udp", "58": "icmpv6", "all": _ALL_PROTOCOLS}
 
 
+SECURITY_GROUP: Final = ResourceType(
+    "aws:ec2/securityGroup:SecurityGroup",
+    inputs={
+        "name": Property(replaces=True, computed=True, conflicts=("namePrefix",)),
+        "namePrefix": Property(replaces=True, computed=True),
+        "description": Property(replaces=True, default="Managed by Pulumi"),
+        "vpcId": Property(replaces=True, computed=True),
+        "tags": TAGS,
+    },
+    outputs=("arn", "ownerId", "tagsAll"),
+    auto_name=AutoName("name", unless="namePrefix"),
+)
+
+
+def _rule(token: str) -> ResourceType:
+    return ResourceType(
+        token,
+        inputs={
+            "securityGroupId": Property(required=True, replaces=True),
+            "ipProtocol": Property(required=True),
+            "fromPort": Property(Kind.INTEGER),
+            "toPort": Property(Kind.INTEGER),
+            "cidrIpv4": Property(),
+            "cidrIpv6": Property(),
+            "description": Property(),
+            "tags": TAGS,
+        },
+        outputs=("arn", "securityGroupRuleId", "tagsAll"),
+        exactly_one_of=("cidrIpv4", "cidrIpv6"),
+    )
+
+
+INGRESS_RULE: Final = _rule("aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule")
+EGRESS_RULE: Final = _rule("aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule")
+
+
 class SecurityGroup:
     """`aws:ec2/securityGroup:SecurityGroup`."""
+
+    kind: Final = SECURITY_GROUP
 
     def create(self, cloud: Cloud, inputs: Mapping[str, Any], seconds: float) -> str:
         name = inputs.get("name") or f"{inputs['namePrefix']}{secrets.token_hex(13)}"
@@ -77,6 +116,10 @@ class SecurityGroupRule:
     """`aws:vpc/securityGroupIngressRule` and `…EgressRule`, which differ only in direction."""
 
     egress: bool
+
+    @property
+    def kind(self) -> ResourceType:
+        return EGRESS_RULE if self.egress else INGRESS_RULE
 
     def create(self, cloud: Cloud, inputs: Mapping[str, Any], seconds: float) -> str:
         answer = cloud.call(
