@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import pulumi
 
 from infra.aws import SecurityGroup, SecurityGroupEgressRule, SecurityGroupIngressRule
-from infra.settings import PORTS
+from provisioning.config.service_facts import PUBLIC_PORTS
 
 
 class StackNetwork(pulumi.ComponentResource):
@@ -60,7 +60,7 @@ def _ingress(
     tags: Mapping[str, str],
     opts: pulumi.ResourceOptions,
 ) -> None:
-    port = PORTS[port_name]
+    port = PUBLIC_PORTS[port_name]
     version_6 = ":" in network
     SecurityGroupIngressRule(
         f"{name}-{port_name}-{network}",

@@ -14,8 +14,9 @@ from infra.host import StackHost
 from infra.keys import fingerprint
 from infra.network import StackNetwork
 from infra.release import HostTrust, Release, project_root
-from infra.settings import PORTS, ConfigError, StackSettings
+from infra.settings import ConfigError, StackSettings
 from provisioning.config.secrets import ServiceSecrets
+from provisioning.config.service_facts import SERVICES
 from provisioning.config.stack_outputs import StackOutputs
 from provisioning.errors import ProvisioningError
 from provisioning.release.release import Release as Tree
@@ -96,9 +97,11 @@ def _export(
     secrets = settings.secret_values
     outputs = {
         "public_ip": host.public_ip,
-        "api_url": pulumi.Output.format("http://{0}:{1}", host.public_ip, PORTS["api"]),
-        "ui_url": pulumi.Output.format("http://{0}:{1}", host.public_ip, PORTS["ui"]),
-        "prometheus_url": pulumi.Output.format("http://{0}:{1}", host.public_ip, PORTS["prometheus"]),
+        **{
+            f"{service.opened_as}_url": pulumi.Output.format("http://{0}:{1}", host.public_ip, service.port)
+            for service in SERVICES
+            if service.opened_as
+        },
         "ssh_command": pulumi.Output.all(host.public_ip, trust.host_public_key).apply(
             lambda pair: shlex.join(ssh_argv(login, *pair))
         ),

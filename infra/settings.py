@@ -14,12 +14,10 @@ from pydantic.alias_generators import to_camel
 
 from infra.keys import KeyFileError, check_private_key_file, read_public_key
 from provisioning.config.login import Login
+from provisioning.config.service_facts import PUBLIC_PORTS
 from provisioning.errors import SettingsError
 
 NAMESPACE = "onebox"
-
-PORTS = {"ssh": 22, "api": 5000, "ui": 8501, "prometheus": 9090}
-"""The card's four ports under the names that the configuration uses."""
 
 OperatingSystem = Literal["debian-13", "amazon-linux-2023"]
 
@@ -125,8 +123,8 @@ class StackSettings(BaseModel):
             wide = [network for network in networks if ipaddress.ip_network(network).prefixlen < 8]
             if wide and name not in self.open_to_the_world:
                 raise ValueError(
-                    f"{name}Cidrs: {wide[0]} opens port {PORTS[name]} to the world; if that is what you want, "
-                    f"add {name} to openToTheWorld"
+                    f"{name}Cidrs: {wide[0]} opens port {PUBLIC_PORTS[name]} to the world; "
+                    f"if that is what you want, add {name} to openToTheWorld"
                 )
         if not self.ssh_cidrs:
             raise ValueError(
@@ -184,7 +182,7 @@ class StackSettings(BaseModel):
     @property
     def open_ports(self) -> frozenset[int]:
         """The ports that at least one address may reach."""
-        return frozenset(PORTS[name] for name, networks in self.cidrs.items() if networks)
+        return frozenset(PUBLIC_PORTS[name] for name, networks in self.cidrs.items() if networks)
 
     @property
     def ssh_user(self) -> str:

@@ -14,12 +14,13 @@ from typing import Self
 
 from provisioning.config.private_key import check_key_file
 from provisioning.config.secrets import NO_SECRETS, ServiceSecrets
+from provisioning.config.service_facts import PUBLIC_PORTS
 from provisioning.errors import SettingsError
 
 SSH_PORT = 22
 DEFAULT_REMOTE_ROOT = "/opt/onebox"
 DEFAULT_PROJECT_NAME = "onebox"
-DEFAULT_OPEN_PORTS = frozenset({22, 5000, 8501, 9090})
+DEFAULT_OPEN_PORTS = frozenset(PUBLIC_PORTS.values())
 
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?")
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
