@@ -1,4 +1,4 @@
-"""What one stack consists of, in the order in which it comes to life."""
+"""The resources of one stack, in the order of their creation, and its outputs."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pulumi.runtime.config import is_config_secret
 
 from infra.digest_key import DigestKey
 from infra.host import StackHost
-from infra.keys import fingerprint
 from infra.network import StackNetwork
 from infra.release import HostTrust, Release, project_root
 from infra.settings import ConfigError, StackSettings
+from provisioning.config.keys import fingerprint
 from provisioning.config.secrets import ServiceSecrets
 from provisioning.config.service_facts import SERVICES
 from provisioning.config.stack_outputs import StackOutputs
@@ -23,12 +23,12 @@ from provisioning.release.release import Release as Tree
 from provisioning.release.release import read_release
 from provisioning.ssh.openssh import ssh_argv
 
-# Enough to see whether the tree can be released at all; no digest made with it is kept.
+# Only to validate the tree; no digest under this key is kept.
 _ANY_KEY = "0" * 64
 
 
 def deploy() -> None:
-    """Registers the stack's resources and exports its outputs; a bad value ends it before the engine acts."""
+    """Register the stack's resources and export its outputs. Exit with 1 before that for an invalid value."""
     try:
         config = _config()
         settings = StackSettings.from_config(
@@ -74,7 +74,7 @@ def _read(settings: StackSettings, digest_key: str) -> Tree:
 
 
 def _tree(settings: StackSettings, digest_key: pulumi.Output[str]) -> pulumi.Output[Tree]:
-    """The release of the tree. Only with secrets does it wait for the key; under it their digests tell nothing."""
+    """Return the tree's release. With secrets it waits for the digest key, which keeps their digests from guesses."""
     if not settings.service_secrets:
         return pulumi.Output.from_input(_read(settings, _ANY_KEY))
     return pulumi.Output.unsecret(digest_key.apply(lambda key: _read(settings, key)))

@@ -1,8 +1,7 @@
-"""The release as a resource: preview shows it, up pushes it, refresh finds a host that drifted, destroy ends it.
+"""The release as a resource: preview shows its plan, up pushes it, refresh detects drift, destroy ends the services.
 
-Everything that touches the host is the library in `provisioning`; this module says when it runs and what the
-state remembers. The classes live in an importable module, so the state holds their name and not their code:
-an edit here is no change of the stack.
+The library in `provisioning` does all work on the host; this module decides when, and what the state keeps. The
+state holds the names of these classes, not their code: an edit here does not change the stack, a move does.
 """
 
 from __future__ import annotations
@@ -53,24 +52,24 @@ def _settings(props: Mapping[str, Any]) -> PushSettings:
     )
 
 
-def _say(line: str) -> None:
-    # What a dynamic provider prints reaches the user as a line of the engine's own output.
+def _print(line: str) -> None:
+    # The engine shows each line that a dynamic provider prints.
     print(line, file=sys.stderr, flush=True)
 
 
-def _tell(event: Event) -> None:
+def _report(event: Event) -> None:
     match event:
         case StepFinished(step, seconds, detail):
-            _say(f"{step}: done in {seconds:.1f}s{f' ({detail})' if detail else ''}")
+            _print(f"{step}: done in {seconds:.1f}s{f' ({detail})' if detail else ''}")
         case StepFailed(step, seconds, detail):
-            _say(f"{step}: failed after {seconds:.1f}s: {detail}")
+            _print(f"{step}: failed after {seconds:.1f}s: {detail}")
         case WarningGiven(text):
-            _say(text)
+            _print(text)
 
 
 @contextmanager
 def _one_sentence() -> Iterator[None]:
-    """The engine shows an error's text and nothing else, so what to do next belongs into it."""
+    """Put an error's hint and log into its text: the engine shows nothing else."""
     try:
         yield
     except ProvisioningError as error:
@@ -78,8 +77,8 @@ def _one_sentence() -> Iterator[None]:
         raise RuntimeError(f"{error}. {error.hint}{tail}") from error
 
 
-def _tell_plan(props: Mapping[str, Any]) -> None:
-    """Show what the push would do, read from the host within a few seconds. Never a reason to stop."""
+def _print_plan(props: Mapping[str, Any]) -> None:
+    """Show the plan of the push, read from the host within a few seconds. A failure never ends the preview."""
     from provisioning.deploy.plan_push import preview_push
     from provisioning.plan.render import short_lines
     from provisioning.ssh import Timeouts, connect
@@ -92,11 +91,11 @@ def _tell_plan(props: Mapping[str, Any]) -> None:
     except Exception as error:  # noqa: BLE001 - a preview of values that are not known yet, or of a broken host
         unknown, lines = str(error), []
     for line in lines or [f"what the push would do is not known: {unknown}"]:
-        _say(line)
+        _print(line)
 
 
 class HostTrustProvider(ResourceProvider):
-    """Has the host make a key of its own over the connection that the birth key vouches for."""
+    """Create the host's own key, over a connection that trusts the injected key alone."""
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         from provisioning.host.host_key import make_host_key
@@ -114,7 +113,7 @@ class HostTrustProvider(ResourceProvider):
 
 
 class HostTrust(Resource, module="onebox", name="HostTrust"):
-    """The key that the host made for itself: the one that every later connection expects."""
+    """The host's own key, which every later connection pins."""
 
     host_public_key: pulumi.Output[str]
 
@@ -142,7 +141,7 @@ class HostTrust(Resource, module="onebox", name="HostTrust"):
 
 
 class ReleaseProvider(ResourceProvider):
-    """Pushes when the host does not have the wanted release; `deployed` in the state is what was found there."""
+    """Push when the observed release (`deployed` in the state) is not the desired one."""
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         return CreateResult(id_=props["instance_id"], outs=self._push(props, first=True))
@@ -153,12 +152,12 @@ class ReleaseProvider(ResourceProvider):
         return UpdateResult(outs=self._push(news))
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
-        told = any(olds.get(name) != news.get(name) for name in ("instance_id", "host", "host_public_key"))
-        told |= Login.of(olds).jump != Login.of(news).jump
+        moved = any(olds.get(name) != news.get(name) for name in ("instance_id", "host", "host_public_key"))
+        moved |= Login.of(olds).jump != Login.of(news).jump
         pushes = olds.get("deployed") != news["digest"]
-        if pushes and not told:
-            _tell_plan(news)
-        return DiffResult(changes=told or pushes)
+        if pushes and not moved:
+            _print_plan(news)
+        return DiffResult(changes=moved or pushes)
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
         from provisioning.host.drift import read_status
@@ -166,10 +165,10 @@ class ReleaseProvider(ResourceProvider):
         try:
             status = read_status(_settings(props))
         except ProvisioningError as error:
-            _say(f"the host could not be read: {error}")
+            _print(f"the host could not be read: {error}")
             return ReadResult(id_, {**props, "deployed": "unknown"})
         for line in status.drift:
-            _say(f"drift on the host: {line}")
+            _print(f"drift on the host: {line}")
         deployed = "drifted" if status.drift else (status.release or "nothing")
         return ReadResult(id_, {**props, "deployed": deployed})
 
@@ -179,10 +178,10 @@ class ReleaseProvider(ResourceProvider):
         try:
             warnings = retire(_settings(props), deadline_seconds=20)
         except ProvisioningError as error:
-            # A key file that is gone must not keep a host alive.
+            # A missing key file must not keep a host alive.
             warnings = (f"the services were not ended cleanly: {error}",)
         for warning in warnings:
-            _say(warning)
+            _print(warning)
 
     def _push(self, props: dict[str, Any], *, first: bool = False) -> dict[str, Any]:
         """Push the release of the preview. A first push begins with sealing the host key."""
@@ -195,15 +194,15 @@ class ReleaseProvider(ResourceProvider):
             log_in = wait_for_login
             if first:
                 settings = replace(settings, deadline_seconds=_FIRST_PUSH_SECONDS)
-                log_in = partial(seal_host_key, birth_key=props["birth_public_key"])
-            result = push_release(settings, _tell, digest=props["digest"], log_in=log_in)
-        # The inputs hold the secrets, encrypted; what comes out of a push need not repeat them.
+                log_in = partial(seal_host_key, injected_key=props["birth_public_key"])
+            result = push_release(settings, _report, digest=props["digest"], log_in=log_in)
+        # The inputs hold the secrets, encrypted; the outputs need not repeat them.
         kept = {name: value for name, value in props.items() if name not in ("secrets", "digest_key")}
         return {**kept, "deployed": result.release}
 
 
 class Release(Resource, module="onebox", name="Release"):
-    """The tree beside this program, serving on the host; `deployed` is the digest the host was left with."""
+    """The project's release on the host; `deployed` is the digest that the last push left there."""
 
     deployed: pulumi.Output[str]
 

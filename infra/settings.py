@@ -1,4 +1,4 @@
-"""The stack's configuration: read once, checked whole, refused before the engine is asked for anything."""
+"""The stack's configuration: read once, and validated as a whole before the engine acts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OperatingSystem = Literal["debian-13", "amazon-linux-2023"]
 
 
 class ConfigError(ValueError):
-    """A value of the stack's configuration that cannot be used; `problems` has one sentence for each."""
+    """Values of the stack's configuration cannot be used; `problems` has one sentence for each."""
 
     hint = "Set it with `pulumi config set`, or edit the stack's Pulumi.<stack>.yaml."
 
@@ -32,8 +32,8 @@ class ConfigError(ValueError):
         super().__init__("; ".join(self.problems))
 
 
-def _nearest(word: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(word, list(known), n=1)
+def _nearest(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1)
     return f"; did you mean {close[0]}?" if close else ""
 
 
@@ -89,7 +89,7 @@ Weight = Annotated[int, Field(ge=0, le=100)]
 
 
 class StackSettings(BaseModel):
-    """Everything the program may be told, typed. Field names are the config keys in snake case."""
+    """The stack's configuration, typed. Field names are the config keys in snake case."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
 
@@ -118,7 +118,7 @@ class StackSettings(BaseModel):
     aws_plugin_version: str | None = None
 
     @model_validator(mode="after")
-    def _world_is_named(self) -> Self:
+    def _open_networks_are_confirmed(self) -> Self:
         for name, networks in self.cidrs.items():
             wide = [network for network in networks if ipaddress.ip_network(network).prefixlen < 8]
             if wide and name not in self.open_to_the_world:
@@ -149,7 +149,7 @@ class StackSettings(BaseModel):
         return self
 
     @model_validator(mode="after")
-    def _files_are_there(self) -> Self:
+    def _files_exist(self) -> Self:
         try:
             read_public_key(self.absolute(self.ssh_public_key_file))
             if self.ssh_private_key_file:
@@ -171,7 +171,7 @@ class StackSettings(BaseModel):
 
     @property
     def cidrs(self) -> dict[str, tuple[str, ...]]:
-        """Who may reach each of the four ports, by the port's name."""
+        """The CIDRs that may reach each public port, by the port's name."""
         return {
             "ssh": self.ssh_cidrs,
             "api": self.api_cidrs,
@@ -186,7 +186,7 @@ class StackSettings(BaseModel):
 
     @property
     def ssh_user(self) -> str:
-        """The user that the image's cloud-init makes."""
+        """The user that the image's cloud-init creates."""
         return "admin" if self.os == "debian-13" else "ec2-user"
 
     @property
@@ -201,7 +201,7 @@ class StackSettings(BaseModel):
         return {name: value.get_secret_value() for name, value in self.service_secrets.items()}
 
     def absolute(self, path: Path) -> Path:
-        """A configured path; relative ones start at the project's root, `~` is the user's home."""
+        """Return a configured path as absolute: relative to the project's root, `~` is the user's home."""
         return self.project_root / path.expanduser()
 
     def public_key(self) -> str:
@@ -221,17 +221,17 @@ class StackSettings(BaseModel):
         )
 
     def ca_certificates(self) -> list[str]:
-        """PEM texts of the extra certificate authorities the host shall trust."""
+        """Return the certificates (PEM) of the extra authorities that the host trusts."""
         return [self.absolute(path).read_text().strip() + "\n" for path in self.extra_ca_files]
 
     @classmethod
     def from_config(
         cls, config: Mapping[str, str], project_root: Path, secret_keys: Collection[str] = ()
     ) -> Self:
-        """The settings from the engine's flat config, `onebox:key` -> text (JSON for lists and maps).
+        """Return the settings from the engine's flat config, `onebox:key` -> text (JSON for lists and maps).
 
         `secret_keys` are the keys that the engine keeps encrypted.
-        Raises ConfigError with one sentence for every value that cannot be used. Other namespaces are left alone.
+        Raises ConfigError with one sentence for every value that cannot be used. Ignores other namespaces.
         """
         values: dict[str, Any] = {"projectRoot": project_root}
         known = {str(field.alias) for field in cls.model_fields.values()} - {"projectRoot"}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from provisioning.cli import session
-from provisioning.cli.words import ago
+from provisioning.cli.units import ago
 
 if TYPE_CHECKING:
     from provisioning.deploy.go_back import RollbackPlan

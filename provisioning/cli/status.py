@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from provisioning.cli import session
-from provisioning.cli.words import ago, size
+from provisioning.cli.units import ago, size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -19,7 +19,7 @@ _SECONDS = 60
 
 
 class OutputsError(ValueError):
-    """The stack's outputs are not those of a finished `pulumi up`."""
+    """The stack lacks outputs of a finished `pulumi up`; `missing` names them."""
 
     def __init__(self, missing: list[str]) -> None:
         self.missing = missing
@@ -29,7 +29,7 @@ class OutputsError(ValueError):
 
 @dataclass(frozen=True)
 class StackOutputs:
-    """What `pulumi stack output` shows after a successful `pulumi up`, under these names."""
+    """The outputs of a stack after a successful `pulumi up`. Field names are their names."""
 
     public_ip: str
     api_url: str
@@ -40,7 +40,7 @@ class StackOutputs:
     release: str
     """Digest of the release that the last `pulumi up` left serving."""
     host_public_key: str
-    """The one host key to trust: `ssh-ed25519 AAAA…`, without host name."""
+    """The pinned host key: `ssh-ed25519 AAAA…`, without host name."""
     ssh_user: str
     ssh_private_key_file: str
     """Path as configured; relative paths start at the project's root."""
@@ -50,7 +50,7 @@ class StackOutputs:
     service_environment: dict[str, str]
     """Plain values for the services' environment, as configured in the stack."""
     ssh_public_key: str = ""
-    """The key that may log in, `type base64`: the one to take from an ssh-agent when no file is configured."""
+    """The key that may log in, `type base64`; it selects the ssh-agent's key when no file is configured."""
     ssh_jump: str = ""
     """The jump host as `user@host[:port]`; empty for none."""
     ssh_jump_host_key: str = ""
@@ -61,10 +61,10 @@ class StackOutputs:
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Self:
-        """The outputs as `pulumi stack output --json` gives them.
+        """Return the outputs from `pulumi stack output --json`.
 
         Raises OutputsError naming every output that is missing; those with a default may be.
-        Names this version does not know are left out.
+        Ignores unknown names.
         """
         needed = [item.name for item in fields(cls) if item.default is item.default_factory is MISSING]
         missing = [name for name in needed if name not in values]
@@ -94,10 +94,10 @@ def read_outputs(
         except OutputsError:
             # An update may be running; the engine decides.
             pass
-    return _ask_engine(project_root, stack, environment)
+    return _run_engine(project_root, stack, environment)
 
 
-def _ask_engine(project_root: Path, stack: str | None, environment: Mapping[str, str]) -> StackOutputs:
+def _run_engine(project_root: Path, stack: str | None, environment: Mapping[str, str]) -> StackOutputs:
     argv = [
         "pulumi",
         "stack",
@@ -122,11 +122,11 @@ def _ask_engine(project_root: Path, stack: str | None, environment: Mapping[str,
     except FileNotFoundError as error:
         raise StackError("pulumi is not on PATH", hint="Run `. tools/env.sh` first.") from error
     except subprocess.TimeoutExpired as error:
-        raise StackError(f"pulumi did not give the outputs of {name} within {_SECONDS} s") from error
+        raise StackError(f"pulumi did not return the outputs of {name} within {_SECONDS} s") from error
     if done.returncode != 0:
-        said = (done.stderr.strip().splitlines() or ["it said nothing"])[-1].removeprefix("error: ")
+        reason = (done.stderr.strip().splitlines() or ["it printed nothing"])[-1].removeprefix("error: ")
         raise StackError(
-            f"the outputs of {name} cannot be read: {said}",
+            f"the outputs of {name} cannot be read: {reason}",
             hint="`pulumi stack ls` shows the stacks there are.",
         )
     try:

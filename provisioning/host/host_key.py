@@ -1,7 +1,7 @@
 """The host's own key: made on the host, pinned over a trusted connection, then the only one it presents.
 
-The birth key, which came with the user-data, serves the first contact only: other readers of the user-data may
-know its private half. That of the own key never leaves the host.
+The injected host key, which came with the user-data, serves the first connection only: other readers of the
+user-data may know its private half. That of the own key never leaves the host.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ def make_host_key(
     """
     with wait_for_login(target, Deadline(deadline_seconds), report) as connection:
         done = connection.run_script(
-            "create.py", root, deadline=_STEP_SECONDS, step="making the host key", sudo=True
+            "create.py", root, deadline=_STEP_SECONDS, step="creating the host key", sudo=True
         )
-    words = done.stdout.split()
-    if len(words) != 2 or words[0] != "ssh-ed25519":
-        raise HostError(f"{target.address} did not make a host key: {done.stdout[:80]!r}")
-    return " ".join(words)
+    fields = done.stdout.split()
+    if len(fields) != 2 or fields[0] != "ssh-ed25519":
+        raise HostError(f"{target.address} did not create a host key: {done.stdout[:80]!r}")
+    return " ".join(fields)
 
 
 def seal_host_key(
@@ -40,30 +40,30 @@ def seal_host_key(
     deadline: Deadline,
     report: Report,
     *,
-    birth_key: str,
+    injected_key: str,
     connector: Connector = connect,
     root: str = "/",
 ) -> Connection:
-    """Make the one key of `target` the only one that the host presents, and remove `birth_key` from the host.
+    """Make the one key of `target` the only one that the host presents, and remove `injected_key` from the host.
 
     Returns a connection that trusts nothing but the own key; it was proven before anything is removed. The removal
     waits for the end of the first boot, since cloud-init writes its caches until then. Idempotent, also after a
     crash at any point. Raises HostKeyMismatch when the proof fails.
     """
-    both = tuple(dict.fromkeys((*target.host_keys, birth_key)))
+    both = tuple(dict.fromkeys((*target.host_keys, injected_key)))
     with wait_for_login(replace(target, host_keys=both), deadline, report, connector=connector) as first:
         first.run_script("switch.py", root, deadline=_STEP_SECONDS, step="switching the host key", sudo=True)
     # systemctl returns before the reload is done: sshd may present the old key for a moment more.
     connection = wait_for_login(target, deadline, report, connector=connector, key_change_seconds=15)
     try:
-        with step("remove the birth key", report):
-            seconds = deadline.check("removing the birth key")
+        with step("remove the injected host key", report):
+            seconds = deadline.check("removing the injected host key")
             connection.run_script(
                 "scrub.py",
                 root,
                 str(seconds),
                 deadline=seconds + 15,
-                step="removing the birth key",
+                step="removing the injected host key",
                 sudo=True,
             )
     except BaseException:

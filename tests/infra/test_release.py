@@ -41,8 +41,8 @@ class Host:
         self.calls.append(("make_host_key", target.host_keys))
         return OWN
 
-    def seal_host_key(self, target: Target, *_given: Any, birth_key: str, **_more: Any) -> None:
-        self.calls.append(("seal", (target.host_keys, birth_key)))
+    def seal_host_key(self, target: Target, *_given: Any, injected_key: str, **_more: Any) -> None:
+        self.calls.append(("seal", (target.host_keys, injected_key)))
 
     def wait_for_login(self, target: Target, *_given: Any, **_more: Any) -> None:
         self.calls.append(("log in", target.host_keys))

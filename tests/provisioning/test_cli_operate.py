@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from provisioning.cli import session
-from provisioning.cli.words import ago, size
+from provisioning.cli.units import ago, size
 from provisioning.errors import StackError
 from provisioning.host.audit import AuditEntry, AuditLog
 from provisioning.host.lock import LockState

@@ -51,7 +51,7 @@ def system(host: Any, tmp_path: Path) -> Path:
 
 def seal(host: Any, own: str, system: Path) -> None:
     target = replace(host.target, host_keys=(own,))
-    seal_host_key(target, Deadline(600), silent, birth_key=host.host_key, root=str(system)).close()
+    seal_host_key(target, Deadline(600), silent, injected_key=host.host_key, root=str(system)).close()
 
 
 def test_the_own_key_is_made_once_and_is_for_root_only(host: Any, system: Path) -> None:
@@ -161,12 +161,12 @@ def test_the_first_push_seals_the_key_over_the_connection_that_it_pushes_over(
     result = push_release(
         replace(host.settings(), target=sealed),
         lambda event: steps.append(event.step) if isinstance(event, StepFinished) else None,
-        log_in=partial(seal_host_key, birth_key=host.host_key, root=str(system)),
+        log_in=partial(seal_host_key, injected_key=host.host_key, root=str(system)),
         connector=counted,
         run_dir=str(host.home / "cloud-init"),
     )
 
     assert result.changed
     assert trusted == [(own, host.host_key), (own,)]
-    assert steps[:4] == ["read the release", "connect", "connect", "remove the birth key"]
+    assert steps[:4] == ["read the release", "connect", "connect", "remove the injected host key"]
     assert not list(system.glob("etc/ssh/ssh_host_*"))
