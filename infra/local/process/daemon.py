@@ -1,4 +1,4 @@
-"""The process of a cloud: EC2 API and registry mirror, until it is told to end."""
+"""The process of a cloud: EC2 API and registry mirror, until SIGINT or SIGTERM."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def _follow(cloud: Any, settings: CloudSettings, docker: DockerCommand) -> None:
             if power_back:
                 cloud.reconcile(power_back=True)
             for event in docker.events(f"{CLOUD_LABEL}={settings.name}"):
-                # Whoever restarts a container by hand stops and starts it: look once it has settled.
+                # A container that is restarted by hand stops and starts: read it once it has settled.
                 if event == "die":
                     time.sleep(_QUIET_SECONDS)
                 cloud.reconcile()

@@ -61,7 +61,7 @@ def compare(
     news: Mapping[str, Any],
     ignored: frozenset[str] = frozenset(),
 ) -> Comparison:
-    """Changes from the old to the new inputs. The top-level properties named in `ignored` do not count."""
+    """Return the changes from the old to the new inputs, without the top-level properties in `ignored`."""
     changes = [
         change
         for name, prop in kind.inputs.items()

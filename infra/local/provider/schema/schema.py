@@ -33,7 +33,7 @@ class Property:
     """One input property.
 
     `replaces`: a change makes a new resource. `replaces_if`: so it does where the input of this name is true.
-    `computed`: absent means "as the cloud has it", so taking it out of the program changes nothing. `conflicts`:
+    `computed`: absent means "as the cloud has it", so removing it from the program changes nothing. `conflicts`:
     names that must not be given beside it.
     """
 
@@ -66,7 +66,7 @@ class ResourceType:
     auto_name: AutoName | None = None
     exactly_one_of: tuple[str, ...] = ()
     recomputed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Input -> outputs that its change in place can change."""
+    """Input -> outputs that an update of it can change."""
 
     @property
     def stable(self) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """Elastic addresses and their associations."""
 
-# Every family has the same methods, whether it needs all that they are given or not.
+# Every family has the same methods and arguments, needed or not.
 # ruff: noqa: ARG002
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ class EipAssociation:
         """Nothing: every change of an association makes a new one."""
 
     def delete(self, cloud: Cloud, id_: str, seconds: float) -> None:
-        # An association that moved has a new id: only the one that still has ours is taken off.
+        # An association that moved has a new id: only one that still has ours is removed.
         if _find_association(cloud, id_):
             cloud.delete("DisassociateAddress", _NO_ASSOCIATION, seconds, AssociationId=id_)
 

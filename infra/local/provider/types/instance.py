@@ -1,4 +1,4 @@
-"""Instances: run, change in place, stop and start where a change needs it, terminate."""
+"""Instances: run, update, stop and start where an update requires it, terminate."""
 
 from __future__ import annotations
 
@@ -208,7 +208,7 @@ def _set_user_data(cloud: Cloud, id_: str, data: bytes) -> None:
     except CloudRefusedError as error:
         if error.code != "InvalidUserData.Malformed":
             raise
-        # boto3 encodes the bytes as EC2 wants them; moto 5.2 decodes that and then asks for base64 once more.
+        # boto3 encodes the bytes as EC2 wants them; moto 5.2 decodes that and expects base64 a second time.
         cloud.call("ModifyInstanceAttribute", InstanceId=id_, UserData={"Value": base64.b64encode(data)})
 
 

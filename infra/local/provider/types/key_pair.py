@@ -1,6 +1,6 @@
 """Key pairs."""
 
-# Every family has the same methods, whether it needs all that they are given or not.
+# Every family has the same methods and arguments, needed or not.
 # ruff: noqa: ARG002
 
 from __future__ import annotations
@@ -80,5 +80,5 @@ class KeyPair:
 
 
 def _same_key(one: str, other: str) -> bool:
-    """True if both are the same key; what stands behind type and key is a comment."""
+    """Return whether both are the same key; the text after type and key is a comment."""
     return one.split()[:2] == other.split()[:2]

@@ -1,4 +1,4 @@
-"""The two look-ups: an image, a network."""
+"""The functions `getAmi` and `getVpc`."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ GET_VPC: Final = Function(
 
 
 def get_ami(cloud: Cloud, inputs: Mapping[str, Any]) -> Properties:
-    """The one image that fits.
+    """Return the one image that matches.
 
     Raises InvalidArgumentsError when none does, or several do and `mostRecent` is not set.
     """
@@ -71,7 +71,7 @@ def get_ami(cloud: Cloud, inputs: Mapping[str, Any]) -> Properties:
 
 
 def get_vpc(cloud: Cloud, inputs: Mapping[str, Any]) -> Properties:
-    """The one network that fits. Raises InvalidArgumentsError when none or several do."""
+    """Return the one network that matches. Raises InvalidArgumentsError when none or several do."""
     filters = [
         {"Name": name, "Values": [str(inputs[key]).lower() if key == "default" else str(inputs[key])]}
         for key, name in (

@@ -1,6 +1,6 @@
 """Security groups and their rules."""
 
-# Every family has the same methods, whether it needs all that they are given or not.
+# Every family has the same methods and arguments, needed or not.
 # ruff: noqa: ARG002
 
 from __future__ import annotations
@@ -190,7 +190,7 @@ def _find_rule(cloud: Cloud, id_: str, egress: bool) -> dict[str, Any] | None:
 
 
 def _revoke_default_egress(cloud: Cloud, id_: str) -> None:
-    """EC2 lets a new group out everywhere; the program's egress rules are to be the only ones."""
+    """Remove EC2's default egress rule of a new group: the program's rules are the only ones."""
     group = _find_group(cloud, id_)
     permissions = group.get("IpPermissionsEgress") if group else None
     if permissions:
