@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pulumi
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, ResourceProvider, UpdateResult
 
+from infra.preview import previewed
 from provisioning.config.login import Login
 from provisioning.config.project import find_project_root
 from provisioning.config.settings import PushSettings, Target
@@ -225,7 +226,7 @@ class Release(Resource, module="onebox", name="Release"):
             ReleaseProvider(),
             name,
             {
-                "digest": tree.apply(lambda read: read.digest),
+                "digest": tree.apply(lambda read: previewed(read.digest)),
                 "services": tree.apply(lambda read: dict(read.services)),
                 "environment": dict(environment),
                 "secrets": pulumi.Output.secret(dict(secrets)) if secrets else {},
