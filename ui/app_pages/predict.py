@@ -45,7 +45,7 @@ def page() -> None:
 def feature_form(
     features: tuple[Feature, ...], record: Record | None
 ) -> tuple[dict[str, float], bool] | None:
-    """Show one slider per feature. Return the row by feature name and whether it is real, after the button is pressed."""
+    """Show a slider per feature. Return the row and whether it is real, after the button is pressed."""
     last = record.features if record else {}
     width = inputs.columns(len(features))
     row: dict[str, float] = {}
