@@ -20,7 +20,7 @@ from provisioning.config.secrets import ServiceSecrets
 from provisioning.config.service_facts import SERVICES
 from provisioning.config.settings import Jump
 from provisioning.errors import ProvisioningError
-from provisioning.release.release import Release as Tree
+from provisioning.release.manifest import Release as Tree
 from provisioning.release.release import read_release
 from provisioning.ssh.openssh import ssh_line
 

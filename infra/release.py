@@ -23,7 +23,7 @@ from infra.login import Login
 if TYPE_CHECKING:
     from provisioning.config.settings import PushSettings
     from provisioning.events import Event
-    from provisioning.release.release import Release as Tree
+    from provisioning.release.manifest import Release as Tree
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 _PLAN_SECONDS = 5.0
@@ -238,7 +238,9 @@ class Release(Resource, module="onebox", name="Release"):
             name,
             {
                 "digest": tree.apply(lambda read: read.digest),
-                "services": tree.apply(lambda read: dict(read.services)),
+                "services": tree.apply(
+                    lambda read: {name: record.digest for name, record in read.services.items()}
+                ),
                 "environment": dict(environment),
                 "secrets": pulumi.Output.secret(dict(secrets)) if secrets else {},
                 "digest_key": digest_key if secrets else "",

@@ -15,6 +15,7 @@ from provisioning.errors import ProvisioningError
 from provisioning.events import Report, masked, silent, step
 from provisioning.host.readiness import Connector, climb, wait_for_login
 from provisioning.redaction import Mask
+from provisioning.release.environment import for_host
 from provisioning.release.release import read_release
 from provisioning.ssh import connect
 
@@ -60,6 +61,7 @@ def push_release(
     with step("read the release", report) as running:
         release = read_release(settings.project_root, settings.environment, settings.secrets)
         running.detail = f"{release.short}, {len(release.files)} files"
+        release = for_host(release, settings.remote_root)
     if agreed:
         agreed.check_release(settings, release.digest)
     # Most of the time of a login belongs to the host.

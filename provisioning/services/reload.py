@@ -7,7 +7,6 @@ import contextlib
 import http.client
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
 
 from provisioning.config.service_facts import MODELS
 from provisioning.deadline import Deadline
@@ -15,6 +14,7 @@ from provisioning.errors import ServiceFailure
 from provisioning.host.docker_commands import reload_argv
 from provisioning.host.store import Store
 from provisioning.host_errors import Unreachable
+from provisioning.release.manifest import DataDirectory, Release
 from provisioning.services.proof import ApiProof, PrometheusProof, Proof, UiProof
 from provisioning.services.smoke import API, CODE, PORTS, PROMETHEUS, UI, Ask, NotYet, ask_through_ssh
 
@@ -26,16 +26,16 @@ _GROWTH = 1.2
 READ_LIMIT = 256 * 1024
 
 
-def switch_data(store: Store, service: str, manifest: Mapping[str, Any], deadline: Deadline) -> None:
-    """Put the manifest's data before a service that reloads; nothing for any other service."""
-    for variable, entry in _live_data(service, manifest):
-        store.put_live(variable, entry, deadline, loaded=False)
+def switch_data(store: Store, service: str, release: Release, deadline: Deadline) -> None:
+    """Put the release's data before a service that reloads; nothing for any other service."""
+    for variable, data in release.service_data(service).items():
+        store.put_live(variable, data, deadline, loaded=False)
 
 
-def confirm_data(store: Store, service: str, manifest: Mapping[str, Any], deadline: Deadline) -> None:
-    """Write down on the host that the service has read the manifest's data."""
-    for variable, entry in _live_data(service, manifest):
-        store.put_live(variable, entry, deadline, loaded=True)
+def confirm_data(store: Store, service: str, release: Release, deadline: Deadline) -> None:
+    """Write down on the host that the service has read the release's data."""
+    for variable, data in release.service_data(service).items():
+        store.put_live(variable, data, deadline, loaded=True)
 
 
 def reload_service(
@@ -43,7 +43,7 @@ def reload_service(
     container: str,
     service: str,
     signal: str,
-    manifest: Mapping[str, Any],
+    release: Release,
     deadline: Deadline,
 ) -> None:
     """Have a running service read the data that was put before it, and wait for the proof that it did.
@@ -51,7 +51,7 @@ def reload_service(
     `container` is the id of its container. A service that we do not know how to ask counts as reloaded when
     it took the signal and still runs. Raises ServiceFailure.
     """
-    proof = _proof(store, service, manifest, deadline)
+    proof = _proof(store, service, release, deadline)
     done = store.run_step(reload_argv(container, signal), f"reload {service}", deadline, finish=True)
     if done.status != 0:
         said = (done.stdout.strip().splitlines() or ["it said nothing"])[-1]
@@ -77,47 +77,42 @@ def wait_for(
         pause = min(pause * _GROWTH, _LONGEST_PAUSE)
 
 
-def _proof(store: Store, service: str, manifest: Mapping[str, Any], deadline: Deadline) -> Proof | None:
+def _proof(store: Store, service: str, release: Release, deadline: Deadline) -> Proof | None:
     if service not in PORTS:
         return None
     ask = ask_through_ssh(store.connection, PORTS[service])
     try:
         if service == API:
-            return _api_proof(ask, manifest)
+            return _api_proof(ask, release)
         if service == UI:
-            return _ui_proof(ask, manifest)
-        return _prometheus_proof(ask, store, manifest, deadline)
+            return _ui_proof(ask, release)
+        return _prometheus_proof(ask, store, release, deadline)
     except (NotYet, OSError, http.client.HTTPException, Unreachable) as error:
         raise ServiceFailure(service, f"it cannot be asked what it has in force: {error}") from error
 
 
-def _api_proof(ask: Ask, manifest: Mapping[str, Any]) -> ApiProof | None:
-    data = dict(_live_data(API, manifest))
+def _api_proof(ask: Ask, release: Release) -> ApiProof | None:
+    data = release.service_data(API)
     code = _digest(data, CODE[API])
-    models = [
-        item["sha256"]
-        for item in data.get(MODELS.variable, {"files": ()})["files"]
-        if item["path"] == "manifest.json"
-    ]
-    return ApiProof(ask, models[0] if models else "", code) if code or models else None
+    files = data[MODELS.variable].files if MODELS.variable in data else ()
+    models = next((file.sha256 for file in files if file.path == "manifest.json"), "")
+    return ApiProof(ask, models, code) if code or models else None
 
 
-def _ui_proof(ask: Ask, manifest: Mapping[str, Any]) -> UiProof | None:
-    code = _digest(dict(_live_data(UI, manifest)), CODE[UI])
+def _ui_proof(ask: Ask, release: Release) -> UiProof | None:
+    code = _digest(release.service_data(UI), CODE[UI])
     return UiProof(ask, code) if code else None
 
 
-def _digest(data: Mapping[str, Mapping[str, Any]], variable: str) -> str:
-    return str(data[variable]["digest"]) if variable in data else ""
+def _digest(data: Mapping[str, DataDirectory], variable: str) -> str:
+    return data[variable].digest if variable in data else ""
 
 
-def _prometheus_proof(
-    ask: Ask, store: Store, manifest: Mapping[str, Any], deadline: Deadline
-) -> PrometheusProof:
+def _prometheus_proof(ask: Ask, store: Store, release: Release, deadline: Deadline) -> PrometheusProof:
     files: dict[str, str] = {}
-    for variable, entry in _live_data(PROMETHEUS, manifest):
-        paths = [item["path"] for item in entry["files"]]
-        files.update(read_texts(store, f"live/{variable}/.data/{entry['digest']}", paths, deadline))
+    for variable, data in release.service_data(PROMETHEUS).items():
+        paths = [file.path for file in data.files]
+        files.update(read_texts(store, f"live/{variable}/.data/{data.digest}", paths, deadline))
     return PrometheusProof(ask, files)
 
 
@@ -130,9 +125,3 @@ def read_texts(store: Store, directory: str, paths: Iterable[str], deadline: Dea
             with contextlib.suppress(UnicodeDecodeError):
                 found[path] = base64.b64decode(content).decode("utf-8")
     return found
-
-
-def _live_data(service: str, manifest: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
-    part = manifest["services"].get(service)
-    variables = part["data"] if part and part["reload"] else ()
-    return [(variable, manifest["data"][variable]) for variable in variables]

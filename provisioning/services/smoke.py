@@ -16,7 +16,7 @@ from provisioning.config.service_facts import API_CODE, UI_CODE
 from provisioning.deadline import Deadline
 from provisioning.errors import ServiceFailure
 from provisioning.host_errors import ConnectionLost, Unreachable
-from provisioning.release.release import ServiceRelease
+from provisioning.release.manifest import Release, ServiceRecord
 from provisioning.ssh import Connection
 
 API, UI, PROMETHEUS = "flask-api", "streamlit-ui", "prometheus"
@@ -61,16 +61,16 @@ Ask = Callable[..., Answer]
 class Wanted:
     """What the services have to be."""
 
-    parts: Mapping[str, ServiceRelease]
+    parts: Mapping[str, ServiceRecord]
     code: Mapping[str, str] = field(default_factory=dict)
     """Service -> digest of the code that it has to run; nothing for one that has it in its image."""
 
     @classmethod
-    def of(cls, manifest: Mapping[str, Any], parts: Mapping[str, ServiceRelease]) -> Self:
-        """These services of a release."""
-        data = manifest["data"]
-        live = {service for service, name in CODE.items() if name in data and data[name]["live"]}
-        return cls(parts, {service: data[CODE[service]]["digest"] for service in sorted(live)})
+    def of(cls, release: Release) -> Self:
+        """The services of a release."""
+        data = release.data
+        live = {service for service, name in CODE.items() if name in data and data[name].live}
+        return cls(release.services, {service: data[CODE[service]].digest for service in sorted(live)})
 
 
 def smoke(

@@ -12,14 +12,14 @@ import pytest
 
 from provisioning.deadline import Deadline
 from provisioning.errors import ServiceFailure
-from provisioning.release.release import ServiceRelease
+from provisioning.release.manifest import ServiceRecord
 from provisioning.services import smoke as smoke_module
 from provisioning.services.smoke import Wanted, smoke
 from provisioning.ssh import connect
 
 pytestmark = pytest.mark.process
 
-PARTS = {name: ServiceRelease("d" * 64, "b", f"{name}:d", (), "V") for name in smoke_module.PORTS}
+PARTS = {name: ServiceRecord("d" * 64, "b", f"{name}:d", (), "V") for name in smoke_module.PORTS}
 CODE = {"flask-api": "c" * 64, "streamlit-ui": "p" * 64}
 CONFIG = {
     "service_digest": "d" * 64,
