@@ -16,7 +16,7 @@ from provisioning.host_errors import ConnectionLost
 from provisioning.plan.observed import HostState
 from provisioning.plan.plan import Plan
 from provisioning.redaction import Mask
-from provisioning.services.smoke import Wanted, smoke
+from provisioning.services.smoke import smoke
 
 
 def carry_out(push: Push, state: HostState, plan: Plan, started: float) -> int:
@@ -78,8 +78,7 @@ def _prove(push: Push, touched: Collection[str]) -> None:
         check_services(push.release.services, push.store.read_containers(push.deadline))
         running.detail = f"every container runs {push.release.short}"
     with step("smoke test", push.report) as running:
-        wanted = Wanted.of(push.release)
-        said = smoke(push.connection, wanted, push.settings.open_ports, push.deadline, touched)
+        said = smoke(push.connection, push.release, push.settings.open_ports, push.deadline, touched)
         for text in said:
             push.warn(text)
 

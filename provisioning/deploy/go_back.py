@@ -25,7 +25,7 @@ from provisioning.plan.plan import ServiceAction, service_actions
 from provisioning.plan.preview import ServiceForecast, service_forecast
 from provisioning.redaction import Mask
 from provisioning.release.manifest import Release
-from provisioning.services.smoke import Wanted, smoke
+from provisioning.services.smoke import smoke
 from provisioning.ssh import connect
 
 _PUSH_AGAIN = "Push its tree again: `git checkout` it, then `onebox push`."
@@ -206,8 +206,8 @@ def _carry_out(
             # The others never stopped answering, and Prometheus would take a scrape's time to notice.
             names = {item.service for item in touched}
             changed = {name: record for name, record in release.services.items() if name in names}
-            wanted = replace(Wanted.of(release), parts=changed)
-            said = smoke(store.connection, wanted, settings.open_ports, deadline, changed)
+            tested = replace(release, services=changed)
+            said = smoke(store.connection, tested, settings.open_ports, deadline, changed)
     except ConnectionLost:
         # Nothing can be put back from here; the next push or rollback finds what is left and goes on.
         raise
