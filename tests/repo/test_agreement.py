@@ -116,15 +116,6 @@ def test_pulumi_yaml_describes_each_port_by_its_number() -> None:
         assert f"port {facts.port};" in config[f"onebox:{facts.opened_as}Cidrs"]["description"]
 
 
-def test_documents_name_the_services_by_their_ports() -> None:
-    names = "|".join(("HOST", *(facts.name for facts in SERVICES)))
-    shown = [
-        int(port) for file in documents() for port in re.findall(rf"(?:{names}):(\d+)", file.read_text())
-    ]
-    assert shown
-    assert set(shown) <= {facts.port for facts in SERVICES}
-
-
 def test_prometheus_scrapes_the_api_every_ten_seconds() -> None:
     (job,) = [
         job
