@@ -114,7 +114,9 @@ def test_files_of_an_additional_build_context_ship_and_make_a_new_image(project:
     after = read_release(project, {})
 
     assert {file.path for file in after.files} - {file.path for file in before.files} == {"tools/more/b.sh"}
-    assert {name for name in after.parts if before.parts[name].build != after.parts[name].build} == {"web"}
+    assert {name for name in after.services if before.services[name].build != after.services[name].build} == {
+        "web"
+    }
 
 
 @pytest.mark.parametrize(
