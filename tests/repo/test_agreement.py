@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -117,15 +116,6 @@ def test_pulumi_yaml_describes_each_port_by_its_number() -> None:
         assert f"port {facts.port};" in config[f"onebox:{facts.opened_as}Cidrs"]["description"]
 
 
-def test_documents_name_the_services_by_their_ports() -> None:
-    names = "|".join(("HOST", *(facts.name for facts in SERVICES)))
-    shown = [
-        int(port) for file in documents() for port in re.findall(rf"(?:{names}):(\d+)", file.read_text())
-    ]
-    assert shown
-    assert set(shown) <= {facts.port for facts in SERVICES}
-
-
 def test_prometheus_scrapes_the_api_every_ten_seconds() -> None:
     (job,) = [
         job
@@ -199,42 +189,6 @@ def test_the_readme_answers_the_documents_troubleshooting() -> None:
     ):
         assert issue in README, issue
     assert "Prometheus not scraping" in README
-
-
-def documents() -> list[Path]:
-    tracked = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.md"],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    return [ROOT / name for name in tracked.stdout.split()]
-
-
-def test_links_of_the_documentation_lead_somewhere() -> None:
-    for document in documents():
-        for link in re.findall(r"\]\(([^)#]+)", document.read_text()):
-            if "://" not in link:
-                assert (document.parent / link).exists(), f"{document.name}: {link}"
-
-
-def headings(document: Path) -> set[str]:
-    """The anchors that readers of Markdown make of a document's headings."""
-    lines = re.findall(r"^#+ (.+)$", document.read_text(), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", line.lower()).replace(" ", "-") for line in lines}
-
-
-def test_anchors_of_the_documentation_are_headings() -> None:
-    found = [
-        (document, link, anchor)
-        for document in documents()
-        for link, anchor in re.findall(r"\]\(([^)#:]*)#([^)]+)\)", document.read_text())
-    ]
-    assert found
-    for document, link, anchor in found:
-        target = document.parent / link if link else document
-        assert anchor in headings(target), f"{document.name}: {link}#{anchor}"
 
 
 def test_no_python_file_is_longer_than_300_lines() -> None:
