@@ -8,13 +8,16 @@ from typing import Any
 
 import pytest
 
-from provisioning.config.service_facts import API_CODE, SERVICES, UI_CODE
+from provisioning.config.service_facts import API, API_CODE, PROMETHEUS, SERVICES, UI, UI_CODE
 from provisioning.deadline import Deadline
 from provisioning.errors import ServiceFailure
 from provisioning.release.manifest import DataDirectory, Release, ServiceRecord
 from provisioning.services import smoke as smoke_module
-from provisioning.services.registry import contracts
+from provisioning.services.api import ApiContract
+from provisioning.services.contract import ServiceContract
+from provisioning.services.prometheus import PrometheusContract
 from provisioning.services.smoke import smoke
+from provisioning.services.ui import UiContract
 from provisioning.ssh import connect
 from tests.provisioning.http_stub import HttpStub
 
@@ -81,9 +84,10 @@ def test_an_api_that_asks_for_a_key_is_served_well_enough(host: Any, stack: Http
 
 
 def test_an_open_port_is_asked_directly(host: Any, stack: HttpStub, monkeypatch: pytest.MonkeyPatch) -> None:
-    moved = {
-        name: replace(contract, facts=replace(contract.facts, port=stack.port))
-        for name, contract in contracts().items()
+    moved: dict[str, ServiceContract] = {
+        API.name: ApiContract(replace(API, port=stack.port)),
+        UI.name: UiContract(replace(UI, port=stack.port)),
+        PROMETHEUS.name: PrometheusContract(replace(PROMETHEUS, port=stack.port)),
     }
     monkeypatch.setattr(smoke_module, "contracts", lambda: moved)
     host.sshd.tunnels = {}
