@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from provisioning.deploy.go_back import plan_rollback, roll_back
+from provisioning.deploy.rollback import plan_rollback, roll_back
 from provisioning.errors import HostMoved, Locked, SettingsError, UnhealthyRelease
 from provisioning.events import silent
 from provisioning.host.audit import read_audit
@@ -127,7 +127,7 @@ def test_a_release_that_does_not_come_up_any_more_leaves_what_served_before(host
     manifest = json.loads((host.root / "releases" / first / "manifest.json").read_text())
     (host.docker / "unhealthy").write_text(manifest["services"]["api"]["digest"])
 
-    with pytest.raises(UnhealthyRelease, match=f"the release {second[:12]} serves again") as caught:
+    with pytest.raises(UnhealthyRelease, match=f"the previous release {second[:12]} serves again") as caught:
         _back(host)
 
     assert (caught.value.restored, caught.value.exit_code) == (second, 3)
