@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from provisioning.config.settings import PushSettings
 from provisioning.deadline import Deadline
@@ -34,7 +33,7 @@ DEADLINE_SECONDS = 15.0
 class Preview:
     """What a push would do. `forecast` is None when the host could not be read; `unknown` then says why."""
 
-    document: Mapping[str, Any]
+    document: Mapping[str, object]
     """As docs/plan.schema.json describes it."""
     forecast: Forecast | None
     unknown: str = ""

@@ -19,8 +19,8 @@ def short_lines(forecast: Forecast) -> list[str]:
     """The plan without its diffs and without what stays as it is."""
     if forecast.nothing_to_do:
         return [plain(line) for line in ("nothing to do on the host", *_split_in_force(forecast))]
-    changed = [item for item in forecast.services if item.deed]
-    kept = [item.service for item in forecast.services if not item.deed]
+    changed = [item for item in forecast.services if item.container_action]
+    kept = [item.service for item in forecast.services if not item.container_action]
     lines = [f"{item.service}: {item}" for item in changed]
     lines += [f"{', '.join(kept)}: nothing"] if kept else []
     lines += [_split(forecast)] if forecast.split_changed else []

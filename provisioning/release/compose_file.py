@@ -11,7 +11,7 @@ from typing import Any
 
 from provisioning.errors import ReleaseError
 from provisioning.release.compose_policy import check_rules
-from provisioning.release.compose_yaml import read_compose_yaml
+from provisioning.release.compose_yaml import Section, read_compose_yaml
 
 DIGEST_LABEL = "io.onebox.service-digest"
 RELOAD_KEY = "x-onebox-reload"
@@ -155,7 +155,7 @@ def _service(name: str, section: Any) -> Service:
     return service
 
 
-def _additional_contexts(service: str, build: Mapping[str, Any]) -> dict[str, str]:
+def _additional_contexts(service: str, build: Section) -> dict[str, str]:
     """Return the directories among them; an image or a repository is named by a URL and ships nothing."""
     pairs = _pairs(build.get("additional_contexts") or {})
     found = {name: path or "" for name, path in pairs.items()}
@@ -179,7 +179,7 @@ def _data(service: str, volumes: Iterable[Any]) -> dict[str, str]:
     return found
 
 
-def _reload(service: str, section: Mapping[str, Any]) -> str:
+def _reload(service: str, section: Section) -> str:
     signal = section.get(RELOAD_KEY)
     if signal is None:
         return ""
@@ -211,12 +211,12 @@ def _relative(service: str, path: str) -> str:
     return "/".join(parts) or "."
 
 
-def _secrets_read(section: Mapping[str, Any]) -> tuple[str, ...]:
+def _secrets_read(section: Section) -> tuple[str, ...]:
     entries = section.get("secrets") or ()
     return tuple(sorted(str(entry.get("source") if isinstance(entry, dict) else entry) for entry in entries))
 
 
-def _secret_files(shared: Mapping[str, Any], services: Iterable[Service]) -> dict[str, SecretFile]:
+def _secret_files(shared: Section, services: Iterable[Service]) -> dict[str, SecretFile]:
     """The secrets that a push brings. A file of the host that needs no value, as a CA bundle, is none of them."""
     readers = list(services)
     found: dict[str, SecretFile] = {}
@@ -240,7 +240,7 @@ def _secret_files(shared: Mapping[str, Any], services: Iterable[Service]) -> dic
     return found
 
 
-def _refuse_unshipped_files(shared: Mapping[str, Any]) -> None:
+def _refuse_unshipped_files(shared: Section) -> None:
     for kind in ("secrets", "configs"):
         for name, entry in (shared.get(kind) or {}).items():
             text = str((entry or {}).get("file", "/"))
