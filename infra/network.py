@@ -1,4 +1,4 @@
-"""Who may reach the host: one security group, closed until opened by name."""
+"""Network access to the host: one security group, closed until a port is opened by name."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class StackNetwork(pulumi.ComponentResource):
     """The host's security group.
 
     Produces one SecurityGroup, one SecurityGroupIngressRule per (port, CIDR) and one egress rule. A port without
-    a CIDR has no rule, so nobody reaches it.
+    a CIDR has no rule: it is closed.
     """
 
     group_id: pulumi.Output[str]

@@ -10,9 +10,9 @@ from provisioning.config.settings import PushSettings
 from provisioning.deadline import Deadline
 from provisioning.deploy.apply import apply
 from provisioning.deploy.context import Context
-from provisioning.errors import ProvisioningError
+from provisioning.errors import ProvisioningError, TreeChanged
 from provisioning.events import Report, masked, silent, step
-from provisioning.host.readiness import Connector, climb, wait_for_login
+from provisioning.host.readiness import Connector, LogIn, climb, wait_for_login
 from provisioning.host.store import Store
 from provisioning.host_errors import CommandFailed
 from provisioning.plan.observed import HostState
@@ -42,13 +42,16 @@ def push_release(
     report: Report = silent,
     *,
     agreed: BoundPlan | None = None,
+    digest: str | None = None,
+    log_in: LogIn = wait_for_login,
     connector: Connector = connect,
     run_dir: str = "/run/cloud-init",
 ) -> PushResult:
     """Make the host serve the tree's release, or leave what served before.
 
     Idempotent: of a host that is as desired, only the state is read. With `agreed`, a saved plan, nothing is done
-    when the tree or the host has changed since. Raises UnhealthyRelease after the previous release was restored,
+    when the tree or the host has changed since; with `digest`, nothing when the tree is another release
+    (TreeChanged). `log_in` opens the connection. Raises UnhealthyRelease after the previous release was restored,
     Locked when another user holds the host, PlanRefused, and other ProvisioningErrors.
     """
     started = time.monotonic()
@@ -57,11 +60,13 @@ def push_release(
     with step("read the release", report) as running:
         release = read_release(settings.project_root, settings.environment, settings.secrets)
         running.detail = f"{release.short}, {len(release.files)} files"
+    if digest and digest != release.digest:
+        raise TreeChanged(digest, release.digest)
     if agreed:
         agreed.check_release(settings, release.digest)
     with ExitStack() as open_connections:
         connection = open_connections.enter_context(
-            wait_for_login(settings.target, deadline, report, connector=connector)
+            log_in(settings.target, deadline, report, connector=connector)
         )
         store = Store(connection, settings.remote_root, settings.project_name)
         release = for_host(release, settings.remote_root)

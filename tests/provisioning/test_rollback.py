@@ -102,7 +102,8 @@ def test_the_plan_reads_only(host: Any) -> None:
     assert [str(action) for action in plan.actions] == ["recreate api", "nothing web"]
     assert [item.seconds_without_answer is None for item in plan.services] == [False, True]
     assert plan.services[0].measured
-    assert plan.as_json()["services"][0]["text"] == str(plan.services[0])
+    shown: Any = plan.as_json()
+    assert shown["services"][0]["text"] == str(plan.services[0])
     assert {path: path.stat().st_mtime_ns for path in host.root.rglob("*")} == before
     assert host.calls() == []
 

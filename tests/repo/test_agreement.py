@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
-from infra.outputs import StackOutputs
 from infra.settings import StackSettings
 from provisioning.config.service_facts import API, PROMETHEUS, PUBLIC_PORTS, SERVICES, UI
+from provisioning.config.stack_outputs import StackOutputs
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
