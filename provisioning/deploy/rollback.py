@@ -126,7 +126,7 @@ def roll_back(
             # Only what is seen under the lock counts.
             state, plan = _observe(context)
             if (state.current, plan.actions) != (agreed.current, agreed.actions):
-                raise HostMoved("somebody pushed, or a container changed")
+                raise HostMoved("another user pushed, or a container changed")
             actions = tuple(map(str, plan.container_actions))
             held.detail = f"from {(state.current or 'nothing')[:SHORT]}: {', '.join(actions)}"
             apply(context, plan, state)

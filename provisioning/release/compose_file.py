@@ -1,4 +1,4 @@
-"""Pure: what the push needs to know from docker-compose.yml, whatever its services are called."""
+"""Pure: parse docker-compose.yml into what a release needs of it, for services of any name."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ class Service:
     """The whole section as canonical JSON: equal text means equal meaning."""
     variables: frozenset[str]
     reload: str = ""
-    """Signal on which the service reads its data anew; empty for one that needs a new container."""
+    """Signal on which the service reloads its data; empty for a service that needs a new container."""
     secrets: tuple[str, ...] = ()
-    """Names of the secrets that its containers read; those of its image build are not among them."""
+    """Names of the secrets that its containers read, without those of its image build."""
     user: str = ""
-    """User and group that it runs as, as the compose file gives them."""
+    """Its user and group, as the compose file gives them."""
 
     @property
     def contexts(self) -> tuple[str, ...]:
@@ -54,7 +54,7 @@ class Service:
 
     @property
     def digest_variable(self) -> str:
-        """Name of the variable that carries this service's digest."""
+        """Name of the variable that holds this service's digest."""
         return f"ONEBOX_{self.name.upper().replace('-', '_')}_DIGEST"
 
 
@@ -66,12 +66,12 @@ class SecretFile:
     required: bool
     """Its file has no default."""
     owner: str
-    """`uid:gid` that must be able to read it; empty when no service reads it."""
+    """`uid:gid` of the services that read it; empty when none does."""
 
 
 @dataclass(frozen=True)
 class ComposeFile:
-    """The compose file: services in dependency order, and the sections that all of them share."""
+    """The compose file: services in dependency order, and the sections that they share."""
 
     services: tuple[Service, ...]
     shared: str
@@ -91,7 +91,7 @@ class ComposeFile:
 
 
 def parse_compose_file(text: str) -> ComposeFile:
-    """The compose file's content. Raises ReleaseError in one sentence for what cannot be pushed."""
+    """Return the parsed compose file. Raises ReleaseError in one sentence for what cannot be pushed."""
     document = read_compose_yaml(text)
     if not isinstance(document.get("services"), dict) or not document["services"]:
         raise ReleaseError("docker-compose.yml has no services")
@@ -111,13 +111,13 @@ def parse_compose_file(text: str) -> ComposeFile:
 
 
 def default_of(text: str, variable: str) -> str | None:
-    """The default that a compose file gives for a variable: `50` for `${NAME:-50}`; None without one."""
+    """Return the default of a variable in a compose file: `50` for `${NAME:-50}`; None without one."""
     match = re.search(rf"\$\{{{re.escape(variable)}:?-([^}}]*)\}}", text)
     return match[1] if match else None
 
 
 def substitute(text: str, values: Mapping[str, str]) -> str:
-    """`text` with `${NAME}` and `${NAME:-default}` replaced, as compose would do it."""
+    """Return `text` with `${NAME}` and `${NAME:-default}` replaced as compose does it."""
 
     def value(match: re.Match[str]) -> str:
         return values.get(match["name"], match["default"] or "")
@@ -193,7 +193,7 @@ def _reload(service: str, section: Section) -> str:
 
 
 def _refuse_shared_live_data(services: Iterable[Service]) -> None:
-    """Data behind a link that moves would change under a service that does not expect it."""
+    """Raise ReleaseError where one of several readers reloads: the link would move under the others as well."""
     users: dict[str, list[Service]] = {}
     for service in services:
         for name in service.data:
@@ -217,7 +217,7 @@ def _secrets_read(section: Section) -> tuple[str, ...]:
 
 
 def _secret_files(shared: Section, services: Iterable[Service]) -> dict[str, SecretFile]:
-    """The secrets that a push brings. A file of the host that needs no value, as a CA bundle, is none of them."""
+    """Return the secrets that a push writes. A file of the host, such as a CA bundle, is none of them."""
     readers = list(services)
     found: dict[str, SecretFile] = {}
     for name, entry in shared.items():
@@ -264,7 +264,7 @@ def _dependency_order(services: Mapping[str, Service]) -> list[str]:
 
 
 def _pairs(value: Any) -> dict[str, str | None]:
-    """A compose list of `NAME=value` or mapping, as a mapping; None where only a name stands."""
+    """Return a compose list of `NAME=value`, or a mapping, as a mapping; None for a name without a value."""
     if isinstance(value, dict):
         return {str(name): None if item is None else str(item) for name, item in value.items()}
     pairs = (str(item).partition("=") for item in value)
@@ -277,7 +277,7 @@ def _variables(node: Any) -> frozenset[str]:
 
 
 def _passed_through(node: Any) -> frozenset[str]:
-    """Names under `environment` without a value: compose takes theirs from its own environment."""
+    """Return the names under `environment` without a value: compose reads it from its own environment."""
     if not isinstance(node, dict):
         return frozenset()
     sections = node["services"].values() if isinstance(node.get("services"), dict) else [node]

@@ -156,7 +156,7 @@ def _service_record(
 def _build_files(
     contents: Mapping[str, bytes], service: Service, files: tuple[ReleaseFile, ...]
 ) -> tuple[ReleaseFile, ...]:
-    """Files that can change the image: data that is mounted over it does not, where the Dockerfile shows so."""
+    """Return the files that can change the image, without mounted data that the Dockerfile does not copy."""
     context = service.context or "."
     within = _below(files, context)
     dockerfile = next((file for file in within if file.path == service.dockerfile), None)
@@ -209,7 +209,7 @@ def _is_below(path: str, directory: str) -> bool:
 
 
 def _relative(path: str, directory: str) -> str:
-    """A path at or below a directory, seen from there."""
+    """Return a path at or below a directory, relative to that directory."""
     if directory == ".":
         return path
     return path[len(directory) + 1 :] or "."
