@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
 import sys
 import time
+from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -282,3 +285,21 @@ def test_retire_ends_the_services_and_never_raises(host: Any) -> None:
     host.sshd.stop()
     (warning,) = retire(host.settings(), 1)
     assert "were not ended cleanly" in warning
+
+
+def test_a_push_reads_each_file_of_the_tree_once(host: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: Counter[Path] = Counter()
+    really_open = io.open
+
+    def count(file: Any, *given: Any, **more: Any) -> Any:
+        if isinstance(file, Path) and file.is_relative_to(host.project):
+            opened[file] += 1
+        return really_open(file, *given, **more)
+
+    # What a Path reads and what it opens both go through here.
+    monkeypatch.setattr(io, "open", count)
+
+    host.push()
+
+    files = {path for path in host.project.rglob("*") if path.is_file()}
+    assert opened == dict.fromkeys(files, 1)
