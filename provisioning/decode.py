@@ -37,6 +37,13 @@ class Fields:
             raise WrongShape(f"{self._path(key)} is not a number")
         return value
 
+    def real(self, key: str, default: float | None = None) -> float:
+        """Return a number, integer or not."""
+        value = self._get(key, default)
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise WrongShape(f"{self._path(key)} is not a number")
+        return float(value)
+
     def flag(self, key: str, default: bool) -> bool:
         """Return a truth value."""
         value = self._get(key, default)
@@ -62,6 +69,14 @@ class Fields:
     def fields(self, key: str, default: Mapping[str, object] | None = None) -> Self:
         """Return an object."""
         return type(self)(self._get(key, default), self._path(key))
+
+    def optional_fields(self, key: str) -> Self | None:
+        """Return an object, or None for null and for a missing field."""
+        return None if self._values.get(key) is None else self.fields(key)
+
+    def has(self, key: str) -> bool:
+        """Return whether the object has this field."""
+        return key in self._values
 
     def by_name(self, key: str, default: Mapping[str, object] | None = None) -> dict[str, Self]:
         """Return an object whose values are objects."""

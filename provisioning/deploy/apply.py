@@ -18,7 +18,7 @@ from provisioning.plan.observed import HostState
 from provisioning.plan.plan import Plan, make_plan
 from provisioning.redaction import Mask
 from provisioning.release.manifest import Release
-from provisioning.services.smoke import Wanted, smoke
+from provisioning.services.smoke import smoke
 
 _NOTHING_TO_RESTORE = "there is no previous release to go back to"
 _RECORD_SECONDS = 30.0
@@ -74,25 +74,19 @@ def undo(context: Context, state: HostState, error: ProvisioningError) -> Provis
         # What a service reports about its own failure may hold a secret.
         error = ServiceFailure(failed, mask.text(error.reason))
     previous = state.current_release if state.current != context.release.digest else None
-    restored, is_undone = None, False
-    if previous is None:
-        outcome, aim = (
-            _NOTHING_TO_RESTORE,
-            f"{_NOTHING_TO_RESTORE}, and what is unhealthy could not be stopped",
-        )
-    else:
-        outcome = f"the previous release {previous.short} serves again"
-        aim = f"the previous release {previous.short} could not be restored"
+    aim = f"the previous release {previous.short}" if previous else _NOTHING_TO_RESTORE
+    restored, is_undone = None, True
     try:
         if previous is None:
             stopped = stop_unhealthy(context, failed)
-            outcome += f"; stopped: {', '.join(stopped)}" if stopped else ""
+            outcome = f"{aim}; stopped: {', '.join(stopped)}" if stopped else aim
         else:
             _restore(context, previous)
-            restored = previous.digest
-        is_undone = True
+            restored, outcome = previous.digest, f"{aim} serves again"
     except ProvisioningError as second:
-        outcome = f"{aim}: {mask.text(str(second))}"
+        is_undone = False
+        lost = "could not be restored" if previous else "and what is unhealthy could not be stopped"
+        outcome = f"{aim}{' ' if previous else ', '}{lost}: {mask.text(str(second))}"
     _record_failure(context, state, str(error), restored=restored, outcome=outcome)
     if isinstance(error, ServiceFailure):
         return UnhealthyRelease(
@@ -150,7 +144,7 @@ def _verify(context: Context, touched: frozenset[str]) -> None:
     with step("smoke test", context.report):
         for text in smoke(
             context.connection,
-            Wanted.of(context.release),
+            context.release,
             context.settings.open_ports,
             context.deadline,
             touched,
