@@ -10,7 +10,6 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 from provisioning.config.secrets import NO_SECRETS, ServiceSecrets
 from provisioning.config.service_facts import live_data_facts
@@ -230,6 +229,6 @@ def _lines(files: Iterable[ReleaseFile]) -> list[str]:
     return [f"{file.path} {file.mode:04o} {file.sha256}" for file in sorted(files)]
 
 
-def _digest(value: Any) -> str:
+def _digest(value: object) -> str:
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
