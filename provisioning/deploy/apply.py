@@ -138,7 +138,7 @@ def _publish(context: Context, plan: Plan, state: HostState, archive: bytes | No
 
 def _verify(context: Context, touched: frozenset[str]) -> None:
     """Compare the containers with the release, then test the services. Raises ServiceFailure."""
-    with step("read back", context.report) as running:
+    with step("verify", context.report) as running:
         check_services(context.release.services, context.store.read_containers(context.deadline))
         running.detail = f"every container runs {context.release.short}"
     with step("smoke test", context.report):

@@ -65,7 +65,7 @@ class Context:
 
     def observe(self, before: Plan | None = None) -> tuple[HostState, Plan]:
         """Read the host and plan the change. The plan is reported unless it is the same as `before`."""
-        name, started = "look at the host", time.monotonic()
+        name, started = "observe the host", time.monotonic()
         self.report(StepStarted(name))
         state = self.store.read_state(self.release, self.deadline)
         plan = make_plan(self.release, state)

@@ -58,7 +58,7 @@ def preview_push(
     try:
         with (
             wait_for_login(settings.target, deadline, report, connector=connector) as connection,
-            step("look at the host", report),
+            step("observe the host", report),
         ):
             store = Store(ReadOnlyConnection(connection), settings.remote_root, settings.project_name)
             return _preview(store, settings, release, deadline)

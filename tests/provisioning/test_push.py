@@ -244,7 +244,7 @@ def test_a_host_that_is_as_wanted_is_looked_at_once_and_asked_nothing_else(host:
     host.push(events)
 
     told = [line.split(":")[0] for line in events.text().splitlines() if not line.endswith("…")]
-    assert told == ["read the release", "connect", "look at the host"]
+    assert told == ["read the release", "connect", "observe the host"]
 
 
 def test_only_a_push_that_changes_something_sends_its_scripts_ahead(
@@ -266,7 +266,7 @@ def test_the_look_under_the_lock_is_told_only_when_it_finds_something_else(host:
 
     host.push(events)
 
-    assert events.text().count("look at the host: build+recreate web") == 1
+    assert events.text().count("observe the host: build+recreate web") == 1
 
 
 def test_nothing_of_an_upload_is_left_behind(host: Any) -> None:
