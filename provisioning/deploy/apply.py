@@ -116,8 +116,9 @@ def _go_back(push: Push, state: HostState, error: ProvisioningError, started: fl
 
 
 def _entry(push: Push, state: HostState, result: str, started: float, **more: Any) -> Mapping[str, Any]:
-    last: Mapping[str, Any] = state.journal or {}
-    previous = state.current if state.current != push.release.digest else last.get("previous")
+    previous = (
+        state.current if state.current != push.release.digest else state.journal and state.journal.previous
+    )
     return {
         "release": push.release.digest,
         "previous": previous,

@@ -88,10 +88,8 @@ def begin(push: Push, state: HostState, plan: Plan) -> bytes | None:
             push.settings.project_root, plan.uploads, {push.env_file.sha256: push.env_text}
         )
     if state.unfinished:
-        got_to, who = state.unfinished["step"], state.unfinished.get("who", "somebody")
-        push.warn(
-            f"the {state.unfinished.get('what', 'push')} of {who} was broken off in: {got_to}; going on"
-        )
+        got_to, who = state.unfinished.step, state.unfinished.who
+        push.warn(f"the {state.unfinished.what or 'push'} of {who} was broken off in: {got_to}; going on")
     push.store, removed = push.store.begin("push", push.release.digest, push.deadline, archive=content)
     if removed:
         push.report(StepFinished("clean up", 0.0, f"removed {', '.join(removed)}"))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from provisioning.agent.observe.messages import ReadFacts, ReadFiles
 from provisioning.config.settings import PushSettings
 from provisioning.deadline import Deadline
 from provisioning.errors import DeadlinePassed, NotReady
@@ -25,7 +26,6 @@ from provisioning.release.manifest import manifest_of
 from provisioning.release.release import COMPOSE_FILE, Release, ReleaseFile, read_release
 from provisioning.services.reload import read_texts
 from provisioning.ssh import connect
-from provisioning.ssh.read_only import ReadOnlyConnection
 
 DEADLINE_SECONDS = 15.0
 
@@ -59,7 +59,8 @@ def preview_push(
             wait_for_login(settings.target, deadline, report, connector=connector) as connection,
             step("look at the host", report),
         ):
-            store = Store(ReadOnlyConnection(connection), settings.remote_root, settings.project_name)
+            connection.restrict_to(ReadFacts, ReadFiles)
+            store = Store(connection, settings.remote_root, settings.project_name)
             return _look(store, settings, release, deadline)
     except (HostError, NotReady, DeadlinePassed) as error:
         return Preview(unknown_document(settings, release.digest, str(error)), None, str(error))

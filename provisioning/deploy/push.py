@@ -6,7 +6,6 @@ import threading
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 from provisioning.config.settings import PushSettings
@@ -19,9 +18,7 @@ from provisioning.release.release import read_release
 from provisioning.ssh import connect
 
 if TYPE_CHECKING:
-    from provisioning.deploy.context import Push
     from provisioning.plan.observed import HostState
-    from provisioning.plan.plan import Plan
     from provisioning.plan.saved_plan import BoundPlan
 
 
@@ -91,7 +88,6 @@ def push_release(
                 wait_seconds=settings.lock_wait_seconds,
                 report=report,
                 mask=mask,
-                meanwhile=partial(_make_ready, push, plan),
             ) as held:
                 # Only what is seen under the lock counts.
                 state, plan = push.look(seen)
@@ -115,28 +111,6 @@ def push_release(
 
 def _load() -> None:
     """Load what is needed as soon as the host has let us in."""
-
-
-def _make_ready(push: Push, plan: Plan | None) -> None:
-    """Load here, and send there, what only a push that changes something needs: most find nothing to do."""
-    if plan is not None:
-        push.store.send_ahead(_scripts_for(plan))
-    import provisioning.deploy.apply  # noqa: F401
-
-
-def _scripts_for(plan: Plan) -> list[str]:
-    """Pure: the scripts that carry out a plan, in the order in which they are run."""
-    reloads = any(action.container == "reload" for action in plan.actions)
-    needed = {
-        "begin.py": True,
-        "receive.py": bool(plan.uploads),
-        "publish.py": plan.publish,
-        "live_data.py": reloads,
-        "read_files.py": reloads,
-        "step.py": bool(plan.container_actions),
-        "finish.py": True,
-    }
-    return [name for name, is_needed in needed.items() if is_needed]
 
 
 def _took_one_before(state: HostState, settings: PushSettings) -> bool:

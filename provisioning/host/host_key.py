@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from provisioning.agent.host_key.messages import CreateHostKey, ScrubFirstHostKey, SwitchHostKey
 from provisioning.config.settings import Target
 from provisioning.deadline import Deadline
 from provisioning.events import Report, silent, step
@@ -25,13 +26,12 @@ def make_host_key(
     Waits for a host that is still booting. Idempotent. sshd goes on showing the key it showed before.
     """
     with wait_for_login(target, Deadline(deadline_seconds), report) as connection:
-        done = connection.run_script(
-            "create.py", root, deadline=_STEP_SECONDS, step="making the host key", sudo=True
-        )
-    words = done.stdout.split()
-    if len(words) != 2 or words[0] != "ssh-ed25519":
-        raise HostError(f"{target.address} did not make a host key: {done.stdout[:80]!r}")
-    return " ".join(words)
+        key = connection.call(
+            CreateHostKey(root), deadline=_STEP_SECONDS, step="creating the host key", sudo=True
+        ).text
+    if not key.startswith("ssh-ed25519 "):
+        raise HostError(f"{target.address} did not create a host key: {key[:80]!r}")
+    return key
 
 
 def seal_host_key(
@@ -51,9 +51,7 @@ def seal_host_key(
     deadline = Deadline(deadline_seconds)
     both = tuple(dict.fromkeys((own_key, *target.host_keys)))[:2]
     with wait_for_login(replace(target, host_keys=both), deadline, report) as connection:
-        connection.run_script(
-            "switch.py", root, deadline=_STEP_SECONDS, step="switching the host key", sudo=True
-        )
+        connection.call(SwitchHostKey(root), deadline=_STEP_SECONDS, step="switching the host key", sudo=True)
     # The reload is not done when systemctl returns: the old key may be shown for a moment more.
     sealed = replace(target, host_keys=(own_key,))
     with (
@@ -61,10 +59,8 @@ def seal_host_key(
         step("remove the first host key", report),
     ):
         seconds = deadline.check("removing the first host key")
-        connection.run_script(
-            "scrub.py",
-            root,
-            str(seconds),
+        connection.call(
+            ScrubFirstHostKey(root, seconds),
             deadline=seconds + 15,
             step="removing the first host key",
             sudo=True,

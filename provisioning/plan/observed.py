@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from provisioning.agent.store.journal_entry import JournalEntry
+
 
 @dataclass(frozen=True)
 class Container:
@@ -70,7 +72,7 @@ class HostState:
     """Keyed hash of a wanted secret -> what is wrong with its file on the host."""
     leftovers: tuple[str, ...] = ()
     """Half-made things below the root that a push which was broken off left."""
-    unfinished: Mapping[str, Any] | None = None
+    unfinished: JournalEntry | None = None
     """The journal's line of a push that began and did not end, with the `step` that it got to."""
     live: Mapping[str, LiveData] = field(default_factory=dict)
     """Variable -> the data behind it that a service reads anew on a signal."""
@@ -85,7 +87,7 @@ class HostState:
     """Service -> build digest -> name:tag of the image that was made from it."""
     holder: str = ""
     """Who pushes right now."""
-    journal: Mapping[str, Any] | None = None
+    journal: JournalEntry | None = None
     """The last journal entry of a push that ended well."""
     measured: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     """Service -> seconds without answer that its last recreations took, as the journal has them."""

@@ -119,17 +119,6 @@ def test_help_loads_neither_paramiko_nor_rich() -> None:
     assert done.stderr == "[]\n"
 
 
-def test_paramiko_knows_its_version_without_reading_mail() -> None:
-    code = "import sys, provisioning.ssh, paramiko\n"
-    code += "print([name for name in ('invoke', 'email', 'importlib.metadata') if name in sys.modules])\n"
-    code += "from importlib import metadata\n"
-    code += "print(paramiko.__version__ == metadata.version('paramiko'), callable(metadata.distributions))"
-
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-
-    assert done.stdout == "[]\nTrue True\n"
-
-
 def test_what_is_needed_after_the_login_is_not_loaded_before_it() -> None:
     code = "import sys, provisioning.deploy.push\n"
     code += "later = ('host.lock', 'host.store', 'deploy.context', 'services.smoke')\n"

@@ -9,7 +9,6 @@ import re
 import socket
 import struct
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,12 +17,15 @@ from typing import Any
 
 import pytest
 
-from provisioning.agent import script
+from provisioning.agent.command.messages import RunStep
+from provisioning.agent.protocol import Exit
+from provisioning.agent.store.messages import JournalStep
 from provisioning.host.docker_commands import reload_argv
+from tests.provisioning.agent_process import start_request
 
 pytestmark = pytest.mark.process
 
-NOTE = {"push": "p1", "release": "r", "step": "reload api"}
+STEP = JournalStep("p1", "r", "reload api")
 
 
 class StandIn:
@@ -105,15 +107,10 @@ def start(tmp_path: Path) -> Iterator[Start]:
     begun: list[subprocess.Popen[str]] = []
 
     def run(argv: list[str], seconds: float = 10, **environment: str) -> subprocess.Popen[str]:
-        spec = {"root": str(tmp_path), "note": {"root": str(tmp_path), **NOTE}, "argv": argv}
-        spec |= {"seconds": seconds, "finish": True, "log": ""}
-        text = script("step.py").replace("/var/run/docker.sock", str(tmp_path / "docker.sock"))
-        process = subprocess.Popen(
-            [sys.executable, "-IS", "-c", text, json.dumps(spec)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
+        process = start_request(
+            RunStep(str(tmp_path), STEP, tuple(argv), seconds, finish=True),
+            {"/var/run/docker.sock": str(tmp_path / "docker.sock")},
             stderr=subprocess.PIPE,
-            text=True,
             env={"PATH": f"{tmp_path}:{os.environ['PATH']}", "HOME": str(tmp_path), **environment},
         )
         begun.append(process)
@@ -193,15 +190,15 @@ def test_a_step_whose_lock_is_broken_ends_whatever_the_daemon_does_and_is_in_the
 
     step.terminate()
 
-    assert step.wait(10) == 143
-    assert journal(tmp_path) == [("begin", None), ("end", 143)]
+    assert step.wait(10) == Exit.TERMINATED
+    assert journal(tmp_path) == [("begin", None), ("end", Exit.TERMINATED)]
 
 
 def test_it_is_waited_for_until_its_time_is_over(daemon: StandIn, start: Start, tmp_path: Path) -> None:
     daemon.go_on.clear()
 
-    assert start(reload_argv("c1", "SIGHUP"), seconds=0.5).wait(10) == 124
-    assert journal(tmp_path)[-1] == ("end", 124)
+    assert start(reload_argv("c1", "SIGHUP"), seconds=0.5).wait(10) == Exit.TIMED_OUT
+    assert journal(tmp_path)[-1] == ("end", Exit.TIMED_OUT)
 
 
 def test_a_signal_whose_client_is_gone_comes_to_its_end_and_is_in_the_journal(

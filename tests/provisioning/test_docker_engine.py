@@ -13,7 +13,8 @@ from urllib.parse import unquote
 
 import pytest
 
-from provisioning.agent import docker_engine as docker
+from provisioning.agent import docker_engine
+from provisioning.agent.protocol import Refused
 
 INSPECTED = {"Id": "c1", "Image": "sha256:1", "State": {"Status": "running"}}
 
@@ -72,23 +73,23 @@ def daemon(
     monkeypatch.setenv("HOME", str(tmp_path))
     # No docker command: whoever falls back to it, says so.
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(docker, "SOCKET", str(tmp_path / "docker.sock"))
+    monkeypatch.setattr(docker_engine, "SOCKET", str(tmp_path / "docker.sock"))
     served = StandIn(tmp_path / "docker.sock", answers)
     yield served
     served.stop()
 
 
 def test_containers_and_images_are_as_the_daemon_has_them(daemon: StandIn) -> None:
-    way = docker.way_to_docker("onebox", images=True)
+    way = docker_engine.connect_to_docker("onebox", images=True)
 
-    assert isinstance(way, docker.Daemon)
+    assert isinstance(way, docker_engine.Engine)
     assert way.containers() == [INSPECTED], "one that went away in between is left out"
     assert way.images() == [("onebox/api:a", "sha256:1", 5), ("onebox/api:b", "sha256:1", 5)]
     assert daemon.asked[0].endswith('filters={"label": ["com.docker.compose.project=onebox"]}')
 
 
 def test_the_daemon_works_on_all_questions_while_others_do_something_else(daemon: StandIn) -> None:
-    way = docker.way_to_docker("onebox", images=True)
+    way = docker_engine.connect_to_docker("onebox", images=True)
 
     ends = time.monotonic() + 10
     while len(daemon.asked) < 4:
@@ -102,8 +103,8 @@ def test_the_daemon_works_on_all_questions_while_others_do_something_else(daemon
 def test_a_daemon_that_refuses_is_quoted(daemon: StandIn, answers: dict[str, tuple[int, Any]]) -> None:
     answers["/containers/json"] = (500, {"message": "the disk is gone"})
 
-    with pytest.raises(SystemExit, match="the disk is gone"):
-        docker.way_to_docker("onebox", images=True)
+    with pytest.raises(Refused, match="the disk is gone"):
+        docker_engine.connect_to_docker("onebox", images=True)
 
 
 @pytest.mark.parametrize(
@@ -114,8 +115,8 @@ def test_a_docker_elsewhere_is_left_to_the_command_line(
 ) -> None:
     monkeypatch.setenv(variable, value)
 
-    with pytest.raises(SystemExit, match="docker image: No such file"):
-        docker.way_to_docker("onebox", images=True)
+    with pytest.raises(Refused, match="docker image: No such file"):
+        docker_engine.connect_to_docker("onebox", images=True)
     assert daemon.asked == []
 
 
@@ -126,7 +127,7 @@ def test_a_context_of_the_users_settings_is_left_to_the_command_line(
     (tmp_path / ".docker").mkdir()
     (tmp_path / ".docker" / "config.json").write_text(json.dumps({"currentContext": context}))
 
-    assert docker.elsewhere() is left
+    assert docker_engine.is_elsewhere() is left
 
 
 def test_without_a_socket_the_command_line_is_asked(daemon: StandIn, tmp_path: Path) -> None:
@@ -142,17 +143,17 @@ def test_without_a_socket_the_command_line_is_asked(daemon: StandIn, tmp_path: P
     )
     command.chmod(0o755)
 
-    way = docker.way_to_docker("onebox", images=True)
+    way = docker_engine.connect_to_docker("onebox", images=True)
 
-    assert isinstance(way, docker.CommandLine)
+    assert isinstance(way, docker_engine.CommandLine)
     assert way.containers() == [INSPECTED]
     assert way.images() == [("onebox/api:a", "sha256:1", 79_700_000)]
 
 
 def test_a_daemon_that_answers_is_not_enough_to_change_the_host(daemon: StandIn, tmp_path: Path) -> None:
-    assert not docker.has_command()
+    assert not docker_engine.has_command()
     command = tmp_path / "docker"
     command.touch()
-    assert not docker.has_command()
+    assert not docker_engine.has_command()
     command.chmod(0o755)
-    assert docker.has_command()
+    assert docker_engine.has_command()
