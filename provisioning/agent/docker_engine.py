@@ -8,10 +8,12 @@ from __future__ import annotations
 import json
 import os
 import socket
-import subprocess
-from typing import Any, Optional, Union
+from typing import TYPE_CHECKING, Any, Optional, Union
 
 from provisioning.agent.protocol import Refused
+
+if TYPE_CHECKING:
+    import subprocess
 
 SOCKET = "/var/run/docker.sock"
 PROJECT = "com.docker.compose.project="
@@ -137,6 +139,9 @@ def in_bytes(size: str) -> int:
 
 
 def _begin(*argv: str) -> subprocess.Popen[str]:
+    # It takes as long to import as the engine to answer, and facts need it only without the socket.
+    import subprocess
+
     try:
         return subprocess.Popen(["docker", *argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     except OSError as error:

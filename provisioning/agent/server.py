@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from typing import Any, NoReturn, Optional
 
-from provisioning.agent.dispatch import load, respond
+from provisioning.agent.dispatch import HANDLERS, load, respond
 from provisioning.agent.protocol import KILLED, Exit, Frame, Unpacker, pack
 
 _CHUNK = 65536
@@ -86,6 +86,8 @@ class Server:
         self._archive = archive
         self._runs: dict[int, Run] = {}
         self._connected = True
+        self._answered = False
+        self._to_load = list(HANDLERS)
         self._frames = Unpacker()
         self._wake, waker = os.pipe()
         for end in (self._wake, waker):
@@ -118,7 +120,12 @@ class Server:
                 owners[pipe] = number
         deadlines = [run.deadline for run in self._runs.values() if run.deadline is not None]
         left = max(0.0, min(deadlines) - time.monotonic()) * 1000 + 1 if deadlines else None
-        for descriptor, _ in poll.poll(left):
+        ahead = self._answered and bool(self._to_load)
+        ready = poll.poll(0 if ahead else left)
+        if ahead and not ready:
+            # What follows the first answer needs other handlers, and they are compiled while nothing else is to do.
+            load(self._to_load.pop(0))
+        for descriptor, _ in ready:
             if descriptor == self._wake:
                 os.read(self._wake, _CHUNK)
             elif descriptor == 0:
@@ -196,6 +203,7 @@ class Server:
                 pass
         run.close()
         del self._runs[number]
+        self._answered = True
         code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else KILLED
         self._send(Frame.EXIT, number, str(code).encode())
 

@@ -11,15 +11,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from provisioning.agent.codec import encode
-from provisioning.agent.lock.messages import (
-    HELD,
-    BreakLock,
-    Holder,
-    HoldLock,
-    LockHolders,
-    Outcome,
-    ReadLock,
-)
+from provisioning.agent.lock.holder_file import Holder
+from provisioning.agent.lock.messages import HELD, BreakLock, HoldLock, LockHolders, Outcome, ReadLock
 from provisioning.agent.protocol import Exit
 from provisioning.config.settings import PushSettings
 from provisioning.deadline import Deadline

@@ -16,13 +16,12 @@ from typing import Any
 from provisioning.agent.command.messages import RunStep
 from provisioning.agent.observe.messages import Facts, ReadFacts
 from provisioning.agent.protocol import Answer, Exit, Request
-from provisioning.agent.store.journal_entry import JournalEntry
+from provisioning.agent.store.journal_entry import JournalEntry, JournalStep
+from provisioning.agent.store.manifest import FileEntry
 from provisioning.agent.store.messages import (
     Begin,
     ConfirmLiveData,
-    FileEntry,
     Finish,
-    JournalStep,
     Publish,
     SecretFile,
     SwitchLiveData,

@@ -31,6 +31,8 @@ class Service:
     context: str | None
     """Build context relative to the project's root; None for a service that only pulls an image."""
     dockerfile: str
+    additional_contexts: Mapping[str, str]
+    """Name -> directory relative to the project's root, of each additional build context that is one."""
     image: str
     data: Mapping[str, str]
     """Variable -> default directory (relative to the root) of each bind mount of project data."""
@@ -44,6 +46,11 @@ class Service:
     """Names of the secrets that its containers read; those of its image build are not among them."""
     user: str = ""
     """User and group that it runs as, as the compose file gives them."""
+
+    @property
+    def contexts(self) -> tuple[str, ...]:
+        """Directories of the project that its image is built from."""
+        return tuple(filter(None, (self.context, *self.additional_contexts.values())))
 
     @property
     def digest_variable(self) -> str:
@@ -128,6 +135,7 @@ def _service(name: str, section: Any) -> Service:
         name=name,
         context=None if build is None else _relative(name, str(build.get("context", "."))),
         dockerfile=str((build or {}).get("dockerfile", "Dockerfile")),
+        additional_contexts=_additional_contexts(name, build or {}),
         image=str(section.get("image", "")),
         data=_data(name, section.get("volumes") or []),
         depends_on=tuple(section.get("depends_on") or ()),
@@ -145,6 +153,13 @@ def _service(name: str, section: Any) -> Service:
             f"`labels: {{{DIGEST_LABEL}: ${{{service.digest_variable}:-dev}}}}`.",
         )
     return service
+
+
+def _additional_contexts(service: str, build: Mapping[str, Any]) -> dict[str, str]:
+    """Return the directories among them; an image or a repository is named by a URL and ships nothing."""
+    pairs = _pairs(build.get("additional_contexts") or {})
+    found = {name: path or "" for name, path in pairs.items()}
+    return {name: _relative(service, path) for name, path in found.items() if "://" not in path}
 
 
 def _data(service: str, volumes: Iterable[Any]) -> dict[str, str]:

@@ -103,7 +103,7 @@ def read_release(
     _check_environment(compose, environment)
     marks = _secrets(compose, secrets)
     data_paths = {name: path for service in compose.services for name, path in service.data.items()}
-    contexts = {service.context for service in compose.services if service.context}
+    contexts = {path for service in compose.services for path in service.contexts}
     files = tuple(sorted(read_files(root, contexts | set(data_paths.values()))))
     live = {name for service in compose.services if service.reload for name in service.data}
     data = {
@@ -186,7 +186,16 @@ def _service_release(
     section = json.loads(service.section)
     build = None
     if service.context is not None:
-        build = _digest({"build": section.get("build"), "files": _lines(_build_files(root, service, files))})
+        build = _digest(
+            {
+                "build": section.get("build"),
+                "files": _lines(_build_files(root, service, files)),
+                "contexts": {
+                    name: _lines(_context_files(service, path, files))
+                    for name, path in service.additional_contexts.items()
+                },
+            }
+        )
     used = service.variables | frozenset(name for name in environment if f"${{{name}" in compose.shared)
     read = {name: marks[name].digest for name in service.secrets if name in marks}
     digest = _digest(
@@ -223,6 +232,14 @@ def _build_files(root: Path, service: Service, files: tuple[ReleaseFile, ...]) -
     mounted = [_relative(path, context) for path in service.data.values() if _is_below(path, context)]
     always = {service.dockerfile, ".dockerignore", f"{service.dockerfile}.dockerignore"}
     return tuple(file for file in within if file.path in always or matters(file.path, sources, mounted))
+
+
+def _context_files(service: Service, path: str, files: tuple[ReleaseFile, ...]) -> tuple[ReleaseFile, ...]:
+    """Return the files of an additional build context. Raises ReleaseError when it has none."""
+    within = _below(files, path)
+    if not within:
+        raise ReleaseError(f"service {service.name} has no files in its build context {path}")
+    return within
 
 
 def _data_directory(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 
+from provisioning.ssh import _paramiko as _paramiko
 from provisioning.ssh.connect import connect
 from provisioning.ssh.connection import Connection
 from provisioning.ssh.timeouts import Timeouts

@@ -16,7 +16,7 @@ import paramiko
 
 from provisioning.agent.codec import Malformed, decode
 from provisioning.agent.protocol import READY, Answer, Request, answer_type, start_text
-from provisioning.agent.store.messages import JournalStep
+from provisioning.agent.store.journal_entry import JournalStep
 from provisioning.config.settings import Target
 from provisioning.host_errors import CommandFailed, ConnectionLost, HostError, Unreachable
 from provisioning.ssh.archive import agent_argv, archive

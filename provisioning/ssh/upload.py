@@ -9,7 +9,8 @@ from typing import Self
 
 from provisioning.agent.codec import Malformed, decode
 from provisioning.agent.protocol import Exit
-from provisioning.agent.store.messages import JournalStep, Offer, ReceiveFile
+from provisioning.agent.store.journal_entry import JournalStep
+from provisioning.agent.store.messages import Offer, ReceiveFile
 from provisioning.host_errors import DiskFull, UploadFailed
 from provisioning.ssh.process import Completed
 

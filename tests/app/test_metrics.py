@@ -10,10 +10,10 @@ from app.errors import ModelFailedError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from conftest import MakeClient
     from flask.testing import FlaskClient
 
     from app.inference.models import Scored
+    from tests.app.conftest import MakeClient
 
 GOOD = {"features": [5.1, 3.5, 1.4, 0.2]}
 TYPES = {
@@ -116,7 +116,7 @@ class Broken:
 def half_broken(make_client: MakeClient, monkeypatch: pytest.MonkeyPatch) -> FlaskClient:
     client = make_client()
     service = client.application.extensions["onebox"]
-    monkeypatch.setitem(service.serving.models.arms, "v2", Broken())
+    monkeypatch.setitem(service.bundle.models.arms, "v2", Broken())
     return client
 
 

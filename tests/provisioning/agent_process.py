@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -28,7 +29,7 @@ def start_request(
         text=True,
         **how,
     )
-    assert process.stdin
+    assert isinstance(process.stdin, io.TextIOWrapper)
     process.stdin.buffer.write(archive + content)
     process.stdin.flush()
     return process

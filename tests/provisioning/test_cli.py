@@ -119,6 +119,17 @@ def test_help_loads_neither_paramiko_nor_rich() -> None:
     assert done.stderr == "[]\n"
 
 
+def test_paramiko_is_imported_without_a_task_runner_that_others_can_still_import() -> None:
+    code = "import sys, provisioning.ssh, paramiko\n"
+    code += "print('invoke' in sys.modules)\n"
+    code += "import invoke\n"
+    code += "print(invoke.__name__)"
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "False\ninvoke\n"
+
+
 def test_what_is_needed_after_the_login_is_not_loaded_before_it() -> None:
     code = "import sys, provisioning.deploy.push\n"
     code += "later = ('host.lock', 'host.store', 'deploy.context', 'services.smoke')\n"

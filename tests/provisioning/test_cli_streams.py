@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from provisioning.agent.lock.messages import Holder, ReadLock
+from provisioning.agent.lock.holder_file import Holder
+from provisioning.agent.lock.messages import ReadLock
 from provisioning.operate.logs import WholeLines, of_container
 from tests.provisioning.agent_process import call
 

@@ -19,7 +19,7 @@ import pytest
 
 from provisioning.agent.command.messages import RunStep
 from provisioning.agent.protocol import Exit
-from provisioning.agent.store.messages import JournalStep
+from provisioning.agent.store.journal_entry import JournalStep
 from provisioning.host.docker_commands import reload_argv
 from tests.provisioning.agent_process import start_request
 

@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 
 from provisioning.agent.command.messages import RunStep
-from provisioning.agent.lock.messages import BreakLock, Holder, HoldLock, LockHolders, ReadLock
+from provisioning.agent.lock.holder_file import Holder
+from provisioning.agent.lock.messages import BreakLock, HoldLock, LockHolders, ReadLock
 from provisioning.agent.protocol import Exit, Request
 from provisioning.errors import LockBroken, Locked
 from provisioning.host.audit import read_audit

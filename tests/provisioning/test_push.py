@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from provisioning.agent.lock.messages import Holder, HoldLock
+from provisioning.agent.lock.holder_file import Holder
+from provisioning.agent.lock.messages import HoldLock
 from provisioning.deploy.push import retire
 from provisioning.errors import Locked, UnhealthyRelease
 from provisioning.host.drift import read_status

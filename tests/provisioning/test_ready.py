@@ -168,7 +168,7 @@ def test_a_booted_host_without_a_daemon_for_us_is_not_waited_for_until_the_deadl
     clock: Clock, events: Any, said: str, limit: float, reason: str
 ) -> None:
     facts = replace(READY, docker="", daemon_error=said)
-    connection = SimpleNamespace(active=True, call=lambda *_, **__: facts, close=lambda: None)
+    connection: Any = SimpleNamespace(active=True, call=lambda *_, **__: facts, close=lambda: None)
     settings: Any = SimpleNamespace(
         target=SimpleNamespace(address="h:22"), remote_root="/r", min_free_bytes=0
     )

@@ -101,6 +101,38 @@ def test_new_models_do_not_change_what_the_image_is_built_from(project: Path) ->
     assert (before.build, before.digest != after.digest) == (after.build, True)
 
 
+SHARED = "{context: ./ui, additional_contexts: {tools: ./tools, base: docker-image://debian:trixie-slim}}"
+
+
+def test_files_of_an_additional_build_context_ship_and_make_a_new_image(project: Path) -> None:
+    _edit("docker-compose.yml", "build: ./ui", f"build: {SHARED}")(project)
+    _new(project, "tools/a.sh")
+    before = read_release(project, {})
+    _new(project, "tools/more/b.sh")
+
+    after = read_release(project, {})
+
+    assert {file.path for file in after.files} - {file.path for file in before.files} == {"tools/more/b.sh"}
+    assert {name for name in after.parts if before.parts[name].build != after.parts[name].build} == {"web"}
+
+
+@pytest.mark.parametrize(
+    ("context", "sentence"),
+    [
+        ("./tools", "service web has no files in its build context tools"),
+        ("../tools", "service web uses ../tools, which is not a directory inside the project"),
+    ],
+)
+def test_an_additional_build_context_that_cannot_ship_is_refused(
+    project: Path, context: str, sentence: str
+) -> None:
+    build = SHARED.replace("./tools", context)
+    _edit("docker-compose.yml", "build: ./ui", f"build: {build}")(project)
+
+    with pytest.raises(ReleaseError, match=sentence):
+        read_release(project, {})
+
+
 CODE_MOUNT = './app/artifacts}:/srv/models:ro", "${ONEBOX_API_CODE_DIR:-./app}:/srv/app:ro'
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Optional
 
 from provisioning.agent.protocol import Request
-from provisioning.agent.store.messages import JournalStep
+from provisioning.agent.store.journal_entry import JournalStep
 
 
 @dataclass(frozen=True)

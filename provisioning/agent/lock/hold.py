@@ -15,8 +15,8 @@ from dataclasses import replace
 from typing import NoReturn, Optional
 
 from provisioning.agent.codec import decode
-from provisioning.agent.lock.holder_file import holder_path, read_holder, running_holder, write_holder
-from provisioning.agent.lock.messages import HELD, Holder, HoldLock, Outcome
+from provisioning.agent.lock.holder_file import Holder, holder_path, read_holder, running_holder, write_holder
+from provisioning.agent.lock.messages import HELD, HoldLock, Outcome
 from provisioning.agent.protocol import Exit
 from provisioning.agent.store.audit_log import append_audit
 

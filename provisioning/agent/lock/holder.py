@@ -12,8 +12,8 @@ import time
 from dataclasses import replace
 from typing import Callable, Optional, Union
 
-from provisioning.agent.lock.holder_file import read_holder, write_holder
-from provisioning.agent.lock.messages import BreakLock, Holder, LockHolders, ReadLock
+from provisioning.agent.lock.holder_file import Holder, read_holder, write_holder
+from provisioning.agent.lock.messages import BreakLock, LockHolders, ReadLock
 from provisioning.agent.protocol import Refused
 
 HOLDER_SECONDS = 10.0

@@ -4,11 +4,28 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import dataclass
 from typing import Optional
 
 from provisioning.agent.codec import Malformed, from_json
 from provisioning.agent.files import read_json, write_text
-from provisioning.agent.lock.messages import Holder
+
+
+@dataclass(frozen=True)
+class Holder:
+    """The lock holder, as it is stored in `push.holder`. `pid` is its process on the host."""
+
+    who: str
+    doing: str
+    since: str
+    user: str = ""
+    what: str = ""
+    release: str = ""
+    pid: int = 0
+    broken_by: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.who}, {self.doing}, since {self.since}"
 
 
 def holder_path(root: str) -> str:

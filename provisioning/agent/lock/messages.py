@@ -5,25 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Optional
 
+from provisioning.agent.lock.holder_file import Holder
 from provisioning.agent.protocol import Request
-
-
-@dataclass(frozen=True)
-class Holder:
-    """The lock holder, as it is stored in `push.holder`. `pid` is its process on the host."""
-
-    who: str
-    doing: str
-    since: str
-    user: str = ""
-    what: str = ""
-    release: str = ""
-    pid: int = 0
-    broken_by: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.who}, {self.doing}, since {self.since}"
-
 
 HELD = "held"
 """What HoldLock prints once the lock is held."""

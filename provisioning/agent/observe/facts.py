@@ -16,8 +16,7 @@ from provisioning.agent.observe.runtime_split import SplitReader
 from provisioning.agent.store.journal import entries_in, read_lines
 from provisioning.agent.store.journal_entry import JournalEntry
 from provisioning.agent.store.leftovers import leftovers
-from provisioning.agent.store.manifest import DataDirectory, Manifest, manifest_in
-from provisioning.agent.store.messages import FileEntry
+from provisioning.agent.store.manifest import DataDirectory, FileEntry, Manifest, manifest_in
 
 OWN = {"manifest.json"}
 MEASURED = 5

@@ -15,8 +15,7 @@ from typing import Optional
 
 from provisioning.agent.codec import Malformed, decode
 from provisioning.agent.protocol import Refused
-from provisioning.agent.store.journal_entry import SCHEMA, JournalEntry
-from provisioning.agent.store.messages import JournalStep
+from provisioning.agent.store.journal_entry import SCHEMA, JournalEntry, JournalStep
 
 
 def journal_path(root: str) -> str:

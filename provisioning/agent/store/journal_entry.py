@@ -9,6 +9,15 @@ SCHEMA = 1
 
 
 @dataclass(frozen=True)
+class JournalStep:
+    """The push, release and step that a request writes into the journal."""
+
+    push: str
+    release: str
+    step: str
+
+
+@dataclass(frozen=True)
 class JournalEntry:
     """The begin or end of a step, of a push, or of a rollback.
 

@@ -12,7 +12,8 @@ from typing import Union
 
 from provisioning.agent.files import link_target, sha256_of, write_text
 from provisioning.agent.store.journal import Journal
-from provisioning.agent.store.messages import ConfirmLiveData, Done, FileEntry, SwitchLiveData
+from provisioning.agent.store.manifest import FileEntry
+from provisioning.agent.store.messages import ConfirmLiveData, Done, SwitchLiveData
 
 OWN = {".data", ".current", ".in-force"}
 

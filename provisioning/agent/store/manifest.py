@@ -6,7 +6,15 @@ from dataclasses import dataclass, field
 from typing import Optional
 
 from provisioning.agent.codec import from_json
-from provisioning.agent.store.messages import FileEntry
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """A file of a release or of a data directory."""
+
+    path: str
+    mode: int
+    sha256: str
 
 
 @dataclass(frozen=True)

@@ -6,16 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any, Optional
 
 from provisioning.agent.protocol import Request
-from provisioning.agent.store.journal_entry import JournalEntry
-
-
-@dataclass(frozen=True)
-class JournalStep:
-    """The push, release and step that a request writes into the journal."""
-
-    push: str
-    release: str
-    step: str
+from provisioning.agent.store.journal_entry import JournalEntry, JournalStep
+from provisioning.agent.store.manifest import FileEntry
 
 
 @dataclass(frozen=True)
@@ -79,15 +71,6 @@ class Publish(Request[Done]):
     journal: Optional[JournalStep]
     manifest: dict[str, Any]
     archive: Optional[str]
-
-
-@dataclass(frozen=True)
-class FileEntry:
-    """A file of a release or of a data directory."""
-
-    path: str
-    mode: int
-    sha256: str
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from provisioning.agent.codec import Malformed
 from provisioning.agent.files import read_json, sha256_of, write_text
 from provisioning.agent.protocol import Exit, Refused
 from provisioning.agent.store.journal import Journal
-from provisioning.agent.store.manifest import Manifest, manifest_in
-from provisioning.agent.store.messages import Done, FileEntry, Publish
+from provisioning.agent.store.manifest import FileEntry, Manifest, manifest_in
+from provisioning.agent.store.messages import Done, Publish
 
 
 def handle(request: Publish) -> Done:
