@@ -33,7 +33,7 @@ HANDLERS: dict[str, str] = {
     "RunAttached": "command.attached",
     "CreateHostKey": "host_key.create",
     "SwitchHostKey": "host_key.switch",
-    "ScrubFirstHostKey": "host_key.scrub",
+    "ScrubInjectedHostKey": "host_key.scrub",
 }
 """Name of a request -> module with its `handle`. The request is declared in `messages` of the same package.
 

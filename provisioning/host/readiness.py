@@ -7,6 +7,7 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from provisioning.agent.observe.messages import Readiness, ReadReadiness
 from provisioning.config.settings import PushSettings, Target
@@ -34,6 +35,14 @@ _LONGEST_PAUSE = 5.0
 _CHECK_SECONDS = 30.0
 
 Connector = Callable[[Target], Connection]
+
+
+class LogIn(Protocol):
+    """What opens the connection of a push, as `wait_for_login` does."""
+
+    def __call__(
+        self, target: Target, deadline: Deadline, report: Report, *, connector: Connector
+    ) -> Connection: ...
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ import tarfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from provisioning.agent.command.messages import RunStep
@@ -32,7 +31,7 @@ from provisioning.deadline import Deadline
 from provisioning.host_errors import CommandFailed, UploadFailed
 from provisioning.identity import whoami
 from provisioning.plan.observed import Container, HostState, LiveData, SplitInForce
-from provisioning.release.release import ReleaseFile, SecretRelease
+from provisioning.release.manifest import DataDirectory, Release, ReleaseFile, SecretRecord
 from provisioning.ssh import Connection
 from provisioning.ssh.connection import step_name
 from provisioning.ssh.process import Completed
@@ -50,10 +49,10 @@ class Store:
     """What the journal calls the work that is under way; empty while nothing is changed."""
     release: str = ""
 
-    def read_state(self, manifest: Mapping[str, Any] | None, deadline: Deadline) -> HostState:
-        """What is on the host, seen from a wanted manifest, or from the current release's. One round trip."""
-        request = ReadFacts(self.root, self.project, None if manifest is None else dict(manifest))
-        return state_of(self.call(request, deadline))
+    def read_state(self, release: Release | None, deadline: Deadline) -> HostState:
+        """Return what is on the host, seen from a wanted release, or from the current one. One round trip."""
+        manifest = None if release is None else release.to_json()
+        return state_of(self.call(ReadFacts(self.root, self.project, manifest), deadline))
 
     def read_containers(self, deadline: Deadline) -> HostState:
         """As `read_state`, with the containers and nothing else."""
@@ -89,7 +88,7 @@ class Store:
     def keep_secrets(
         self,
         values: ServiceSecrets,
-        wanted: Mapping[str, SecretRelease],
+        wanted: Mapping[str, SecretRecord],
         marks: Iterable[str],
         deadline: Deadline,
     ) -> None:
@@ -102,9 +101,9 @@ class Store:
         )
         self.call(WriteSecrets(self.root, self._journal("secrets"), entries), deadline)
 
-    def publish(self, manifest: Mapping[str, Any], archive: str | None, deadline: Deadline) -> None:
+    def publish(self, release: Release, archive: str | None, deadline: Deadline) -> None:
         """Make or repair the release's directory and its data directories, verified by hash, by rename."""
-        request = Publish(self.root, self._journal("publish"), dict(manifest), archive)
+        request = Publish(self.root, self._journal("publish"), release.to_json(), archive)
         try:
             self.call(request, deadline)
         except CommandFailed as error:
@@ -113,16 +112,15 @@ class Store:
                 raise UploadFailed(self.root, "the disk of the host is full", hint=hint) from error
             raise
 
-    def put_live(self, variable: str, entry: Mapping[str, Any], deadline: Deadline, *, loaded: bool) -> None:
+    def put_live(self, variable: str, data: DataDirectory, deadline: Deadline, *, loaded: bool) -> None:
         """Put the data of a variable before the service that reloads, or write down that it has read it."""
-        digest = entry["digest"]
         if loaded:
             journal = self._journal(f"confirm {variable}")
-            self.call(ConfirmLiveData(self.root, journal, variable, digest), deadline)
+            self.call(ConfirmLiveData(self.root, journal, variable, data.digest), deadline)
         else:
             journal = self._journal(f"switch {variable}")
-            files = tuple(FileEntry(file["path"], file["mode"], file["sha256"]) for file in entry["files"])
-            self.call(SwitchLiveData(self.root, journal, variable, digest, files), deadline)
+            files = tuple(FileEntry(file.path, file.mode, file.sha256) for file in data.files)
+            self.call(SwitchLiveData(self.root, journal, variable, data.digest, files), deadline)
 
     def finish(
         self, entry: Mapping[str, Any], deadline: Deadline, *, switch_to: str | None = None, keep: int = 0
@@ -170,10 +168,12 @@ class Store:
 
 def state_of(facts: Facts) -> HostState:
     """Pure: the observed state in the agent's facts."""
-    split = facts.split_in_force
+    values = dict(vars(facts))
+    manifest, split = values.pop("current_manifest"), facts.split_in_force
     return HostState(
         **{
-            **vars(facts),
+            **values,
+            "current_release": Release.from_json(manifest) if manifest else None,
             "live": {name: LiveData(**vars(found)) for name, found in facts.live.items()},
             "needed": frozenset(facts.needed),
             "containers": tuple(Container(**vars(found)) for found in facts.containers),
@@ -182,11 +182,10 @@ def state_of(facts: Facts) -> HostState:
     )
 
 
-def make_archive(root: Path, files: Sequence[ReleaseFile], extra: Mapping[str, bytes]) -> bytes:
-    """A gzipped tar of files under their SHA-256 as names; the same files give the same bytes.
+def make_archive(files: Iterable[ReleaseFile], contents: Mapping[str, bytes]) -> bytes:
+    """Return a gzipped tar of files named by their SHA-256; the same files give the same bytes.
 
-    `extra` is content by SHA-256 for files that are not in the tree. Raises HostError when a file is no
-    longer what it was when the release was read.
+    `contents` holds the content of each by its SHA-256.
     """
     buffer = io.BytesIO()
     with (
@@ -194,10 +193,7 @@ def make_archive(root: Path, files: Sequence[ReleaseFile], extra: Mapping[str, b
         tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive,
     ):
         for file in sorted(files, key=lambda item: item.sha256):
-            content = extra.get(file.sha256)
-            content = (root / file.path).read_bytes() if content is None else content
-            if len(content) != file.size:
-                raise UploadFailed(file.path, "it changed on this machine during the push")
+            content = contents[file.sha256]
             member = tarfile.TarInfo(file.sha256)
             member.size = len(content)
             archive.addfile(member, io.BytesIO(content))

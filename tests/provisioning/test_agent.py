@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from provisioning.host_errors import CommandFailed, ConnectionLost, HostError
 from provisioning.ssh import Connection, connect
 from provisioning.ssh.archive import pack, sources
 from provisioning.ssh.process import Completed
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.process
 
@@ -74,15 +74,6 @@ def run(
 def connection(host: Any) -> Iterator[Connection]:
     with connect(host.target) as opened:
         yield opened
-
-
-def eventually(holds: Callable[[], bool], seconds: float = 10) -> bool:
-    ends = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > ends:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 def alive(pid: int) -> bool:
@@ -162,7 +153,7 @@ def test_a_request_beyond_its_deadline_is_killed_there_with_what_it_started(
 
     pids = [int(pid) for pid in noted.read_text().split()]
     assert len(pids) == 2
-    assert eventually(lambda: not any(map(alive, pids)))
+    wait_until(lambda: not any(map(alive, pids)))
     assert run(connection, "print('here')").stdout == "here\n"
 
 
@@ -182,7 +173,7 @@ def test_a_request_sees_the_end_of_its_input_when_the_line_is_cut_although_other
         assert [run.read_line(10) for run in runs] == ["here"] * 3
         host.sshd.cut()
 
-        assert eventually(lambda: all(end.exists() and end.read_text() == "over" for end in ends))
+        wait_until(lambda: all(end.exists() and end.read_text() == "over" for end in ends))
         with pytest.raises(ConnectionLost):
             runs[0].wait(5)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -11,21 +10,21 @@ import pytest
 from provisioning.agent.observe.messages import Releases, Served, StoredRelease
 from provisioning.errors import SettingsError
 from provisioning.host.history import Differences, age, choose, difference, kept_in
+from provisioning.release.manifest import DataDirectory, Release, ReleaseFile, ServiceRecord
 
 A, B, C, GONE = "a" * 64, "b1" + "b" * 62, "b2" + "c" * 62, "d" * 64
 
 
-def _manifest(release: str, **more: Any) -> dict[str, Any]:
-    file = {"path": "app/server.py", "sha256": release, "mode": 0o644, "size": 1}
-    env_file = {**file, "path": "release.env"}
-    return {
-        "release": release,
-        "files": [file, env_file],
-        "services": {"api": {"digest": release, "image": f"onebox/api:{release}", "build": "x"}},
-        "data": {"ONEBOX_MODELS_DIR": {"path": "app/artifacts", "digest": "same"}},
-        "environment": {},
-        **more,
+def _release(release: str, **more: Any) -> Release:
+    values = {
+        "files": (
+            ReleaseFile("app/server.py", 0o644, release, 1),
+            ReleaseFile("release.env", 0o600, release, 1),
+        ),
+        "services": {"api": ServiceRecord(release, "x", f"onebox/api:{release}", (), "ONEBOX_API_DIGEST")},
+        "data": {"ONEBOX_MODELS_DIR": DataDirectory("app/artifacts", "same", ())},
     }
+    return Release(release, **{**values, **more})
 
 
 def _line(release: str, at: str, what: str = "push", who: str = "ann@laptop") -> Served:
@@ -38,7 +37,7 @@ def _answer(**more: Any) -> Releases:
         now=1795431600.0,  # 2026-11-23T11:00 by the host's clock
         current=C,
         previous=B,
-        kept={name: StoredRelease(_manifest(name), written) for name in (A, B, C)},
+        kept={name: StoredRelease(_release(name).to_json(), written) for name in (A, B, C)},
         served=(_line(A, "08:00"), _line(B, "09:00"), _line(C, "10:00", who="bob@desk")),
         past=(GONE,),
         images=tuple(f"onebox/api:{name}" for name in (A, B, C)),
@@ -96,10 +95,13 @@ def test_an_image_that_is_gone_is_named() -> None:
 
 
 def test_the_difference_names_services_files_data_values_and_the_split() -> None:
-    old = _manifest(A, environment={"MODEL_V1_WEIGHT": "90", "LEVEL": "1"})
-    new = _manifest(B, environment={"MODEL_V2_WEIGHT": "10", "LEVEL": "secret"})
-    new["data"] = {"ONEBOX_MODELS_DIR": {"path": "app/artifacts", "digest": "other"}}
-    new["files"].append({"path": "app/new.py", "sha256": "n", "mode": 0o644, "size": 1})
+    old = _release(A, environment={"MODEL_V1_WEIGHT": "90", "LEVEL": "1"})
+    new = _release(
+        B,
+        environment={"MODEL_V2_WEIGHT": "10", "LEVEL": "secret"},
+        data={"ONEBOX_MODELS_DIR": DataDirectory("app/artifacts", "other", ())},
+        files=(*_release(B).files, ReleaseFile("app/new.py", 0o644, "n", 1)),
+    )
 
     found = difference(old, new)
 
@@ -111,8 +113,8 @@ def test_the_difference_names_services_files_data_values_and_the_split() -> None
 
 
 def test_a_service_that_is_new_or_left_out_is_a_difference() -> None:
-    alone: Mapping[str, Any] = _manifest(A)
-    both = {**alone, "services": {**alone["services"], "ui": {"digest": "u"}}}
+    alone = _release(A)
+    both = replace(alone, services={**alone.services, "ui": ServiceRecord("u", None, "ui", (), "U")})
 
     assert difference(alone, both).services == ("ui",)
     assert difference(both, alone).services == ("ui",)
@@ -149,7 +151,7 @@ def test_a_release_that_cannot_serve_is_refused_by_name_and_the_others_are_liste
 def test_a_beginning_that_two_releases_share_is_refused() -> None:
     kept = kept_in(_answer())
     twins = {f"{'e' * 5}{number}" + "0" * 58: kept.manifests[A] for number in (1, 2)}
-    more = {name: StoredRelease(_manifest(name), "2026-11-23T07:00:00+00:00") for name in twins}
+    more = {name: StoredRelease(_release(name).to_json(), "2026-11-23T07:00:00+00:00") for name in twins}
     answer = _answer(kept=_answer().kept | more)
 
     with pytest.raises(SettingsError, match="more than one release begins with eeeee"):

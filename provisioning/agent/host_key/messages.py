@@ -43,7 +43,7 @@ class Scrubbed:
 
 
 @dataclass(frozen=True)
-class ScrubFirstHostKey(Request[Scrubbed]):
+class ScrubInjectedHostKey(Request[Scrubbed]):
     """Remove the host key of the user-data, also from cloud-init's caches, once the first boot has ended."""
 
     root: str

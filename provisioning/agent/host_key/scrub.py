@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from re import Match
 
-from provisioning.agent.host_key.messages import Scrubbed, ScrubFirstHostKey
+from provisioning.agent.host_key.messages import Scrubbed, ScrubInjectedHostKey
 from provisioning.agent.protocol import Refused
 
 LARGEST_FILE = 1 << 24
@@ -21,7 +21,7 @@ _PRIVATE_KEY = re.compile(
 )
 
 
-def handle(request: ScrubFirstHostKey) -> Scrubbed:
+def handle(request: ScrubInjectedHostKey) -> Scrubbed:
     """Return the paths that were removed or changed. Raises Refused when the first boot does not end in time."""
     _wait_for_first_boot(os.path.join(request.root, "run/cloud-init"), request.seconds)
     paths: list[str] = []
