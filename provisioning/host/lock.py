@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -73,13 +73,11 @@ def hold(
     wait_seconds: float = 0,
     report: Report = silent,
     mask: Mask = NO_MASK,
-    meanwhile: Callable[[], object] = lambda: None,
 ) -> Iterator[Held]:
     """Hold the host while the block runs, and leave one line in its audit log.
 
     A host that somebody else holds is waited for up to `wait_seconds`, then Locked names the holder;
-    it is never taken from anybody. `mask` hides what the log must not hold, and `meanwhile` is
-    done once while the host answers. The lock is a process on
+    it is never taken from anybody. `mask` hides what the log must not hold. The lock is a process on
     the host: it ends when this connection ends or stops giving signs of life. Raises LockBroken when
     somebody broke it while the block ran.
     """
@@ -92,7 +90,7 @@ def hold(
         doing=doing,
         since=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    process = _take(store, holder, deadline, wait_seconds, report, meanwhile)
+    process = _take(store, holder, deadline, wait_seconds, report)
     held = Held()
     beat = threading.Thread(target=_beat, args=(store, process, held), name="onebox-lock", daemon=True)
     beat.start()
@@ -174,11 +172,10 @@ def _take(
     deadline: Deadline,
     wait_seconds: float,
     report: Report,
-    meanwhile: Callable[[], object],
 ) -> Process:
     """The process on the host that holds the lock."""
     try:
-        return _try(store, holder, deadline, meanwhile)
+        return _try(store, holder, deadline)
     except Locked as error:
         if wait_seconds <= 0:
             raise
@@ -206,11 +203,9 @@ def _try(
     store: Store,
     holder: Holder,
     deadline: Deadline,
-    meanwhile: Callable[[], object] = lambda: None,
 ) -> Process:
     name = "taking the lock"
     process = store.connection.start_request(HoldLock(store.root, holder), step=name)
-    meanwhile()
     answer = process.read_line(min(30.0, deadline.check(name)))
     if answer == HELD:
         return process
