@@ -10,7 +10,6 @@ import tarfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import Any
 
 from provisioning.agent.command.messages import RunStep
 from provisioning.agent.observe.messages import Facts, ReadFacts
@@ -123,10 +122,10 @@ class Store:
             self.call(SwitchLiveData(self.root, journal, variable, data.digest, files), deadline)
 
     def finish(
-        self, entry: Mapping[str, Any], deadline: Deadline, *, switch_to: str | None = None, keep: int = 0
+        self, entry: JournalEntry, deadline: Deadline, *, switch_to: str | None = None, keep: int = 0
     ) -> tuple[str, ...]:
-        """Write a journal entry; point `current` to a release; prune (0: do not). What was removed."""
-        line = JournalEntry(**{"who": whoami(), "push": self.push, **entry})
+        """Journal the result, point `current` to a release, prune (0: do not); return what was removed."""
+        line = replace(entry, who=whoami(), push=self.push)
         return self.call(Finish(self.root, self.project, line, switch_to, keep), deadline).removed
 
     def run_step(

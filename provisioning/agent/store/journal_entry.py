@@ -43,6 +43,8 @@ class JournalEntry:
     error: str = ""
     restored: Optional[str] = None
     """Digest of the release that was restored after a failure."""
+    outcome: str = ""
+    """What was restored or stopped after a failure, in words."""
     seconds: Optional[float] = None
     took: dict[str, float] = field(default_factory=dict)
     """Service -> seconds that its recreation took."""
