@@ -140,7 +140,7 @@ class Service(Launched):
     @contextmanager
     def running(self, **more: str) -> Iterator[Service]:
         environ = {"API_PORT": str(self.port), "API_WORKERS": "2", "ONEBOX_MODELS_DIR": str(self.models)}
-        with self.run(["-m", "app.launcher"], self._root, {**environ, **more}):
+        with self.run(["-m", "images.api.launcher"], self._root, {**environ, **more}):
             yield self
 
     def ready(self) -> Service:

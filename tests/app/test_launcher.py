@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from app.launcher.preload import MODULES
+from images.api.launcher.preload import MODULES
 from tests.app.launched import PREDICTION, Load, Service, line, wait_for
 from tests.app.processes import children, get
 
@@ -138,7 +138,7 @@ def test_what_the_service_imports_from_others_is_loaded_before_it(root: Path) ->
 
 
 def test_the_launcher_imports_nothing_of_the_service(root: Path) -> None:
-    for file in (root / "app" / "launcher").glob("*.py"):
+    for file in (root / "images" / "api" / "launcher").glob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom) and node.level == 0:

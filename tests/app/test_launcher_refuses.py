@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from app.launcher.code import read_code
+from images.api.launcher.code import read_code
 from tests.app.launched import Load, Service, append, as_it_is, line, wait_for
 from tests.app.processes import children, get
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from app.launcher.code import read_code
+from images.api.launcher.code import read_code
+from images.ui.launcher.snapshot import take
 from provisioning.release.release import API_CODE_VARIABLE, UI_CODE_VARIABLE, Release, read_release
-from ui.launcher.snapshot import take
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     project = tmp_path / "project"
-    for name in ("app", "ui", "monitoring"):
+    for name in ("app", "images", "ui", "monitoring"):
         shutil.copytree(
             ROOT / name, project / name, ignore=shutil.ignore_patterns("artifacts", "__pycache__")
         )
@@ -65,12 +65,12 @@ def test_the_launcher_of_the_ui_names_code_as_the_release_does(project: Path, tm
     ("service", "file", "image"),
     [
         ("flask-api", "app/api/routes.py", False),
-        ("flask-api", "app/launcher/launcher.py", True),
-        ("flask-api", "app/requirements.txt", True),
+        ("flask-api", "images/api/launcher/launcher.py", True),
+        ("flask-api", "images/api/requirements.txt", True),
         ("streamlit-ui", "ui/app_pages/drift.py", False),
-        ("streamlit-ui", "ui/launcher/launcher.py", True),
-        ("streamlit-ui", "ui/.streamlit/config.toml", True),
-        ("streamlit-ui", "ui/requirements.txt", True),
+        ("streamlit-ui", "images/ui/launcher/launcher.py", True),
+        ("streamlit-ui", "images/ui/launcher/.streamlit/config.toml", True),
+        ("streamlit-ui", "images/ui/requirements.txt", True),
     ],
 )
 def test_a_new_image_is_made_only_of_what_is_read_when_a_container_starts(

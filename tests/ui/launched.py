@@ -31,8 +31,7 @@ class Ui(Launched):
         super().__init__(ROOT / "ui", place, folder)
         self._api_url = api_url
         ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(ROOT / "ui/launcher", place / "srv/launcher", ignore=ignored)
-        shutil.copytree(ROOT / "ui/.streamlit", place / "srv/launcher/.streamlit")
+        shutil.copytree(ROOT / "images/ui/launcher", place / "srv/images/ui/launcher", ignore=ignored)
         self.put(as_it_is)
 
     def put_more(self, file: str, text: str) -> Path:
@@ -64,7 +63,7 @@ class Ui(Launched):
             "API_URL": self._api_url,
             "STREAMLIT_SERVER_PORT": str(self.port),
         }
-        with self.run(list(argv) or ["-m", "launcher"], self._place, environ):
+        with self.run(list(argv) or ["-m", "images.ui.launcher"], self._place, environ):
             yield self
 
     def decided(self) -> dict[str, Any]:

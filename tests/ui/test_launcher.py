@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from images.ui.launcher.preload import MODULES
+from images.ui.launcher.snapshot import SnapshotError, take
 from tests.app.launched import append, as_it_is, wait_for
 from tests.app.processes import children
 from tests.ui.launched import Ui
-from ui.launcher.preload import MODULES
-from ui.launcher.snapshot import SnapshotError, take
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -158,7 +158,10 @@ def test_a_start_with_pages_that_worked_before_tries_them_again_and_serves_no_ol
         lambda code: append(code / "app_pages/drift.py", f"open({str(there)!r}).close()"),
         lambda live: take(live, tmp_path / "store").digest,
     )
-    soon = "from launcher import __main__, launcher; launcher.AGAIN_SECONDS = 1.0; raise SystemExit(__main__.main())"
+    soon = (
+        "from images.ui.launcher import __main__, launcher; launcher.AGAIN_SECONDS = 1.0; "
+        "raise SystemExit(__main__.main())"
+    )
     with ui.running("-c", soon):
         found = ui.decided()
         assert (found["serving"], found["tried"]) == ("", False)

@@ -1,6 +1,6 @@
-"""`python -m launcher`: serve the UI until SIGTERM. On SIGHUP new code is tried, and takes over when its pages work.
+"""`python -m images.ui.launcher`: serve the UI until SIGTERM; on SIGHUP try new pages, and activate them if they work.
 
-Ends with the status of a server that ends by itself.
+Exit with the status of a server that exits.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ STATE_VARIABLE = "ONEBOX_STATE_DIR"
 
 def main() -> int:
     """Settings of the launcher's own are two directories; everything else in the environment is the UI's."""
-    # Beside a checkout this package lies inside the code, in the image it does not.
-    code = Path(os.environ.get(CODE_VARIABLE) or Path(__file__).resolve().parents[1])
+    # Image and checkout have the same layout.
+    code = Path(os.environ.get(CODE_VARIABLE) or Path(__file__).resolve().parents[3] / "ui")
     state = Path(os.environ.get(STATE_VARIABLE) or "/tmp/onebox")  # noqa: S108 - the container's tmpfs
     launcher = Launcher(code, state)
     preload()

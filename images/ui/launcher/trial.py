@@ -81,6 +81,6 @@ def _relative(file: str, path: str) -> str:
 
 
 def _script() -> None:
-    from launcher.trial import attempt
+    from images.ui.launcher.trial import attempt
 
     attempt()

@@ -1,7 +1,7 @@
-"""`python -m launcher`: run the service until SIGTERM. On SIGHUP new code takes over, or the service's models are read.
+"""`python -m images.api.launcher`: run the API until SIGTERM; on SIGHUP reload its code, or its models.
 
-New code is a new generation of processes, which gets the sockets of the one that serves. That one is let go when the
-new one answers, and goes on if it never does. Ends with the status of a service that ends by itself.
+New code runs in a new generation of processes, which inherits the sockets of the active one. The active generation is
+drained when the new one answers, and keeps serving if it never does. Exit with the status of a service that exits.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ STATE_VARIABLE = "ONEBOX_STATE_DIR"
 
 def main() -> int:
     """Settings of the launcher's own are two directories; everything else in the environment is the service's."""
-    # Beside a checkout this package lies inside the code, in the image it does not.
-    code = Path(os.environ.get(CODE_VARIABLE) or Path(__file__).resolve().parents[1])
+    # Image and checkout have the same layout.
+    code = Path(os.environ.get(CODE_VARIABLE) or Path(__file__).resolve().parents[3] / "app")
     state = Path(os.environ.get(STATE_VARIABLE) or "/tmp/onebox")  # noqa: S108 - the container's tmpfs
     preload()
     return Launcher(code, state).run()

@@ -1,4 +1,4 @@
-"""`python -m launcher.healthcheck`: exit 0 when the UI on this machine serves pages that work. Made for compose."""
+"""`python -m images.ui.launcher.healthcheck`: exit 0 when the UI on this machine serves pages that work."""
 
 from __future__ import annotations
 
