@@ -121,7 +121,7 @@ def test_code_that_hangs_is_refused_when_its_time_is_over(service: Service) -> N
         service.put(line("import time\ntime.sleep(600)"))
         service.hang_up()
         wait_for(lambda: service.refused is not None, "the refusal is told")
-        assert service.refused["why"] == "it did not serve within 15 s"
+        assert service.refused["why"] == "it was not ready within 15 s"
         assert service.serving == before
 
 

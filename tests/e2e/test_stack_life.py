@@ -96,12 +96,12 @@ def test_status_and_logs_tell_about_the_host(rehearsal: Checkout) -> None:
 
 
 def test_refresh_sees_a_tampered_release_and_the_next_up_repairs_it(rehearsal: Checkout) -> None:
-    rehearsal.on_host("echo '# tampered' >> /opt/onebox/current/app/routes.py")
+    rehearsal.on_host("echo '# tampered' >> /opt/onebox/current/app/api/routes.py")
     said = rehearsal.pulumi("refresh")
     assert "app/api/routes.py" in said
     assert "1 to update" in rehearsal.pulumi("preview")
     rehearsal.pulumi("up")
-    assert "tampered" not in rehearsal.on_host("cat /opt/onebox/current/app/routes.py")
+    assert "tampered" not in rehearsal.on_host("cat /opt/onebox/current/app/api/routes.py")
     assert "app/api/routes.py" not in rehearsal.pulumi("refresh")
     rehearsal.pulumi("preview", "--expect-no-changes")
 

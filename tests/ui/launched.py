@@ -31,7 +31,8 @@ class Ui(Launched):
         super().__init__(ROOT / "ui", place, folder)
         self._api_url = api_url
         ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(ROOT / "images/ui/launcher", place / "srv/images/ui/launcher", ignore=ignored)
+        for name in ("images/launcher", "images/ui/launcher"):
+            shutil.copytree(ROOT / name, place / "srv" / name, ignore=ignored)
         self.put(as_it_is)
 
     def put_more(self, file: str, text: str) -> Path:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from images.ui.launcher.preload import MODULES
-from images.ui.launcher.snapshot import SnapshotError, take
+from images.ui.launcher.__main__ import MODULES
+from images.ui.launcher.snapshot import SnapshotError, take_snapshot
 from tests.app.launched import append, as_it_is, wait_for
 from tests.app.processes import children
 from tests.ui.launched import Ui
@@ -78,8 +78,8 @@ def test_the_next_click_of_an_open_session_runs_new_pages_and_the_session_goes_o
         ),
         ("streamlit_app.py", "del PAGES", "KeyError|AttributeError"),
         ("display/wording.py", "raise SystemExit(0)", r"display/wording.py, line \d+: SystemExit"),
-        ("api/client.py", "import os\nos._exit(3)", "the process that tried its pages ended with status 3"),
-        ("api/client.py", "import os\nos._exit(0)", "the process that tried its pages ended with status 0"),
+        ("api/client.py", "import os\nos._exit(3)", "the process of its self-check ended with status 3"),
+        ("api/client.py", "import os\nos._exit(0)", "the process of its self-check ended with status 0"),
     ],
 )
 def test_pages_that_do_not_work_are_refused_with_place_and_kind_and_the_old_ones_go_on(
@@ -93,7 +93,7 @@ def test_pages_that_do_not_work_are_refused_with_place_and_kind_and_the_old_ones
         assert found["tried"]
         assert re.fullmatch(why, found["refused"]["why"])
         assert "Predict" in browser.click()
-    assert "is refused, the old goes on" in ui.log.read_text()
+    assert "is refused, the active code keeps serving" in ui.log.read_text()
 
     # What is put back ends the refusal, and what works is taken up after it.
     ui.put(as_it_is)
@@ -116,7 +116,7 @@ def test_what_a_fault_said_is_in_the_log_and_not_on_the_port(ui: Ui) -> None:
 
 def test_pages_that_never_end_are_refused_in_time(ui: Ui) -> None:
     found = ui.exchange("app_pages/status.py", "import time\ntime.sleep(60)")
-    assert found["refused"]["why"] == "its pages did not come to their end within 15 s"
+    assert found["refused"]["why"] == "its pages did not finish within 15 s"
     wait_for(lambda: len(children(ui.pid)) == 1, "the trial is over")
 
 
@@ -124,10 +124,10 @@ def test_pages_that_come_while_others_are_tried_are_tried_after_them(ui: Ui, tmp
     ui.put_more("display/wording.py", "import time\ntime.sleep(1)")
     ui.hang_up()
     wait_for(lambda: len(children(ui.pid)) == 2, "it is tried")
-    last = take(ui.put_more("display/wording.py", "# the last"), tmp_path / "store")
+    last = take_snapshot(ui.put_more("display/wording.py", "# the last"), tmp_path / "store")
     ui.hang_up()
     wait_for(lambda: ui.code()["serving"] == last.digest, "the last of them serves")
-    assert ui.log.read_text().count("has taken over") == 2
+    assert ui.log.read_text().count("is active") == 2
     assert ui.code()["refused"] is None
 
 
@@ -156,7 +156,7 @@ def test_a_start_with_pages_that_worked_before_tries_them_again_and_serves_no_ol
     there = tmp_path / "there"
     ui.as_on_host(
         lambda code: append(code / "app_pages/drift.py", f"open({str(there)!r}).close()"),
-        lambda live: take(live, tmp_path / "store").digest,
+        lambda live: take_snapshot(live, tmp_path / "store").digest,
     )
     soon = (
         "from images.ui.launcher import __main__, launcher; launcher.AGAIN_SECONDS = 1.0; "
@@ -169,7 +169,7 @@ def test_a_start_with_pages_that_worked_before_tries_them_again_and_serves_no_ol
         there.touch()
         wait_for(lambda: ui.code()["tried"], "they work again")
         assert (ui.code()["serving"], ui.code()["refused"]) == (found["refused"]["code"], None)
-        assert "has taken over" not in ui.log.read_text()
+        assert "is active" not in ui.log.read_text()
 
 
 def test_a_start_with_pages_that_do_not_work_and_none_before_is_not_healthy(
@@ -220,4 +220,4 @@ def test_a_launcher_forks_from_a_process_without_threads(ui: Ui) -> None:
 
 def test_a_directory_that_is_not_there_is_said_so(tmp_path: Path) -> None:
     with pytest.raises(SnapshotError, match="No such file"):
-        take(tmp_path / "nowhere", tmp_path)
+        take_snapshot(tmp_path / "nowhere", tmp_path)

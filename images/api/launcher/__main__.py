@@ -6,25 +6,27 @@ drained when the new one answers, and keeps serving if it never does. Exit with 
 
 from __future__ import annotations
 
-import os
 import sys
-from pathlib import Path
+
+from images.launcher.entry_point import run
 
 from .launcher import Launcher
-from .preload import preload
 
-CODE_VARIABLE = "ONEBOX_CODE_DIR"
-STATE_VARIABLE = "ONEBOX_STATE_DIR"
-
-
-def main() -> int:
-    """Settings of the launcher's own are two directories; everything else in the environment is the service's."""
-    # Image and checkout have the same layout.
-    code = Path(os.environ.get(CODE_VARIABLE) or Path(__file__).resolve().parents[3] / "app")
-    state = Path(os.environ.get(STATE_VARIABLE) or "/tmp/onebox")  # noqa: S108 - the container's tmpfs
-    preload()
-    return Launcher(code, state).run()
-
+MODULES = (
+    "asyncio",
+    "concurrent.futures",
+    "http.client",
+    "logging.config",
+    "sqlite3",
+    "flask",
+    "httptools",
+    "msgspec",
+    "numpy",
+    "onnxruntime",
+    "prometheus_client",
+    "uvloop",
+)
+"""What the service imports from others."""
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(Launcher, "app", MODULES))

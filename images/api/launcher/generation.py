@@ -1,4 +1,4 @@
-"""One generation of the service: a process forked from the launcher that runs one state of the code."""
+"""One generation of the service: a process forked from the launcher that runs one version of the code."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ import time
 import traceback
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
+
+from images.launcher.process import send_signal
 
 from .code import Code, install
 
@@ -21,35 +23,45 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 _MESSAGE = 4096
+"""Bytes of the longest message."""
 _DESCRIPTORS = 128
-"""As many as the kernel passes in one message, halved: one for each worker, and one for the state."""
+"""Half of what the kernel passes in one message: one for each worker, and one for the state's lock."""
+
+
+class _Message(TypedDict, total=False):
+    """What a generation sends to the launcher, as JSON."""
+
+    kind: str
+    """holds, up or failed."""
+    workers: int
+    why: str
 
 
 class Link:
-    """The service's end of the line to the launcher. `app.launcher_api` declares what the service expects."""
+    """The service's end of the socket to the launcher. `app.launcher_api` declares what the service expects."""
 
     def __init__(self, line: socket.socket, code: str, status: Path, handed: Sequence[int]) -> None:
         self._line = line
         self.code = code
         """Digest of the code that this generation runs."""
         self.status = status
-        """Where the launcher writes down which code serves, and which it refused."""
+        """File in which the launcher records the active code and the latest refusal."""
         self.handed = tuple(handed)
-        """Descriptors that the generation before gave back; empty for the first one."""
+        """Descriptors inherited from the previous generation; empty for the first one."""
 
     def holds(self, descriptors: Sequence[int], workers: int) -> None:
-        """Give the launcher what the next generation gets, and say how many workers there will be."""
-        self._tell({"say": "holds", "workers": workers}, descriptors)
+        """Pass the descriptors that the next generation inherits, and the number of workers."""
+        self._send({"kind": "holds", "workers": workers}, descriptors)
 
     def up(self) -> None:
-        """One worker answers."""
-        self._tell({"say": "up"})
+        """Report that one worker is ready."""
+        self._send({"kind": "up"})
 
     def failed(self, why: str) -> None:
-        """This generation, or a worker of it, cannot start."""
-        self._tell({"say": "failed", "why": why[: _MESSAGE // 8]})
+        """Report that this generation, or a worker of it, cannot start."""
+        self._send({"kind": "failed", "why": why[: _MESSAGE // 8]})
 
-    def _tell(self, message: dict[str, Any], descriptors: Sequence[int] = ()) -> None:
+    def _send(self, message: _Message, descriptors: Sequence[int] = ()) -> None:
         try:
             socket.send_fds(self._line, [json.dumps(message).encode()], list(descriptors))
         except OSError:
@@ -65,23 +77,23 @@ class Generation:
     pid: int
     line: socket.socket
     ends: float
-    """By the monotonic clock: when it must have come to serve, or to its end."""
+    """Deadline by the monotonic clock: for readiness, then for the drain, then for the exit."""
     handed: list[int] = field(default_factory=list)
-    """What it holds and its successor gets."""
+    """The descriptors that its successor inherits."""
     workers: int = 0
     up: int = 0
     why: str = ""
-    """What it said before it failed."""
-    patient: bool = False
-    """It was let go, not told to stop: what it has in hand comes to its end."""
+    """The first failure that it reported."""
+    drains: bool = False
+    """It finishes the requests in hand; it was not told to stop."""
 
     @property
     def serves(self) -> bool:
-        """Whether all of its workers have answered that they do."""
+        """Whether all of its workers have reported that they are ready."""
         return 0 < self.workers <= self.up
 
-    def hear(self) -> None:
-        """Take in what it said."""
+    def receive(self) -> None:
+        """Receive all messages that it has sent."""
         while True:
             try:
                 data, descriptors, _, _ = socket.recv_fds(self.line, _MESSAGE, _DESCRIPTORS)
@@ -89,33 +101,30 @@ class Generation:
                 return
             if not data:
                 return
-            message = json.loads(data)
-            if message["say"] == "holds":
-                self.handed, self.workers = descriptors, int(message["workers"])
-            elif message["say"] == "up":
+            message: _Message = json.loads(data)
+            if message["kind"] == "holds":
+                self.handed, self.workers = descriptors, message["workers"]
+            elif message["kind"] == "up":
                 self.up += 1
             elif not self.why:
-                self.why = str(message["why"])
+                self.why = message["why"]
 
-    def drop(self) -> None:
-        """Close our copies of what it gave us."""
+    def close_handed(self) -> None:
+        """Close the launcher's copies of its descriptors."""
         while self.handed:
             os.close(self.handed.pop())
 
-    def tell(self, number: signal.Signals) -> None:
-        """Send it a signal; nothing where it is gone."""
-        try:
-            os.kill(self.pid, number)
-        except ProcessLookupError:
-            return
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send it a signal; do nothing when it has ended."""
+        send_signal(self.pid, number)
 
 
 def start(
-    code: Code, status: Path, handed: Sequence[int], seconds: float, strangers: Sequence[int]
+    code: Code, status: Path, handed: Sequence[int], seconds: float, foreign: Sequence[int]
 ) -> Generation:
-    """Fork a generation of this code, which has `seconds` to come to serve.
+    """Fork a generation of this code, which must be ready within `seconds`.
 
-    strangers: the launcher's own descriptors, which the child has no business with.
+    foreign: the launcher's own descriptors, which the child closes.
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.setblocking(False)
@@ -123,24 +132,23 @@ def start(
     pid = os.fork()
     if pid == 0:
         ours.close()
-        _become(code, Link(theirs, code.digest, status, handed), strangers)
+        _become(code, Link(theirs, code.digest, status, handed), foreign)
     theirs.close()
     return Generation(code, pid, ours, time.monotonic() + seconds)
 
 
-def _become(code: Code, link: Link, strangers: Sequence[int]) -> NoReturn:
-    """This is the child: run the service to its end."""
+def _become(code: Code, link: Link, foreign: Sequence[int]) -> NoReturn:
+    """In the child: run the service to its end."""
     status = 1
     try:
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGCHLD, signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_DFL)
-        for descriptor in strangers:
+        for descriptor in foreign:
             os.close(descriptor)
         install(code)
         status = import_module("app.runtime.main").main(link)
-    except BaseException as error:  # noqa: BLE001 - as in the next line
-        # Whatever the code does: the launcher hears of it, and nothing of the launcher runs on here.
+    except BaseException as error:  # noqa: BLE001 - the launcher learns of any error, and nothing of it runs on here
         traceback.print_exc()
         link.failed(f"{type(error).__name__}: {error}")
     finally:

@@ -1,4 +1,4 @@
-"""What Streamlit runs for every session and every click: the pages that are in force now."""
+"""The script that Streamlit runs for every session and every click: the active pages."""
 
 from images.ui.launcher.server import show
 

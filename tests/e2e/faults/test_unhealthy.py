@@ -45,21 +45,21 @@ IMAGES = {
 }
 """What the container runs instead of the API."""
 CODE = {
-    "crash": ("server.py", 'raise SystemExit("broken on purpose")'),
-    "hang": ("worker.py", "import threading\n\nthreading.Event().wait()"),
+    "crash": ("runtime/main.py", 'raise SystemExit("broken on purpose")'),
+    "hang": ("runtime/worker.py", "import threading\n\nthreading.Event().wait()"),
     "wrong answer": (
-        "front.py",
+        "runtime/server.py",
         "def _wrong(self, connection, request, answer):\n"
         '    self._answer(connection, request, 200, "application/json", b"{}")\n\n\n'
         "Front._send = _wrong",
     ),
-    "slow start": ("server.py", "import time\n\ntime.sleep(120)"),
+    "slow start": ("runtime/main.py", "import time\n\ntime.sleep(120)"),
 }
 """What stands at the end of a file of the API's code."""
 PAGES = {
     "crash": ("app_pages/history.py", 'def page() -> None:\n    raise ValueError("broken on purpose")'),
     "not Python": ("app_pages/status.py", "def page(:"),
-    "hang": ("client.py", "import threading\n\nthreading.Event().wait()"),
+    "hang": ("api/client.py", "import threading\n\nthreading.Event().wait()"),
 }
 """The same of the UI's pages."""
 # The same checks, quicker: what is seen is the way back, not how long somebody waits for it.
