@@ -33,7 +33,7 @@ test-faults: setup ## the fault table with its full counts on a stack of its own
 fuzz: setup ## an hour of drawn requests against the API's server (ONEBOX_FUZZ_SECONDS)
 	@. tools/env.sh && ONEBOX_FUZZ_SECONDS=$${ONEBOX_FUZZ_SECONDS:-3600} pytest -q -s tests/app/test_fuzz.py
 
-check: ## lint, format, types, import rules, lock files
+check: ## lint, format, types, import rules, shell scripts, lock files
 	@tools/check.sh
 
 lock: ## resolve pyproject.toml and the .in files of the images into the hash-locked requirements.txt

@@ -1,6 +1,6 @@
-"""The prediction API: two models behind one endpoint, split by weight.
+"""The prediction API: two models behind one endpoint, with traffic split by weight.
 
-Importing this package loads nothing: Flask, numpy and onnxruntime come in with `create_app`.
+Importing this package loads nothing else: `create_app` imports Flask, numpy and onnxruntime.
 """
 
 from __future__ import annotations
@@ -24,10 +24,12 @@ def create_app(
     registry: CollectorRegistry | None = None,
     draw: Callable[[], float] | None = None,
 ) -> Flask:
-    """The WSGI application for these settings, with both models loaded or refused by name.
+    """Return the WSGI application for these settings, access control included, with the models loaded.
 
-    registry: collectors that GET /metrics shows beside the service's own.
-    draw: gives a number in [0, 1) for every request; random if not given.
+    Any WSGI server can run it. Processes that share a state directory should be forked from one: the rate limit needs
+    it. A model that cannot be used is off; see GET /ready.
+    registry: further collectors for GET /metrics.
+    draw: returns a number in [0, 1) for every request without a user; None: random.
     """
     from app.api.factory import build
 

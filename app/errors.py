@@ -1,15 +1,15 @@
-"""What can go wrong in the API.
+"""Errors of the API.
 
 ApiError
 ├── SettingsError       an environment variable has no usable value
-├── ServerError         the process cannot start serving: port taken, state directory in use
-├── ArtifactsError      manifest or reference cannot be used, so no model can
+├── ServerError         the process cannot start to serve: port taken, state directory in use
+├── ArtifactsError      manifest or reference cannot be used, so no model is loaded
 ├── ModelRefusedError        one model file cannot be used: missing, changed, of another shape
-├── InvalidRequestError      the client's fault, 4xx; never counts as a prediction
-├── UnknownPredictionError   feedback on a prediction that is not in the log
-└── PredictionFailedError    ours, 5xx
-    ├── ModelFailedError     a loaded model raised, or answered nonsense
-    └── NoModelError         no arm that may answer is loaded
+├── InvalidRequestError      an invalid request, 4xx; does not count as a prediction
+├── UnknownPredictionError   feedback for a prediction that is not in the log
+└── PredictionFailedError    a valid request without an answer, 5xx
+    ├── ModelFailedError     a loaded model raised, or its output is invalid
+    └── NoModelError         no model version with a weight above 0 is loaded
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ Reason = Literal[
 
 
 class ApiError(Exception):
-    """Root of the tree. `hint` says what to do next, "" where the message says it all."""
+    """Root of the tree. `hint`: what to do next, "" where the message is enough."""
 
     hint = ""
 
 
 class SettingsError(ApiError):
-    """An environment variable is set to something that cannot be served with."""
+    """An environment variable has no usable value."""
 
     def __init__(self, name: str, message: str) -> None:
         self.name = name
@@ -59,7 +59,7 @@ class SettingsError(ApiError):
 
 
 class ServerError(ApiError):
-    """The process cannot start serving."""
+    """The process cannot start to serve."""
 
     def __init__(self, message: str, *, hint: str) -> None:
         self.hint = hint
@@ -67,7 +67,7 @@ class ServerError(ApiError):
 
 
 class ArtifactsError(ApiError):
-    """The manifest, or the reference it names, cannot be used."""
+    """The manifest, or its reference, cannot be used."""
 
     hint = "Run `python app/train_model.py`; it writes models, reference and manifest that fit together."
 
@@ -78,9 +78,9 @@ class ArtifactsError(ApiError):
 
 
 class ModelRefusedError(ApiError):
-    """One model file cannot be used. The other arm is not touched by it."""
+    """One model file cannot be used. The other model is not affected."""
 
-    hint = "Run `python app/train_model.py`, or put back the file that the manifest names."
+    hint = "Run `python app/train_model.py`, or restore the file that the manifest names."
 
     def __init__(self, version: str, file: str, why: str) -> None:
         self.version = version
@@ -90,7 +90,7 @@ class ModelRefusedError(ApiError):
 
 
 class InvalidRequestError(ApiError):
-    """The request cannot be answered as it stands; `field` names what is wrong in it, where one thing is."""
+    """An invalid request; `field` names the wrong field, where one is."""
 
     def __init__(self, status: int, reason: Reason, detail: str, field: str | None = None) -> None:
         self.status = status
@@ -101,7 +101,7 @@ class InvalidRequestError(ApiError):
 
 
 class UnknownPredictionError(ApiError):
-    """There is no such prediction, or it is too old to be kept."""
+    """The prediction does not exist, or its record has been deleted."""
 
     hint = "Send the prediction_id of an answer; predictions are kept for a limited time."
 
@@ -111,13 +111,13 @@ class UnknownPredictionError(ApiError):
 
 
 class PredictionFailedError(ApiError):
-    """A well-formed request that we could not answer."""
+    """A valid request without an answer."""
 
     status = 500
 
 
 class ModelFailedError(PredictionFailedError):
-    """A loaded model raised, or gave an answer that is none."""
+    """A loaded model raised, or its output is invalid."""
 
     def __init__(self, version: str, why: str) -> None:
         self.version = version
@@ -126,7 +126,7 @@ class ModelFailedError(PredictionFailedError):
 
 
 class NoModelError(PredictionFailedError):
-    """No arm that the weights allow to answer is loaded."""
+    """No model version with a weight above 0 is loaded."""
 
     status = 503
 

@@ -1,4 +1,4 @@
-"""Keys that clients present, known by their SHA-256 alone."""
+"""Authentication by keys, of which only the SHA-256 is stored."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _LINE = re.compile(r"[0-9a-f]{64}")
 
 
 class Keys:
-    """Any number of keys, so that a new one can be given out before the old one is taken away."""
+    """A set of keys; several, so that a key can be rotated without an interruption."""
 
     def __init__(self, digests: tuple[str, ...]) -> None:
         self._digests = digests
 
     @classmethod
     def from_file(cls, setting: str, path: Path | None) -> Keys | None:
-        """The keys whose SHA-256 stand in a file, one in hexadecimal a line; None where there is no file or no line.
+        """Read a file with one SHA-256 in hexadecimal a line; None without a file or without a line.
 
-        Raises SettingsError for a line that is none: the key itself, perhaps, which must not lie there.
+        Raise SettingsError for any other line: it may be a key in plain text.
         """
         if path is None:
             return None
@@ -42,9 +42,9 @@ class Keys:
         return cls(digests) if digests else None
 
     def name_of(self, presented: str | None) -> str | None:
-        """A short name of the key that was presented; None when it is not one of these.
+        """Return the first 8 digits of the presented key's SHA-256; None for an unknown key.
 
-        Every key is compared, in constant time, so that the time tells nothing.
+        Every key is compared in constant time, so that the time does not reveal a key.
         """
         if presented is None:
             return None
@@ -54,7 +54,7 @@ class Keys:
 
 
 def presented(authorization: str | None, api_key: str | None) -> str | None:
-    """The key of a request: `Authorization: Bearer KEY`, or `X-API-Key: KEY`."""
+    """Return the key of a request, `Authorization: Bearer KEY` or `X-API-Key: KEY`; None without one."""
     if authorization is not None:
         scheme, _, key = authorization.partition(" ")
         return key.strip() if scheme.lower() == "bearer" and key.strip() else None

@@ -1,6 +1,6 @@
-"""What the service expects of the launcher that holds its ports, and what it does without one.
+"""Interface between the service and the launcher, which keeps its sockets while new code takes over.
 
-See `launcher`, which is not imported here: it goes on while this code is exchanged.
+The launcher itself is not imported here: it keeps running while this code is replaced.
 """
 
 from __future__ import annotations
@@ -17,78 +17,78 @@ DEVELOPMENT = "dev"
 
 
 class Launcher(Protocol):
-    """The service's line to what started it."""
+    """The launcher as one generation of the service sees it."""
 
     @property
     def code(self) -> str:
-        """Digest of the code that runs here."""
+        """Digest of the code that this generation runs."""
         ...
 
     @property
     def status(self) -> Path | None:
-        """File in which the launcher says which code serves and which it refused: see CodeView."""
+        """File with the launcher's CodeView; None without a launcher."""
         ...
 
     @property
     def handed(self) -> Sequence[int]:
-        """Descriptors of the generation before: the lock of the state directory, then the listening sockets."""
+        """Descriptors from the previous generation: lock of the state directory, then the listening sockets."""
         ...
 
     def holds(self, descriptors: Sequence[int], workers: int) -> None:
-        """Give away what the next generation gets, and say how many workers this one starts."""
+        """Pass on the descriptors for the next generation, and the number of workers that this one starts."""
         ...
 
     def up(self) -> None:
-        """A worker of this generation answers."""
+        """Report that a worker of this generation serves."""
         ...
 
     def failed(self, why: str) -> None:
-        """This generation, or a worker of it, cannot start."""
+        """Report that this generation, or a worker of it, cannot start."""
         ...
 
 
-class Alone:
-    """`python -m app.runtime.main` by hand: nobody holds anything, and nobody follows."""
+class Standalone:
+    """No launcher, as in `python -m app.runtime.main`: no previous generation and no next one."""
 
     code = DEVELOPMENT
     status: Path | None = None
     handed: Sequence[int] = ()
 
     def holds(self, descriptors: Sequence[int], workers: int) -> None:
-        """Nobody wants it."""
+        """Do nothing: there is no next generation."""
 
     def up(self) -> None:
-        """Nobody waits for it."""
+        """Do nothing."""
 
     def failed(self, why: str) -> None:
-        """It is logged anyhow."""
+        """Do nothing: the error is logged."""
 
 
 class RefusedCode(msgspec.Struct, frozen=True):
-    """Code that was to take over and could not."""
+    """Code that was refused."""
 
     code: str
     why: str
     at: float
-    """When, in seconds of the clock: the same code may be tried again."""
+    """Unix time of the refusal."""
 
 
 class CodeView(msgspec.Struct, frozen=True):
-    """The code of the service, as the launcher writes it down and GET /config shows it."""
+    """Active and refused code, as the launcher writes it and GET /config shows it."""
 
     serving: str
-    """Digest of the code that answers: that of the release's directory, or `dev` without a launcher."""
+    """Digest of the active code: of the release's directory, or `dev` without a launcher."""
     refused: RefusedCode | None = None
-    """What came last, where it did not take over."""
+    """The code that came last, where it was refused."""
 
 
 def is_serving(launcher: Launcher) -> bool:
-    """Whether no other generation than this one answers on the sockets that it has."""
+    """Return whether this generation serves, rather than one that it is to replace."""
     return not launcher.handed or code_view(launcher).serving == launcher.code
 
 
 def code_view(launcher: Launcher) -> CodeView:
-    """What the launcher has written down; what runs here where it has not yet."""
+    """Return what the launcher has written; the code of this generation where there is nothing yet."""
     if launcher.status is not None:
         try:
             return msgspec.json.decode(launcher.status.read_bytes(), type=CodeView)

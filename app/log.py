@@ -1,15 +1,15 @@
-"""Log lines as JSON objects on standard output: start, stop, refusals, failures. Requests: app.http.access_log."""
+"""Log lines as JSON objects on standard output. Requests have a log of their own: app.http.access_log."""
 
 from __future__ import annotations
 
 import json
 import logging
+import sys
 import time
-from typing import Any
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object a line: time (UTC), level, logger, message, and the traceback where there is one."""
+    """One JSON object a line: time (UTC), level, logger, message, and a traceback where there is one."""
 
     def format(self, record: logging.LogRecord) -> str:
         line = {
@@ -24,17 +24,9 @@ class JsonLines(logging.Formatter):
         return json.dumps(line)
 
 
-def logging_config(level: str) -> dict[str, Any]:
-    """For logging.config.dictConfig."""
-    return {
-        "version": 1,
-        "disable_existing_loggers": False,
-        "formatters": {"json": {"()": "app.log.JsonLines"}},
-        "handlers": {
-            "stdout": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "json"}
-        },
-        "root": {"handlers": ["stdout"], "level": "WARNING"},
-        "loggers": {
-            "app": {"handlers": ["stdout"], "level": level, "propagate": False},
-        },
-    }
+def configure(level: str) -> None:
+    """Send the service's records of this level and above, and warnings of libraries, to standard output."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(JsonLines())
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    logging.getLogger("app").setLevel(level)

@@ -1,10 +1,9 @@
-"""The files that training writes and serving reads, typed: manifest.json and reference.json."""
+"""Types and reader of the files between training and serving: manifest.json and reference.json."""
 
 from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -14,9 +13,12 @@ MANIFEST = "manifest.json"
 SCHEMA_VERSION = 2
 VERSIONS = ("v1", "v2")
 
+Params = dict[str, bool | int | float | str | None]
+"""Hyperparameters of a model."""
+
 
 class FeatureSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One input column: its range in the training rows, and the wider range that /predict accepts."""
+    """A feature: its range in the training rows, and the wider range that /predict accepts."""
 
     name: str
     min: float
@@ -34,7 +36,7 @@ class Estimate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Canary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A row and what the model said about it in training; serving must say the same before it takes traffic."""
+    """A row and the model's answer to it in training; the loaded model must give the same before it takes traffic."""
 
     features: list[float]
     prediction: int
@@ -42,27 +44,27 @@ class Canary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ModelEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One arm: its file, and where it comes from."""
+    """A model: its file, its training and its held-out figures."""
 
     file: str
     sha256: str
     algorithm: str
-    params: dict[str, Any]
+    params: Params
     metrics: dict[str, Estimate]
     recall: dict[str, Estimate]
-    """class -> share of its held-out rows that were recognised."""
+    """Class -> share of its held-out rows that were predicted right."""
     canary: Canary
 
 
 class FileEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A file beside the manifest, by content."""
+    """A file beside the manifest and its digest."""
 
     file: str
     sha256: str
 
 
 class DataEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The data set, by name and content, and how it was split."""
+    """The data set, its digest and its split."""
 
     source: str
     label: str
@@ -73,7 +75,7 @@ class DataEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class WindowLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How far a window of at least so many rows may be from the training rows, by feature and by class."""
+    """Largest distances from the training rows without drift, for windows of `rows` rows and more."""
 
     rows: int
     features: list[float]
@@ -82,7 +84,7 @@ class WindowLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class DriftLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Limits of the drift test and how they were made: `alpha` is the share of false alarms that was aimed at."""
+    """Limits of the drift test, calibrated with `replicates` windows for a false alarm rate of `alpha`."""
 
     alpha: float
     replicates: int
@@ -90,7 +92,7 @@ class DriftLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """manifest.json. It has no time of day in it: the same data and libraries give the same bytes."""
+    """manifest.json. It holds no timestamp: the same data and libraries give the same bytes."""
 
     schema_version: int
     features: list[FeatureSpec]
@@ -99,18 +101,18 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reference: FileEntry
     data: DataEntry
     agreement_rows: int
-    """Rows on which every model file was seen to answer as its forest does."""
+    """Rows on which every ONNX file agreed with its forest."""
     drift: DriftLimits
     libraries: dict[str, str]
 
     @property
     def feature_names(self) -> list[str]:
-        """Names in the order in which a row holds their values."""
+        """Names in the order of the values of a row."""
         return [feature.name for feature in self.features]
 
 
 class FeatureReference(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One feature in the training rows; std is the population's (divisor n)."""
+    """Statistics of a feature in the training rows; std has the divisor n."""
 
     name: str
     mean: float
@@ -121,35 +123,35 @@ class FeatureReference(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Reference(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """reference.json: the training rows that drift is measured against."""
+    """reference.json: statistics and a sample of the training rows, the reference of the drift test."""
 
     rows: int
     features: list[FeatureReference]
     class_prior: dict[str, float]
     predicted_shares: dict[str, dict[str, float]]
-    """model version -> class -> share of the sample that the model puts there, by trees that have not seen the row."""
+    """Version -> class -> share of the sample that the model predicts (out of bag)."""
     sample: list[list[float]]
-    """Training rows, all of them or a fixed choice."""
+    """Training rows: all of them, or a fixed subset."""
     pairs: list[tuple[int, int]]
-    """Positions of the features whose connection the joint check watches."""
+    """Positions of the pairs of features whose correlation the joint check tests."""
 
 
 class Catalogue(msgspec.Struct, frozen=True):
-    """A manifest and the reference that belongs to it."""
+    """A manifest and its reference."""
 
     manifest: Manifest
     reference: Reference
     sha256: str
-    """Hash of manifest.json, which holds the hashes of all the rest: the name of this set of models."""
+    """SHA-256 of manifest.json. It identifies the models: the manifest holds the digests of all other files."""
 
 
 def sha256(content: bytes) -> str:
-    """Hex digest, as the manifest holds it."""
+    """Return the SHA-256 as 64 hex digits."""
     return hashlib.sha256(content).hexdigest()
 
 
 def read_catalogue(directory: Path) -> Catalogue:
-    """Manifest and reference of a models directory; raises ArtifactsError naming the file that cannot be used."""
+    """Read manifest and reference of a models directory; raise ArtifactsError with the file that cannot be used."""
     path = directory / MANIFEST
     manifest_bytes = _content(path)
     try:

@@ -1,15 +1,15 @@
-"""ApiSettings: everything the service reads from its environment, checked once at the start."""
+"""ApiSettings: the environment variables of the service, validated once at the start."""
 
 from __future__ import annotations
 
 import difflib
+import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from app.errors import SettingsError
-from app.http.access_log import ERRORS, MODES
 from app.keys import Keys
 
 if TYPE_CHECKING:
@@ -37,48 +37,56 @@ NAMES = (
     "ONEBOX_SERVICE_DIGEST",
 )
 OWN_PREFIXES = ("MODEL_", "API_")
+ACCESS_LOG_MODES = {"off": 1000, "errors": 400, "all": 0}
+"""API_ACCESS_LOG -> least status of a request that is logged."""
+
+
+def private_state_dir(environ: Mapping[str, str]) -> Path:
+    """Return the state directory where ONEBOX_STATE_DIR is not set: below XDG_RUNTIME_DIR, else in the checkout."""
+    runtime = environ.get("XDG_RUNTIME_DIR")
+    return Path(runtime) / "onebox" if runtime else Path(__file__).resolve().parents[1] / ".onebox" / "api"
 
 
 @dataclass(frozen=True)
 class ApiSettings:
-    """How one API service runs. Make it with `from_environ`; the defaults are those of an empty environment."""
+    """Settings of the service, made by `from_environ`; the defaults are those of an empty environment."""
 
     weights: tuple[int, int] = (50, 50)
     """Shares of v1 and v2, whole numbers 0..100 that are not both 0."""
     models_dir: Path = Path(__file__).parent / "artifacts"
-    state_dir: Path = Path("/tmp/onebox")  # noqa: S108 - the container's tmpfs; made 0700 before use
-    """Counters and rings, shared by the workers."""
+    state_dir: Path = field(default_factory=lambda: private_state_dir(os.environ))
+    """Shared memory and registry of the workers; private to this user."""
     service_digest: str = "dev"
     port: int = 5000
     workers: int = 2
     log_level: str = "INFO"
     warnings: tuple[str, ...] = ()
-    """One sentence for each variable that looks like ours and is not."""
+    """One sentence for each unknown variable with one of OWN_PREFIXES."""
     data_dir: Path | None = None
-    """What outlives the service: the split set at run time, the salt of the assignment, the audit log. None: below
+    """Persistent data: the split set at run time, the salt of the assignment, audit log, prediction log. None: below
     state_dir."""
     max_rows: int = 1000
-    """Rows that a batch may have."""
+    """Most rows of a batch."""
     log_rows: int = 500_000
-    """Predictions that the log keeps at most, beside those that have a label."""
+    """Most predictions in the log, without those that have a label."""
     log_days: int = 30
-    """Days that it keeps any of them."""
+    """Days after which a prediction is deleted from the log."""
     keys: Keys | None = None
-    """Who may ask for predictions; None: everybody."""
+    """Keys for predictions; None: no key is needed."""
     admin_keys: Keys | None = None
-    """Who may change the split; None: nobody."""
+    """Keys to change the split; None: it cannot be changed at run time."""
     rate_limit: int = 0
-    """Requests a second for each client; 0: any number."""
+    """Requests a second for each client; 0: no limit."""
     cors_origins: frozenset[str] = frozenset()
-    """Origins whose pages may call the API from a browser."""
+    """Origins whose pages may call the API from a browser (CORS)."""
     trusted_hosts: frozenset[str] = frozenset()
-    """Names and addresses by which clients may call the service, without ports; none: any."""
-    access_log: str = ERRORS
-    """Which requests leave a line: see `app.http.access_log.MODES`."""
+    """Host names and addresses by which clients may call the service, without ports; none: any."""
+    access_log: str = "errors"
+    """Which requests are logged: a key of ACCESS_LOG_MODES."""
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Self:
-        """Settings from environment variables (see NAMES); raises SettingsError naming the first that is wrong."""
+        """Return the settings of environment variables (NAMES); raise SettingsError with the first wrong one."""
         weights = (
             _whole(environ, "MODEL_V1_WEIGHT", 50, low=0, high=100),
             _whole(environ, "MODEL_V2_WEIGHT", 50, low=0, high=100),
@@ -90,7 +98,7 @@ class ApiSettings:
         return cls(
             weights=weights,
             models_dir=_directory(environ, "ONEBOX_MODELS_DIR", cls.models_dir),
-            state_dir=_directory(environ, "ONEBOX_STATE_DIR", cls.state_dir),
+            state_dir=_directory(environ, "ONEBOX_STATE_DIR", private_state_dir(environ)),
             service_digest=_text(environ, "ONEBOX_SERVICE_DIGEST", cls.service_digest),
             port=_whole(environ, "API_PORT", cls.port, low=1, high=65535),
             workers=_whole(environ, "API_WORKERS", cls.workers, low=1, high=64),
@@ -102,7 +110,7 @@ class ApiSettings:
             rate_limit=_whole(environ, "API_RATE_LIMIT", cls.rate_limit, low=0, high=99_999),
             cors_origins=_origins(environ, "API_CORS_ORIGINS"),
             trusted_hosts=_hosts(environ, "API_TRUSTED_HOSTS"),
-            access_log=_one_of(environ, "API_ACCESS_LOG", MODES, cls.access_log),
+            access_log=_one_of(environ, "API_ACCESS_LOG", tuple(ACCESS_LOG_MODES), cls.access_log),
             max_rows=_whole(environ, "ONEBOX_MAX_ROWS", cls.max_rows, low=1, high=10_000),
             log_rows=_whole(environ, "ONEBOX_LOG_ROWS", cls.log_rows, low=1000, high=10_000_000),
             log_days=_whole(environ, "ONEBOX_LOG_DAYS", cls.log_days, low=1, high=3650),
@@ -110,17 +118,17 @@ class ApiSettings:
 
 
 def metrics_dir(state_dir: Path) -> Path:
-    """Where the counters of all workers are."""
+    """Return the directory of all workers' counters."""
     return state_dir / "metrics"
 
 
 def data_dir(settings: ApiSettings) -> Path:
-    """Where what outlives the service is kept."""
+    """Return the directory of persistent data."""
     return settings.data_dir or settings.state_dir / "data"
 
 
 def rings_dir(settings: ApiSettings) -> Path:
-    """Where the rings of answered rows are, in a directory for each manifest."""
+    """Return the directory of ring buffers, with a subdirectory for each manifest."""
     return data_dir(settings) / "rings"
 
 
@@ -128,7 +136,7 @@ def _whole(environ: Mapping[str, str], name: str, default: int, *, low: int, hig
     text = environ.get(name)
     if text is None:
         return default
-    # int() alone also takes "1_0", " 1" and digits of other scripts.
+    # int() alone also accepts "1_0", " 1" and digits of other scripts.
     if not re.fullmatch(r"[0-9]{1,8}", text) or not low <= int(text) <= high:
         raise SettingsError(name, f"{name} must be a whole number from {low} to {high}, not {text[:40]!r}.")
     return int(text)

@@ -3,6 +3,19 @@
 set -euo pipefail
 . "$(dirname "$0")/steps.sh"
 cd "$onebox_root"
+
+shell_scripts() {
+  if ! command -v shellcheck >/dev/null 2>&1 && is_root && is_debian_like; then
+    step "shellcheck" apt_install shellcheck
+  fi
+  if command -v shellcheck >/dev/null 2>&1; then
+    step "shell scripts (shellcheck)" shellcheck --external-sources --source-path=SCRIPTDIR:. tools/*.sh tools/bin/onebox \
+      .ci/run infra/local/images/host/instance-* infra/local/provider/pulumi-resource-aws
+  else
+    say "  shell scripts: not checked, because shellcheck is not here (Debian: apt-get install shellcheck)."
+  fi
+}
+
 tools/venv.sh
 . tools/env.sh
 
@@ -12,4 +25,6 @@ step "format (ruff)" ruff format --check .
 step "types (mypy --strict)" mypy
 step "import rules (import-linter)" lint-imports
 step "locks in step with pyproject.toml and the .in files" tools/lock.sh --check
+step "Python 3.9 on the host (vermin)" vermin --target=3.9- --violations --no-tips provisioning/agent
+shell_scripts
 step "compose file against its schema" check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml

@@ -1,9 +1,11 @@
+# shellcheck shell=bash
 # Source this file: `. tools/env.sh`. From then on `pulumi`, `onebox` and `python` are the project's own.
 # It starts nothing and installs nothing (`make up` and `make setup` do). What you have set yourself stays.
 
 if [ -n "${BASH_VERSION:-}" ]; then
   ONEBOX_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 else
+  # shellcheck disable=SC2296  # zsh's name of this file
   ONEBOX_ROOT=$(cd "$(dirname "${(%):-%x}")/.." && pwd)
 fi
 export ONEBOX_ROOT

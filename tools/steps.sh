@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced. Long work says what it does, what it did last, and for how long.
 
 onebox_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)

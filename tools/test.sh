@@ -8,8 +8,9 @@ tools/test-tools.sh
 . tools/env.sh
 mkdir -p "$onebox_state/reports"
 
-say "onebox: pure tests"
-pytest -q -n 2 -m 'not e2e and not process' --junit-xml="$onebox_state/reports/pure.xml"
+say "onebox: pure tests, with their coverage"
+pytest -q -n 2 -m 'not e2e and not process' --junit-xml="$onebox_state/reports/pure.xml" \
+  --cov --cov-report="xml:$onebox_state/coverage.xml"
 say "onebox: tests that start programs on this machine"
 pytest -q -n 2 -m process --junit-xml="$onebox_state/reports/process.xml"
 say "onebox: the real thing (engine, cloud-init, sshd, Docker, Prometheus, browser)"

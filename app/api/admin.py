@@ -1,4 +1,4 @@
-"""PUT /config: the split changed at run time, by whoever has an admin key."""
+"""PUT /config: change the traffic split at run time, with an admin key."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 import msgspec
 from flask import Blueprint, Response, request
 
+from app.api.responses import json_response, problem_response
 from app.errors import InvalidRequestError
 from app.keys import Keys, presented
-from app.wire.body import JSON, read_body
-from app.wire.problems import CONTENT_TYPE as PROBLEM
-from app.wire.problems import problem
+from app.wire.body import read_body
 from app.wire.schemas import ConfigChange
 
 if TYPE_CHECKING:
@@ -24,29 +23,31 @@ log = logging.getLogger("app")
 
 
 def admin(keys: Keys | None, live: LiveSplit, state: ServiceState) -> Blueprint:
-    """What only an admin may do; nobody when there are no keys."""
+    """Return the endpoints that need an admin key. keys: the admin keys; None: every change is refused."""
     blueprint = Blueprint("admin", __name__)
 
     @blueprint.put("/config")
     def _change() -> Response:
         if keys is None:
-            return _problem(
+            return problem_response(
                 HTTPStatus.FORBIDDEN, "there is no admin key, so nobody may change the split here"
             )
         name = keys.name_of(presented(request.headers.get("Authorization"), request.headers.get("X-API-Key")))
         if name is None:
-            answer = _problem(HTTPStatus.UNAUTHORIZED, "this needs an admin key: Authorization: Bearer KEY")
+            answer = problem_response(
+                HTTPStatus.UNAUTHORIZED, "this needs an admin key: Authorization: Bearer KEY"
+            )
             answer.headers["WWW-Authenticate"] = 'Bearer realm="onebox admin"'
             return answer
         try:
             weights = _weights(read_body(request.environ))
         except InvalidRequestError as error:
-            return _problem(error.status, error.detail, error.field)
+            return problem_response(error.status, error.detail, error.field)
         live.set(weights, f"key {name} from {request.remote_addr}")
         log.warning(
             "split set to %s by key %s from %s", weights or "the pushed one", name, request.remote_addr
         )
-        return Response(msgspec.json.encode(state.config()), content_type=JSON)
+        return json_response(state.config())
 
     return blueprint
 
@@ -70,7 +71,3 @@ def _weights(body: bytes) -> tuple[int, int] | None:
             422, "out_of_range", "both weights are 0, so no model would answer", "weights"
         )
     return int(v1), int(v2)
-
-
-def _problem(status: int, detail: str, field: str | None = None) -> Response:
-    return Response(problem(status, detail, field), status, content_type=PROBLEM)

@@ -1,4 +1,4 @@
-"""GET /openapi.json, and GET /docs: a page of its own to try the API, without anything from elsewhere."""
+"""GET /openapi.json, and GET /docs: a page to try the API, without content from other hosts."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import hashlib
 from base64 import b64encode
 from typing import TYPE_CHECKING
 
-import msgspec
 from flask import Blueprint, Response
 
 from app.api.openapi import document
-from app.wire.body import JSON
+from app.api.responses import json_response
 
 if TYPE_CHECKING:
     from app.inference.predict import PredictService
@@ -95,14 +94,14 @@ POLICY = (
 
 
 def docs(service: PredictService, max_rows: int) -> Blueprint:
-    """What tells how to use the API."""
+    """Return GET /openapi.json and GET /docs. max_rows: rows that a batch may have."""
     blueprint = Blueprint("docs", __name__)
 
     @blueprint.get("/openapi.json")
     def _openapi() -> Response:
-        catalogue = service.serving.models.catalogue
+        catalogue = service.bundle.models.catalogue
         features = catalogue.manifest.features if catalogue else []
-        return Response(msgspec.json.encode(document(features, max_rows)), content_type=JSON)
+        return json_response(document(features, max_rows))
 
     @blueprint.get("/docs")
     def _page() -> Response:

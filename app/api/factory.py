@@ -1,4 +1,4 @@
-"""Puts the parts of one worker together."""
+"""Assemble one worker and its WSGI application from the settings."""
 
 from __future__ import annotations
 
@@ -17,17 +17,19 @@ from app.api.routes import api
 from app.api.service_state import ServiceState
 from app.experiment.prediction_log import PredictionLog
 from app.experiment.recorder_status import recorder_gauges
-from app.http.access_control import Gate
+from app.http.access_control import AccessControl
 from app.http.access_log import AccessLog, to_stdout
 from app.http.rate_limit import RateLimit
+from app.http.wsgi_middleware import AccessMiddleware
 from app.inference.metrics import Metrics
-from app.inference.model_reload import Swap
-from app.inference.model_set import load_serving
+from app.inference.model_bundle import load_bundle
+from app.inference.model_reload import ModelReload
 from app.inference.predict import PredictService
-from app.launcher_api import Alone
+from app.launcher_api import Standalone
 from app.manifest import VERSIONS
-from app.settings import ApiSettings, data_dir, metrics_dir, rings_dir
-from app.shm.worker_registry import Board
+from app.settings import ACCESS_LOG_MODES, ApiSettings, data_dir, metrics_dir, rings_dir
+from app.shm.private_directory import make_private
+from app.shm.worker_registry import WorkerRegistry
 from app.traffic.split import LiveSplit
 from app.wire import problems
 
@@ -43,15 +45,16 @@ log = logging.getLogger("app")
 
 @dataclass(frozen=True)
 class Worker:
-    """The parts of one worker that its front needs."""
+    """The parts of one worker that its server needs."""
 
     app: Flask
+    """The WSGI application, access control included."""
     service: PredictService
     metrics: Metrics
-    swap: Swap
-    gate: Gate
-    access: AccessLog
-    board: Board
+    reload: ModelReload
+    access: AccessControl
+    access_log: AccessLog
+    registry: WorkerRegistry
 
 
 def build(
@@ -60,7 +63,7 @@ def build(
     registry: CollectorRegistry | None = None,
     draw: Callable[[], float] | None = None,
 ) -> Flask:
-    """The application of `app.create_app`."""
+    """Return the application of `app.create_app`."""
     return build_worker(settings, registry=registry, draw=draw).app
 
 
@@ -72,33 +75,39 @@ def build_worker(
     number: int = 0,
     launcher: Launcher | None = None,
 ) -> Worker:
-    """One worker, the `number`th of settings.workers. The rest as in `app.create_app`."""
-    launcher = launcher or Alone()
+    """Return worker `number` of settings.workers, counted from 0. The other arguments: see `app.create_app`.
+
+    Raise ServerError where another user could write to the state directory.
+    """
+    launcher = launcher or Standalone()
+    make_private(settings.state_dir)
     for directory in (metrics_dir(settings.state_dir), rings_dir(settings)):
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    serving = load_serving(settings.models_dir, rings_dir(settings), settings.max_rows)
-    for version, reason in serving.models.refusals.items():
+    bundle = load_bundle(settings.models_dir, rings_dir(settings), settings.max_rows)
+    for version, reason in bundle.models.refusals.items():
         log.error("model %s is off: %s", version, reason)
     live = LiveSplit(settings.state_dir, data_dir(settings), settings.weights)
     metrics = Metrics(
         metrics_dir(settings.state_dir),
         versions=VERSIONS,
-        classes=serving.classes,
-        state=lambda: itertools.chain(state.gauges(), recorder_gauges(settings.state_dir)),
+        classes=bundle.classes,
+        gauges=lambda: itertools.chain(state.gauges(), recorder_gauges(settings.state_dir)),
         registry=registry,
     )
     service = PredictService(
-        serving=serving,
+        bundle=bundle,
         live=live,
         metrics=metrics,
         draw=draw or random.Random().random,  # noqa: S311 - a traffic split, not a secret
     )
-    board = Board(settings.state_dir / "workers")
-    state = ServiceState(service, live, settings.service_digest, board, launcher)
+    workers = WorkerRegistry(settings.state_dir / "workers")
+    state = ServiceState(service, live, settings.service_digest, workers, launcher)
+    access = _access_control(settings, metrics, number)
     app = Flask("app", static_folder=None)
+    app.wsgi_app = AccessMiddleware(app.wsgi_app, access)  # type: ignore[method-assign]
     problems.register(app)
     app.register_blueprint(api(service, state, metrics))
-    predictions = PredictionLog(data_dir(settings), lambda: service.serving)
+    predictions = PredictionLog(data_dir(settings), lambda: service.bundle)
     app.register_blueprint(reports(state, predictions, metrics.refused))
     app.register_blueprint(docs(service, settings.max_rows))
     app.register_blueprint(admin(settings.admin_keys, live, state))
@@ -107,27 +116,27 @@ def build_worker(
         app,
         service,
         metrics,
-        Swap(settings, service, metrics, board, launcher.code),
-        _gate(settings, number),
-        AccessLog(settings.access_log, to_stdout),
-        board,
+        ModelReload(settings, service, metrics, workers, launcher.code),
+        access,
+        AccessLog(ACCESS_LOG_MODES[settings.access_log], to_stdout),
+        workers,
     )
 
 
-def _gate(settings: ApiSettings, number: int) -> Gate:
-    rate = None
+def _access_control(settings: ApiSettings, metrics: Metrics, number: int) -> AccessControl:
+    rate_limit = None
     if settings.rate_limit:
-        rate = RateLimit(
+        rate_limit = RateLimit(
             settings.state_dir / "rate.bin",
             workers=settings.workers,
             number=number,
             per_second=settings.rate_limit,
         )
-    origins = frozenset(origin.encode() for origin in settings.cors_origins)
-    return Gate(
+    return AccessControl(
         keys=settings.keys,
-        admin=settings.admin_keys,
-        rate=rate,
-        origins=origins,
+        admin_keys=settings.admin_keys,
+        rate_limit=rate_limit,
+        origins=settings.cors_origins,
         hosts=settings.trusted_hosts,
+        refused=metrics.refused,
     )

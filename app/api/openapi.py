@@ -1,8 +1,8 @@
-"""The OpenAPI 3.1 document of the API, with the names and ranges of the models that serve now. Pure."""
+"""The OpenAPI 3.1 document of the API, with the features of the active models. Pure."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -15,7 +15,7 @@ from app.wire.schemas import ConfigView, Predictions, Problem, ReadyView
 if TYPE_CHECKING:
     from app.manifest import FeatureSpec
 
-Schema = dict[str, Any]
+Schema = dict[str, object]
 _COMPONENTS = "#/components/schemas/"
 _NAME = "^[!-~]([ -~]*[!-~])?$"
 _FEEDBACK: Schema = {
@@ -26,7 +26,7 @@ _KEY: list[Schema] = [{"bearer": []}, {"header": []}, {}]
 
 
 def document(features: list[FeatureSpec], max_rows: int) -> Schema:
-    """The document; `features` are those of the models that serve, none when there are no models."""
+    """Return the document. features: of the active models, none without models; max_rows: most rows of a batch."""
     shapes = (Predictions, ConfigView, ReadyView, DriftReport, Experiment, LoggedPredictions, FeedbackView)
     views, components = msgspec.json.schema_components(
         [*shapes, Problem], ref_template=_COMPONENTS + "{name}"
@@ -34,7 +34,7 @@ def document(features: list[FeatureSpec], max_rows: int) -> Schema:
     predictions, config, ready, drift, experiment, logged, taken, _ = views
     single = {"$ref": _COMPONENTS + "Prediction"}
     row = _row(features)
-    request = {
+    request: Schema = {
         "oneOf": [
             _object({"features": row}),
             _object({"instances": {"type": "array", "items": row, "minItems": 1, "maxItems": max_rows}}),
@@ -174,7 +174,7 @@ def _metrics() -> Schema:
 
 
 def _answers(schema: Schema, *problems: int) -> Schema:
-    found = {"200": _answer("the answer", schema)}
+    found: Schema = {"200": _answer("the answer", schema)}
     problem = {"application/problem+json": {"schema": {"$ref": _COMPONENTS + "Problem"}}}
     return found | {str(status): {"description": "why not", "content": problem} for status in problems}
 

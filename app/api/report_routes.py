@@ -1,20 +1,19 @@
-"""The HTTP face of drift, experiment and prediction log."""
+"""Endpoints of drift, experiment and prediction log."""
 
 from __future__ import annotations
 
 import logging
 import sqlite3
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 from flask import Blueprint, Response, request
 
+from app.api.responses import json_response, problem_response
 from app.errors import InvalidRequestError, UnknownPredictionError
 from app.experiment.prediction_log import MOST_SHOWN, Feedback
-from app.wire.body import JSON, read_body
-from app.wire.problems import CONTENT_TYPE as PROBLEM
-from app.wire.problems import problem
+from app.wire.body import read_body
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,16 +27,16 @@ log = logging.getLogger("app")
 
 
 def reports(state: ServiceState, predictions: PredictionLog, refused: Callable[[Reason], None]) -> Blueprint:
-    """GET /drift, /experiment, /predictions and POST /feedback. refused: counts a request of the client's fault."""
+    """Return GET /drift, /experiment, /predictions and POST /feedback. refused: counts an invalid request."""
     blueprint = Blueprint("reports", __name__)
 
     @blueprint.get("/drift")
     def _drift() -> Response:
-        return _json(state.drift())
+        return json_response(state.drift())
 
     @blueprint.get("/experiment")
     def _experiment() -> Response:
-        return _json(predictions.experiment())
+        return json_response(predictions.experiment())
 
     @blueprint.get("/predictions")
     def _predictions() -> Response:
@@ -46,25 +45,25 @@ def reports(state: ServiceState, predictions: PredictionLog, refused: Callable[[
             raise InvalidRequestError(
                 422, "out_of_range", f"limit must be a whole number from 1 to {MOST_SHOWN}", "limit"
             )
-        return _json(predictions.latest(int(text)))
+        return json_response(predictions.latest(int(text)))
 
     @blueprint.post("/feedback")
     def _feedback() -> Response:
-        return _json(predictions.feedback(_given(read_body(request.environ))))
+        return json_response(predictions.feedback(_given(read_body(request.environ))))
 
     @blueprint.errorhandler(InvalidRequestError)
     def _invalid(error: InvalidRequestError) -> Response:
         refused(error.reason)
-        return _problem(error.status, error.detail, error.field)
+        return problem_response(error.status, error.detail, error.field)
 
     @blueprint.errorhandler(UnknownPredictionError)
     def _unknown(error: UnknownPredictionError) -> Response:
-        return _problem(HTTPStatus.NOT_FOUND, f"{error}. {error.hint}", "prediction_id")
+        return problem_response(HTTPStatus.NOT_FOUND, f"{error}. {error.hint}", "prediction_id")
 
     @blueprint.errorhandler(sqlite3.Error)
-    def _log_away(error: sqlite3.Error) -> Response:
+    def _log_unavailable(error: sqlite3.Error) -> Response:
         log.error("prediction log: %s", error)
-        return _problem(HTTPStatus.SERVICE_UNAVAILABLE, "the prediction log cannot be used now")
+        return problem_response(HTTPStatus.SERVICE_UNAVAILABLE, "the prediction log cannot be used now")
 
     return blueprint
 
@@ -80,11 +79,3 @@ def _given(body: bytes) -> Feedback:
         raise InvalidRequestError(422, "wrong_shape", f"the body does not fit: {error}") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidRequestError(400, "malformed_json", f"the body is not JSON: {error}") from None
-
-
-def _problem(status: int, detail: str, field: str | None = None) -> Response:
-    return Response(problem(status, detail, field), status, content_type=PROBLEM)
-
-
-def _json(content: Any) -> Response:
-    return Response(msgspec.json.encode(content), content_type=JSON)

@@ -1,18 +1,18 @@
-"""The HTTP face: each view only adapts what the service or its state says."""
+"""Endpoints of predictions and of the service's own state."""
 
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import msgspec
 from flask import Blueprint, Response, request
 
+from app.api.responses import json_response
 from app.errors import InvalidRequestError
 from app.inference.metrics import CONTENT_TYPE as METRICS_TEXT
 from app.inference.metrics import Metrics
-from app.traffic.routing_hints import asked
-from app.wire.body import JSON, read_body
+from app.traffic.routing_hints import routing_hints
+from app.wire.body import read_body
 
 if TYPE_CHECKING:
     from app.api.service_state import ServiceState
@@ -34,41 +34,37 @@ ENDPOINTS = {
 
 
 def api(service: PredictService, state: ServiceState, metrics: Metrics) -> Blueprint:
-    """All endpoints of the API."""
+    """Return GET /, /health, /ready, /config, /metrics and POST /predict."""
     blueprint = Blueprint("api", __name__)
 
     @blueprint.get("/")
     def _index() -> Response:
-        return _json({"service": "flask-api", "endpoints": ENDPOINTS})
+        return json_response({"service": "flask-api", "endpoints": ENDPOINTS})
 
     @blueprint.post("/predict")
     def _predict() -> Response:
         try:
-            answer = service.answer(read_body(request.environ), asked(request.headers.get))
+            answer = service.answer(read_body(request.environ), routing_hints(request.headers.get))
         except InvalidRequestError as error:
             answer = service.refuse(error)
         return Response(answer.body, answer.status, content_type=answer.content_type)
 
     @blueprint.get("/health")
     def _health() -> Response:
-        return _json({"status": "alive", "service_digest": state.service_digest})
+        return json_response({"status": "alive", "service_digest": state.service_digest})
 
     @blueprint.get("/ready")
     def _ready() -> Response:
         view = state.readiness()
         ready = view.status == "ready"
-        return _json(view, HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE)
+        return json_response(view, HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE)
 
     @blueprint.get("/config")
     def _config() -> Response:
-        return _json(state.config())
+        return json_response(state.config())
 
     @blueprint.get("/metrics")
     def _metrics() -> Response:
         return Response(metrics.render(), content_type=METRICS_TEXT)
 
     return blueprint
-
-
-def _json(content: Any, status: int = HTTPStatus.OK) -> Response:
-    return Response(msgspec.json.encode(content), status, content_type=JSON)

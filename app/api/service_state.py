@@ -1,11 +1,10 @@
-"""What the service knows about itself: configuration, readiness, and the gauges worked out at the scrape."""
+"""State of the service: configuration, readiness, drift, and gauges computed at the scrape."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import msgspec
 from prometheus_client.core import GaugeMetricFamily
 
 from app.drift import score as drift
@@ -23,33 +22,33 @@ if TYPE_CHECKING:
     from app.inference.models import ModelSet
     from app.inference.predict import PredictService
     from app.launcher_api import Launcher
-    from app.shm.worker_registry import Board
+    from app.shm.worker_registry import WorkerRegistry
     from app.traffic.routing import Split
     from app.traffic.split import Change, LiveSplit
 
 
 @dataclass(frozen=True)
 class ServiceState:
-    """One worker's view of what it serves."""
+    """State of the service as one worker sees it."""
 
     service: PredictService
     live: LiveSplit
     service_digest: str
-    board: Board
+    registry: WorkerRegistry
     launcher: Launcher
 
     @property
     def models(self) -> ModelSet:
-        """The models that serve now."""
-        return self.service.serving.models
+        """The active models."""
+        return self.service.bundle.models
 
     @property
     def split(self) -> Split:
-        """The split in force."""
+        """The active split."""
         return self.service.split
 
     def config(self) -> ConfigView:
-        """Answer of GET /config."""
+        """Return the body of GET /config."""
         return ConfigView(
             weights=dict(self.split.weights),
             pushed_weights=dict(zip(VERSIONS, self.live.pushed, strict=True)),
@@ -62,13 +61,13 @@ class ServiceState:
             service_digest=self.service_digest,
             drift=DriftView(threshold=drift.THRESHOLD, window=drift.WINDOW, minimum=drift.MINIMUM),
             reason=self.models.reason,
-            manifest_sha256=self.service.serving.sha256,
-            workers=self.board.read(),
+            manifest_sha256=self.service.bundle.sha256,
+            workers=self.registry.read(),
             code=code_view(self.launcher),
         )
 
     def readiness(self) -> ReadyView:
-        """Answer of GET /ready; ready only while every arm is up and scores its canary row."""
+        """Return the body of GET /ready: `ready` while every model is up and scores its canary row."""
         off = self.models.off()
         if not off:
             status = "ready"
@@ -79,14 +78,14 @@ class ServiceState:
         return ReadyView(status=status, models={version: off.get(version, "up") for version in VERSIONS})
 
     def drift(self) -> DriftReport:
-        """Answer of GET /drift."""
-        watch = self.service.serving.drift
-        return watch.report() if watch else no_report()
+        """Return the body of GET /drift."""
+        monitor = self.service.bundle.drift
+        return monitor.report() if monitor else no_report()
 
     def gauges(self) -> Iterator[Metric]:
-        """Drift, arms and release as Prometheus families. What the window is too short for is left out."""
-        watch = self.service.serving.drift
-        yield from watch.gauges() if watch else no_gauges()
+        """Yield drift, models and release as Prometheus families; drift figures only where the window allows."""
+        monitor = self.service.bundle.drift
+        yield from monitor.gauges() if monitor else no_gauges()
         up = GaugeMetricFamily("model_arm_up", "1 while the model version is loaded.", labels=["version"])
         for version in VERSIONS:
             up.add_metric([version], float(version in self.models.arms))
@@ -94,7 +93,7 @@ class ServiceState:
         yield GaugeMetricFamily(
             "models_reload_successful",
             "1 while every worker serves the models that came last; 0 when one refused them.",
-            value=float(all(worker.refused is None for worker in self.board.read())),
+            value=float(all(worker.refused is None for worker in self.registry.read())),
         )
         labels = {"service_digest": self.service_digest, "code": self.launcher.code[:12]}
         labels |= {f"model_{version}": (self.models.sha256(version) or "off")[:12] for version in VERSIONS}
@@ -104,13 +103,12 @@ class ServiceState:
 
     def _model(self, version: str) -> ModelView:
         entry = self.models.catalogue.manifest.models[version] if self.models.catalogue else None
-        metrics: dict[str, Any] = msgspec.to_builtins(entry.metrics) if entry else {}
         return ModelView(
             up=version in self.models.arms,
             sha256=entry.sha256 if entry else None,
             algorithm=entry.algorithm if entry else None,
             params=entry.params if entry else {},
-            metrics=metrics,
+            metrics=entry.metrics if entry else {},
             reason=self.models.refusals.get(version),
         )
 

@@ -1,1 +1,1 @@
-"""Drift: score, detector and the window that feeds them."""
+"""Drift of recent predictions from the training rows: score, detector, monitor."""

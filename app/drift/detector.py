@@ -1,7 +1,7 @@
-"""The calibrated drift test: recent rows and answers against limits that training worked out for windows of their size.
+"""The calibrated drift test: distances of recent rows and predictions against limits for windows of their size.
 
-`app.training.limits` says how the limits are made: rows like the training rows pass any of them in about half a
-percent of the windows, all features, classes and the joint check together.
+`app.training.limits` computes the limits: without drift any of them is exceeded in about half a percent of the windows,
+over all features, classes and the joint check together.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ DRIFTED = "drifted"
 
 @dataclass(frozen=True)
 class Finding:
-    """One distance, 0 to 1, and the limit that it must not pass."""
+    """One distance, 0 to 1, and its limit."""
 
     name: str
     distance: float
@@ -36,42 +36,43 @@ class Finding:
 
     @property
     def drifted(self) -> bool:
-        """Whether the limit is passed."""
+        """Whether the distance exceeds the limit."""
         return self.distance > self.limit
 
     @property
     def ratio(self) -> float:
-        """The distance in parts of its limit: above 1 is drift."""
+        """Distance divided by limit: above 1 is drift."""
         return self.distance / self.limit
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the test says about one window. There are no findings while it is warming up."""
+    """Result of the test for one window; without findings while it is warming up."""
 
     rows: int
     features: tuple[Finding, ...] = ()
     classes: tuple[Finding, ...] = ()
     joint: Finding | None = None
     shares: tuple[float, ...] = ()
-    """Of each class in the window, and what the models' answers to training rows let expect."""
+    """Share of each class among the predictions of the window."""
     expected_shares: tuple[float, ...] = ()
+    """Share of each class among the same models' predictions for training rows."""
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """All of them."""
+        """All findings."""
         return (*self.features, *self.classes, *((self.joint,) if self.joint else ()))
 
     @property
     def status(self) -> str:
-        """`warming_up` on fewer rows than the test can bear, `drifted` when any limit is passed, else `steady`."""
+        """`warming_up` below the test's minimum of rows, `drifted` when any limit is exceeded, else `steady`."""
         if not self.findings:
             return WARMING_UP
         return DRIFTED if any(finding.drifted for finding in self.findings) else STEADY
 
 
 class Detector:
-    """Tests windows against one training reference. Holds no window and no state."""
+    """Tests windows against one training reference. Stateless."""
 
     def __init__(self, catalogue: Catalogue) -> None:
         reference = catalogue.reference
@@ -79,7 +80,7 @@ class Detector:
         self._classes = catalogue.manifest.classes
         self._sorted: Matrix = np.sort(np.array(reference.sample, dtype=np.float32), axis=0)
         self._pairs = np.array(reference.pairs, dtype=np.intp).reshape(-1, 2)
-        # The rows as they were, not the sorted columns, hold how columns go together.
+        # Correlations need the rows, not the sorted columns.
         self._correlations = correlations(
             ranks(self._sorted, np.array(reference.sample, dtype=np.float32)), self._pairs
         )
@@ -91,11 +92,11 @@ class Detector:
 
     @property
     def minimum(self) -> int:
-        """Rows below which there is no verdict."""
+        """Fewest rows for a verdict."""
         return self._windows[0].rows
 
     def test(self, rows: Matrix, answers: Sequence[int], versions: Sequence[str]) -> Verdict:
-        """The verdict on a window: rows of shape (rows, features), and class index and model version of each."""
+        """Test a window. rows: shape (rows, features); answers, versions: class index and model of each row."""
         count = len(rows)
         limits = self._limits(count)
         if limits is None:
@@ -114,12 +115,12 @@ class Detector:
         )
 
     def _limits(self, count: int) -> WindowLimits | None:
-        # Limits shrink as windows grow, so those of the next smaller size err on the silent side.
+        # Limits shrink as windows grow, so those of the next smaller size give fewer alarms.
         fitting = [window for window in self._windows if window.rows <= count]
         return fitting[-1] if fitting else None
 
     def _expected(self, versions: Sequence[str]) -> NDArray[np.float64]:
-        # What each arm says about training rows, in the mix in which the arms answered here.
+        # Shares of the training rows, weighted by the versions that answered in this window.
         shares: NDArray[np.float64] = np.mean([self._shares[version] for version in versions], axis=0)
         return shares
 

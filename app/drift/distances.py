@@ -1,4 +1,4 @@
-"""How far recent rows are from the training rows: three distances that the calibrated drift test is made of. Pure."""
+"""Distances between recent rows and training rows for the calibrated drift test. Pure."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ Pairs = NDArray[np.intp]
 
 
 def distribution_distances(reference: Matrix, rows: Matrix) -> Vector:
-    """Greatest difference of the two distribution functions, 0 to 1, one for each column.
+    """Return the greatest difference of the two distribution functions, 0 to 1, shape (columns,).
 
-    The two-sample Kolmogorov-Smirnov statistic (Smirnov 1939). `reference` must be sorted down each column; both are
-    float32, so that values which are equal in the table are equal here.
+    The two-sample Kolmogorov-Smirnov statistic (Smirnov 1939). `reference` must be sorted by column. Both are float32,
+    so that equal values of the table are equal here.
     """
     recent = np.sort(rows, axis=0)
     result = np.empty(reference.shape[1])
@@ -28,7 +28,7 @@ def distribution_distances(reference: Matrix, rows: Matrix) -> Vector:
 
 
 def ranks(reference: Matrix, rows: Matrix) -> Vector:
-    """Where each value stands among the reference's, 0 to 1; shape of `rows`. `reference` must be sorted."""
+    """Return each value's rank among the reference's, 0 to 1; shape of `rows`. `reference` must be sorted by column."""
     result = np.empty(rows.shape)
     for column, (old, new) in enumerate(zip(reference.T, rows.T, strict=True)):
         result[:, column] = np.searchsorted(old, new, "left") + np.searchsorted(old, new, "right")
@@ -36,9 +36,9 @@ def ranks(reference: Matrix, rows: Matrix) -> Vector:
 
 
 def correlations(standing: Vector, pairs: Pairs) -> Vector:
-    """Correlation of each pair of columns, shape (pairs,); 0 where one of the two does not vary.
+    """Return the correlation of each pair of columns, shape (pairs,); 0 where one of the two is constant.
 
-    On ranks this is Spearman's coefficient, up to the treatment of ties: no single far-off value decides it.
+    On ranks this is Spearman's coefficient (1904) up to the treatment of ties: an outlier cannot dominate it.
     """
     centred = standing - standing.mean(axis=0)
     spread = np.sqrt((centred**2).mean(axis=0))
@@ -49,7 +49,7 @@ def correlations(standing: Vector, pairs: Pairs) -> Vector:
 
 
 def joint_distance(one: Vector, other: Vector) -> Vector:
-    """Root mean square of the differences between two sets of correlations, along the last axis; 0 without any pair."""
+    """Return the root mean square difference of two sets of correlations along the last axis; 0 without pairs."""
     if one.shape[-1] == 0:
         return np.zeros(one.shape[:-1])
     result: Vector = np.sqrt(np.mean((one - other) ** 2, axis=-1))

@@ -1,4 +1,4 @@
-"""The drift of the rows that were answered lately, for Prometheus and for people. Worked out when somebody looks."""
+"""Drift of the latest predictions, for Prometheus and GET /drift. Computed on demand."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _TEXT = "Distance of {} from training, in parts of its limit; above 1 is drift."
 
 
 class FeatureDrift(msgspec.Struct, frozen=True):
-    """One feature: how far its recent values are from the training rows', and the means and spreads behind it."""
+    """A feature: distance of its recent values from the training rows, means and standard deviations."""
 
     name: str
     distance: float
@@ -40,7 +40,7 @@ class FeatureDrift(msgspec.Struct, frozen=True):
 
 
 class ClassDrift(msgspec.Struct, frozen=True):
-    """One class: the share of recent answers, and the share that the same models give to training rows."""
+    """A class: its share of recent predictions, and of the same models' predictions for training rows."""
 
     name: str
     distance: float
@@ -51,7 +51,7 @@ class ClassDrift(msgspec.Struct, frozen=True):
 
 
 class JointDrift(msgspec.Struct, frozen=True):
-    """How far the features' connections with each other are from those in the training rows."""
+    """Distance of the features' correlations from those in the training rows."""
 
     distance: float
     limit: float
@@ -59,38 +59,38 @@ class JointDrift(msgspec.Struct, frozen=True):
 
 
 class DriftReport(msgspec.Struct, frozen=True):
-    """Answer of GET /drift."""
+    """Response body of GET /drift."""
 
     status: str
     """`warming_up`, `steady`, `drifted`; `unavailable` when no models could be read."""
     rows: int
     minimum: int
-    """Rows from which on there is a verdict."""
+    """Fewest rows for a verdict."""
     window: int
-    """The latest rows that are looked at; calls marked as synthetic are not among them."""
+    """Most rows of the window, which holds the latest ones without synthetic ones."""
     score: float | None
-    """The document's score, 0 to 1; null on few rows. The verdict does not depend on it."""
+    """model_drift_score, 0 to 1; null on few rows. The verdict does not depend on it."""
     score_threshold: float
     false_alarm_rate: float | None
-    """Share of windows without drift that pass as drifted, as aimed at in training."""
+    """Share of windows without drift that the test calls drifted, as calibrated in training."""
     features: list[FeatureDrift]
     classes: list[ClassDrift]
     joint: JointDrift | None
 
 
-class DriftWatch:
-    """Looks at the window of one set of models. One object per worker; all of them see the rows of all workers."""
+class DriftMonitor:
+    """The drift monitor of one manifest. Every worker has one; each sees the rows of all workers."""
 
     def __init__(self, catalogue: Catalogue, recent: Callable[[], Records]) -> None:
-        """recent: the latest real rows of all workers, `app.drift.score.WINDOW` at most."""
+        """recent: returns the latest rows of all workers without synthetic ones, `app.drift.score.WINDOW` at most."""
         self._catalogue = catalogue
         self._recent = recent
         self._detector = Detector(catalogue)
         self._latest: _Window | None = None
 
     def report(self) -> DriftReport:
-        """What GET /drift answers."""
-        window = self._look()
+        """Return the body of GET /drift."""
+        window = self._current()
         verdict = window.verdict
         return DriftReport(
             status=verdict.status,
@@ -106,8 +106,8 @@ class DriftWatch:
         )
 
     def gauges(self) -> Iterator[Metric]:
-        """The drift as Prometheus families. What the window is too short for is left out."""
-        window = self._look()
+        """Yield the drift as Prometheus families; figures that the window is too short for have no value."""
+        window = self._current()
         verdict = window.verdict
         score = GaugeMetricFamily(
             "model_drift_score", f"Drift of recent inputs, 0 to 1; shown from {drift.MINIMUM} rows on."
@@ -146,9 +146,9 @@ class DriftWatch:
             joint.add_metric([], verdict.joint.ratio)
         yield joint
 
-    def _look(self) -> _Window:
+    def _current(self) -> _Window:
         records = self._recent()
-        # Prometheus, the UI and people look more often than rows come.
+        # Without new rows the last result is still right.
         latest = self._latest
         if latest is None or not np.array_equal(latest.records["prediction_id"], records["prediction_id"]):
             latest = self._latest = _Window(records, self._verdict(records), self._score(records))
@@ -212,12 +212,12 @@ class _Window:
 
 
 def no_report() -> DriftReport:
-    """What GET /drift answers where there are no models."""
+    """Return the body of GET /drift without models."""
     return DriftReport(UNAVAILABLE, 0, 0, drift.WINDOW, None, drift.THRESHOLD, None, [], [], None)
 
 
 def no_gauges() -> Iterator[Metric]:
-    """What /metrics says of drift where there are no models."""
+    """Yield the drift families of GET /metrics without models."""
     yield GaugeMetricFamily("model_drift_window_rows", "Rows in the drift window.", value=0)
 
 

@@ -1,4 +1,4 @@
-"""The drift score: how far the mean and the spread of recent rows are from the training rows. Pure."""
+"""model_drift_score: distance of mean and standard deviation of recent rows from the training rows. Pure."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 WINDOW = 200
-"""Rows that are looked at: the most recent ones of all workers together."""
+"""Rows of the window: the latest ones of all workers."""
 MINIMUM = 30
-"""Below this many rows the score is noise (rows like the training rows pass 0.3 in 15 % of windows of 10)."""
+"""Fewest rows for a score; on fewer it is noise (without drift 15 % of windows of 10 rows exceed 0.3)."""
 THRESHOLD = 0.3
-"""Above this the inputs count as drifted."""
+"""Score above which the inputs count as drifted."""
 
 Matrix = NDArray[np.float64]
 
 
 def drift_score(rows: Matrix, training_mean: Sequence[float], training_std: Sequence[float]) -> float | None:
-    """Score from 0 to 1 of a window of shape (rows, features); None on fewer than MINIMUM rows.
+    """Return the score, 0 to 1, of a window of shape (rows, features); None on fewer than MINIMUM rows.
 
     mean over the features of (|mean - training mean| + |std - training std|) / training std, halved, clipped to 0..1.
     Standard deviations are the population's. A feature that was constant in training counts 0 while it stays

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from app.manifest import VERSIONS
-from app.shm.ring_buffer import FAILED, WHYS
+from app.shm.ring_buffer import FAILED, REASONS
 
 if TYPE_CHECKING:
     import sqlite3
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 BUCKETS_A_DECADE = 20
 """Latencies are counted in steps of 12 %."""
 LEAST_LATENCY = 1e-7
-_SPLIT, _FALLBACK = WHYS.index("split"), WHYS.index("fallback")
+_SPLIT, _FALLBACK = REASONS.index("split"), REASONS.index("fallback")
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A worker's way to the prediction log: labels go in, the latest predictions and the experiment come out."""
+"""The prediction log as a worker uses it: record labels, return the latest predictions and the experiment."""
 
 from __future__ import annotations
 
@@ -14,37 +14,37 @@ from app.experiment.aggregates import latency_quantile
 from app.experiment.experiment import ArmCounts, Assigned, Experiment, Labelled, Observations, judge
 from app.experiment.log_store import opened, transaction
 from app.manifest import VERSIONS
-from app.shm.ring_buffer import FAILED, WHYS, recent
+from app.shm.ring_buffer import FAILED, REASONS, recent
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable
     from pathlib import Path
 
-    from app.inference.model_set import Serving
+    from app.inference.model_bundle import ModelBundle
 
 MOST_SHOWN = 500
 _ALL_OF_THE_RINGS = 1 << 30
 
 
 class Feedback(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Body of POST /feedback: which prediction, and the class it should have been."""
+    """Request body of POST /feedback: a prediction and its true class."""
 
     prediction_id: str
     label: str
 
 
 class FeedbackView(msgspec.Struct, frozen=True):
-    """Answer of POST /feedback."""
+    """Response body of POST /feedback."""
 
     prediction_id: str
     label: str
     recorded: str
-    """`new`, `same` when this label was there already, `changed` when it takes the place of another."""
+    """`new`, `same` where the prediction had this label, `changed` where it had another."""
 
 
 class LoggedPrediction(msgspec.Struct, frozen=True):
-    """One answered row, as GET /predictions shows it."""
+    """One prediction, as GET /predictions shows it."""
 
     prediction_id: str
     time: str
@@ -53,29 +53,29 @@ class LoggedPrediction(msgspec.Struct, frozen=True):
     synthetic: bool
     latency_seconds: float
     class_name: str | None = msgspec.field(name="class")
-    """Null when the model failed on the row."""
+    """null where the model failed on the row."""
     other_class: str | None
-    """What the other model says about the same row; null where it was not asked."""
+    """Prediction of the other model for the same row; null where there is none."""
     label: str | None
     features: dict[str, float]
 
 
 class LoggedPredictions(msgspec.Struct, frozen=True):
-    """Answer of GET /predictions: the latest ones, newest first."""
+    """Response body of GET /predictions, newest first."""
 
     predictions: list[LoggedPrediction]
 
 
 class PredictionLog:
-    """The log of one data directory. Opens the file for each question: they are rare, and a broken file heals."""
+    """The log of one data directory. Opens the file for each call: calls are rare, and a file can be replaced."""
 
-    def __init__(self, data_dir: Path, serving: Callable[[], Serving]) -> None:
-        """serving: what the worker serves with now; its rings hold what the log does not have yet."""
+    def __init__(self, data_dir: Path, bundle: Callable[[], ModelBundle]) -> None:
+        """bundle: returns the active models; their rings hold the predictions that the log does not have yet."""
         self._data_dir = data_dir
-        self._serving = serving
+        self._bundle = bundle
 
     def feedback(self, given: Feedback) -> FeedbackView:
-        """Keep a label. Raises UnknownPredictionError, or InvalidRequestError for an id or a label that is none."""
+        """Record a label. Raise UnknownPredictionError, or InvalidRequestError for a malformed id or unknown label."""
         try:
             name = bytes.fromhex(given.prediction_id)
         except ValueError:
@@ -101,7 +101,7 @@ class PredictionLog:
         return FeedbackView(given.prediction_id, given.label, recorded)
 
     def latest(self, count: int) -> LoggedPredictions:
-        """The latest predictions of all users, newest first, MOST_SHOWN at most."""
+        """Return the latest predictions, newest first, MOST_SHOWN at most."""
         with opened(self._data_dir) as log:
             rows = log.execute(
                 "SELECT p.id, p.time_ns, p.arm, p.why, p.synthetic, p.latency, p.answer, p.other, l.label, p.features, "
@@ -112,8 +112,8 @@ class PredictionLog:
         return LoggedPredictions([_logged(*row) for row in rows])
 
     def experiment(self) -> Experiment:
-        """The experiment on the models that serve now."""
-        catalogue = self._serving().models.catalogue
+        """Return the experiment of the active models."""
+        catalogue = self._bundle().models.catalogue
         if catalogue is None:
             return judge(Observations({}, 0, 0, {}, []))
         with opened(self._data_dir) as log:
@@ -131,13 +131,13 @@ class PredictionLog:
         ).fetchone()
         if found:
             return msgspec.json.decode(found[0], type=list[str])
-        # A label may come before the recorder has had its next look.
-        serving = self._serving()
-        if serving.models.catalogue is not None:
-            features = len(serving.models.catalogue.manifest.features)
-            answered = recent(serving.ring_dir, features, _ALL_OF_THE_RINGS, synthetic=True)
+        # A label may come before the recorder has read the ring.
+        bundle = self._bundle()
+        if bundle.models.catalogue is not None:
+            features = len(bundle.models.catalogue.manifest.features)
+            answered = recent(bundle.ring_dir, features, _ALL_OF_THE_RINGS, synthetic=True)
             if np.any(answered["prediction_id"] == np.void(name)):
-                return serving.classes
+                return bundle.classes
         raise UnknownPredictionError(name.hex())
 
 
@@ -208,7 +208,7 @@ def _logged(
         prediction_id=name.hex(),
         time=_utc(time_ns),
         model_version=VERSIONS[arm],
-        reason=WHYS[why],
+        reason=REASONS[why],
         synthetic=bool(synthetic),
         latency_seconds=float(f"{latency:.4g}"),
         class_name=None if answer == FAILED else classes[answer],

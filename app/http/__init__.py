@@ -1,1 +1,1 @@
-"""HTTP/1.1: connection, messages, limits, access control. Knows nothing of models or the A/B test."""
+"""HTTP/1.1: connections, messages, limits, access control. Knows no model and no A/B test."""

@@ -1,118 +1,143 @@
-"""Who gets in: key, rate and origin of a request, before anything is done for it."""
+"""Access control of every request: trusted hosts, rate limit, keys and CORS. The server and the middleware share it."""
 
 from __future__ import annotations
 
 import re
 import time
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from app.errors import Reason
 from app.http.rate_limit import client_of
 from app.keys import Keys, presented
+from app.wire.problems import problem
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable
 
-    from app.http.messages import Head, Request
+    from app.errors import Reason
+    from app.http.messages import Head
     from app.http.rate_limit import RateLimit
+    from app.http.response_headers import Headers
 
 OPEN = frozenset((b"/", b"/health", b"/ready", b"/metrics", b"/openapi.json", b"/docs"))
-"""Never asks for a key: probes, Prometheus, and what tells how to use the rest (with GET /config)."""
-PREFLIGHT = (
-    b"access-control-allow-methods: GET, POST, PUT\r\n"
-    b"access-control-allow-headers: authorization, content-type, x-api-key, x-model-version, x-request-id, "
-    b"x-synthetic, x-user-id\r\n"
-    b"access-control-max-age: 600\r\n"
-)
-
-
-_PORT = re.compile(rb":[0-9]*$")
+"""Paths that need no key and have no rate limit, beside GET /config and every OPTIONS."""
 PROBES = frozenset((b"/health", b"/ready", b"/metrics"))
-"""Answered whatever host they name: who probes knows an address, and what they tell is no secret."""
-OWN_HOSTS = frozenset((b"flask-api", b"localhost", b"127.0.0.1", b"[::1]"))
-"""How the services on the same host call this one."""
+"""Paths that answer under any host name: probes know only an address."""
+LOCAL_HOSTS = frozenset((b"flask-api", b"localhost", b"127.0.0.1", b"[::1]"))
+"""Host names by which the other services of the machine call this one; always trusted."""
+PREFLIGHT: Headers = (
+    ("access-control-allow-methods", "GET, POST, PUT"),
+    (
+        "access-control-allow-headers",
+        "authorization, content-type, x-api-key, x-model-version, x-request-id, x-synthetic, x-user-id",
+    ),
+    ("access-control-max-age", "600"),
+)
+_VARY: Headers = (("vary", "origin"),)
+_PORT = re.compile(rb":[0-9]*$")
 
 
+@dataclass(frozen=True)
 class Refusal:
-    """Why a request does not get in, and the headers that belong to that."""
+    """Status, reason and header fields of the response to a request without access."""
 
-    __slots__ = ("detail", "headers", "reason", "status")
+    status: HTTPStatus
+    reason: Reason
+    detail: str
+    headers: Headers = ()
 
-    def __init__(self, status: HTTPStatus, reason: Reason, detail: str, headers: bytes) -> None:
-        self.status = status
-        self.reason: Reason = reason
-        self.detail = detail
-        self.headers = headers
+    @property
+    def body(self) -> bytes:
+        """The problem document."""
+        return problem(self.status, self.detail)
 
 
 _NO_KEY = Refusal(
     HTTPStatus.UNAUTHORIZED,
     "unauthorized",
     "this needs a key: Authorization: Bearer KEY, or X-API-Key: KEY",
-    b'www-authenticate: Bearer realm="onebox"\r\n',
+    (("www-authenticate", 'Bearer realm="onebox"'),),
 )
-_TOO_MANY = Refusal(
-    HTTPStatus.TOO_MANY_REQUESTS, "rate_limited", "too many requests in this second", b"retry-after: 1\r\n"
+_OVER_RATE = Refusal(
+    HTTPStatus.TOO_MANY_REQUESTS,
+    "rate_limited",
+    "too many requests in this second",
+    (("retry-after", "1"),),
+)
+_UNTRUSTED_HOST = Refusal(
+    HTTPStatus.BAD_REQUEST, "untrusted_host", "this service is not known by the name in Host"
 )
 
 
-_OTHER_HOST = Refusal(
-    HTTPStatus.BAD_REQUEST, "untrusted_host", "this service is not known by the name in Host", b""
-)
-
-
-class Gate:
-    """What every request passes, whatever answers it."""
+class AccessControl:
+    """The access rules of one worker. Safe to call from any thread."""
 
     def __init__(
         self,
         *,
         keys: Keys | None,
-        admin: Keys | None,
-        rate: RateLimit | None,
-        origins: frozenset[bytes],
-        hosts: frozenset[str] = frozenset(),
+        admin_keys: Keys | None,
+        rate_limit: RateLimit | None,
+        origins: frozenset[str],
+        hosts: frozenset[str],
+        refused: Callable[[Reason], None],
     ) -> None:
-        """keys: who may ask; None: everybody. admin: who may change; they may ask, too. hosts: names that the service
-        is known by; none: any."""
-        self._keys = keys
-        self._admin = admin
-        self._rate = rate
-        self._origins = origins
-        self._hosts = frozenset(host.encode() for host in hosts) | OWN_HOSTS if hosts else None
-        self.open = keys is None and rate is None and not hosts
-        """Nothing to look at."""
+        """keys: keys for predictions; None: no key is needed. admin_keys: accepted for predictions, too.
 
-    def refusal(self, request: Request) -> Refusal | None:
-        """Why this request does not get in; None when it does. Counts it."""
-        head = request.head
-        path = head.target.partition(b"?")[0]
-        if self._hosts is not None and path not in PROBES and not self._knows(head):
-            return _OTHER_HOST
-        if path in OPEN or head.method == b"OPTIONS" or (path == b"/config" and head.method == b"GET"):
+        origins: CORS origins. hosts: trusted host names without ports; none: any. refused: counts a refusal.
+        """
+        self._keys = keys
+        self._admin_keys = admin_keys
+        self._rate_limit = rate_limit
+        self._origins = frozenset(origin.encode() for origin in origins)
+        self._hosts = frozenset(host.encode() for host in hosts) | LOCAL_HOSTS if hosts else None
+        self._refused = refused
+        self.unrestricted = keys is None and rate_limit is None and not hosts
+        """Whether `refuse` lets every request pass."""
+
+    def refuse(self, head: Head, peer: str) -> Refusal | None:
+        """Return why this request has no access, and count it; None where it has. Counts towards the rate limit."""
+        refusal = self._refusal(head, peer)
+        if refusal is not None:
+            self._refused(refusal.reason)
+        return refusal
+
+    def _refusal(self, head: Head, peer: str) -> Refusal | None:
+        if self._hosts is not None and head.path not in PROBES:
+            host = _PORT.sub(b"", head.headers.get(b"host", b"").lower())
+            if host not in self._hosts:
+                return _UNTRUSTED_HOST
+        if head.path in OPEN or head.method == b"OPTIONS" or (head.path, head.method) == (b"/config", b"GET"):
             return None
-        if self._rate is not None and not self._rate.allows(client_of(request.peer), int(time.time())):
-            return _TOO_MANY
-        if self._keys is not None:
-            key = presented(request.header("Authorization"), request.header("X-API-Key"))
-            if self._keys.name_of(key) is None and (self._admin is None or self._admin.name_of(key) is None):
-                return _NO_KEY
+        if self._rate_limit is not None and not self._rate_limit.allows(client_of(peer), int(time.time())):
+            return _OVER_RATE
+        if self._keys is not None and not self._has_key(self._keys, head):
+            return _NO_KEY
         return None
 
-    def _knows(self, head: Head) -> bool:
-        """Whether it names a host that is trusted, in any case and with any port."""
-        names = [head.headers.get(b"host", b"")]
-        if not head.target.startswith(b"/") and b"://" in head.target:
-            # What stands in the target counts, and must not differ from what a cache would look at.
-            names.append(head.target.split(b"://", 1)[1].partition(b"/")[0])
-        return all(_PORT.sub(b"", name.lower()) in (self._hosts or ()) for name in names)
+    def _has_key(self, keys: Keys, head: Head) -> bool:
+        key = presented(_text(head, b"authorization"), _text(head, b"x-api-key"))
+        return keys.name_of(key) is not None or (
+            self._admin_keys is not None and self._admin_keys.name_of(key) is not None
+        )
 
-    def cors(self, headers: Mapping[bytes, bytes]) -> bytes:
-        """Headers that let a page of an allowed origin read the answer; nothing for others."""
+    def cors(self, head: Head | None) -> Headers:
+        """Return the header fields that let a page of an allowed origin read the response."""
         if not self._origins:
-            return b""
-        origin = headers.get(b"origin")
+            return ()
+        origin = head.headers.get(b"origin") if head is not None else None
         if origin is None or origin not in self._origins:
-            return b"vary: origin\r\n"
-        return b"access-control-allow-origin: %b\r\nvary: origin\r\n" % origin
+            return _VARY
+        return (("access-control-allow-origin", origin.decode()), *_VARY)
+
+    def preflight(self, head: Head) -> Headers | None:
+        """Return the header fields of the response to a CORS preflight; None where this is no preflight."""
+        if head.method != b"OPTIONS" or b"access-control-request-method" not in head.headers:
+            return None
+        return PREFLIGHT if head.headers.get(b"origin") in self._origins else ()
+
+
+def _text(head: Head, name: bytes) -> str | None:
+    value = head.headers.get(name)
+    return None if value is None else value.decode("latin-1")

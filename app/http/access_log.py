@@ -1,7 +1,7 @@
-"""One JSON line for each request on standard output: which ones is a setting.
+"""The access log: one JSON line for a request on standard output.
 
-A worker makes the line at once, from parts that it has made before. Once a second, or when there are many, a thread
-writes them, so no answer waits for whoever reads them.
+A worker formats the line at once. Once a second, or when there are many, a thread writes them, so no response waits
+for the reader of the log.
 """
 
 from __future__ import annotations
@@ -17,31 +17,30 @@ if TYPE_CHECKING:
 
     from app.http.messages import Head
 
-OFF, ERRORS, ALL = MODES = ("off", "errors", "all")
-LEAST_STATUS = {OFF: 1000, ERRORS: 400, ALL: 0}
-"""Of the requests that leave a line."""
 MANY = 1000
-"""Lines that do not wait for the next second."""
+"""Lines that are written before the second is over."""
 MOST = 20_000
-"""Lines that are kept at most while nobody reads; what comes on top is counted."""
+"""Lines held at most while the reader is slow; further ones are dropped and counted."""
 ATOMIC = 4096
-"""Bytes that a pipe takes as one, whatever other workers write meanwhile (PIPE_BUF)."""
+"""Bytes that a pipe takes atomically, whatever other workers write (PIPE_BUF)."""
 LONGEST_PATH = 500
+MAX_KNOWN_PATHS = 512
 _NOT_HTTP = b'"method":null,"path":null'
 _encode = msgspec.json.Encoder().encode
 
 
 class AccessLog:
-    """The requests of one worker."""
+    """The access log of one worker."""
 
-    def __init__(self, mode: str, write: Callable[[bytes], object]) -> None:
-        """mode: one of MODES. write: takes whole lines, ATOMIC bytes at most."""
-        self.least_status = LEAST_STATUS[mode]
+    def __init__(self, least_status: int, write: Callable[[bytes], object]) -> None:
+        """least_status: statuses below it leave no line. write: takes complete lines, ATOMIC bytes at most."""
+        self.least_status = least_status
         self._write = write
         self._lines: list[bytes] = []
         self._dropped = 0
         self._second = 0
         self._stamp = b""
+        self._known_paths: dict[tuple[bytes, bytes], bytes] = {}
 
     def add(
         self,
@@ -52,9 +51,10 @@ class AccessLog:
         version: str | None,
         client: str,
     ) -> bool:
-        """Keep the line of a request that was answered now; whether it is time to write.
+        """Add the line of a request that was answered now; return whether it is time to write.
 
-        head: None when it was never understood. began: on time.perf_counter(); None when it never was a request.
+        head: None for a request that could not be parsed. began: on time.perf_counter(), None for one that was not
+        complete. version: the model that answered.
         """
         if status < self.least_status:
             return False
@@ -73,7 +73,7 @@ class AccessLog:
                 self._stamp,
                 (now - second) * 1000,
                 request_id,
-                _what(head),
+                _NOT_HTTP if head is None else self._method_and_path(head),
                 status,
                 b"null" if began is None else b"%.2f" % ((time.perf_counter() - began) * 1000),
                 b'"%b"' % version.encode() if version else b"null",
@@ -83,33 +83,37 @@ class AccessLog:
         return len(self._lines) >= MANY
 
     def take(self) -> tuple[list[bytes], int]:
-        """The lines since the last time, and how many were not kept. For the thread that adds."""
+        """Return and forget the lines since the last call, and the number of dropped ones. For the adding thread."""
         taken = self._lines, self._dropped
         self._lines, self._dropped = [], 0
         return taken
 
     def write(self, lines: Sequence[bytes], dropped: int) -> None:
-        """Write what was taken. For any thread."""
+        """Write the result of `take`. For any thread."""
         for chunk in _chunks(lines):
             self._write(chunk)
         if dropped:
             self._write(_encode({"logger": "access", "dropped": dropped}) + b"\n")
 
+    def _method_and_path(self, head: Head) -> bytes:
+        """Return both as members of a JSON object."""
+        # Without the query: it may hold secrets.
+        path = head.target.partition(b"?")[0][:LONGEST_PATH]
+        known = self._known_paths.get((head.method, path))
+        if known is None:
+            if len(self._known_paths) >= MAX_KNOWN_PATHS:
+                self._known_paths.clear()
+            known = b'"method":%b,"path":%b' % (
+                _encode(head.method.decode("latin-1")),
+                _encode(path.decode("latin-1")),
+            )
+            self._known_paths[head.method, path] = known
+        return known
+
 
 def to_stdout(content: bytes) -> None:
-    """Write to standard output, past everything that buffers."""
+    """Write to standard output, past every buffer."""
     os.write(1, content)
-
-
-def _what(head: Head | None) -> bytes:
-    """Method and path as members of a JSON object; kept with the head, which may come again."""
-    if head is None:
-        return _NOT_HTTP
-    if head.logged is None:
-        # Without the query, which is nobody's business.
-        path = head.target.partition(b"?")[0][:LONGEST_PATH].decode("latin-1")
-        head.logged = b'"method":%b,"path":%b' % (_encode(head.method.decode("latin-1")), _encode(path))
-    return head.logged
 
 
 def _chunks(lines: Sequence[bytes]) -> Iterator[bytes]:

@@ -1,39 +1,51 @@
-"""An HTTP request, and what a connection asks of whoever answers it."""
+"""An HTTP request as the connection has read it."""
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Protocol
-
-if TYPE_CHECKING:
-    from app.http.protocol import Connection
-    from app.traffic.routing_hints import Asked
+from urllib.parse import unquote_to_bytes
 
 
 class Head:
-    """All of a request but its body."""
+    """Request line and header fields of a request."""
 
-    __slots__ = ("ask", "headers", "keep_alive", "length", "logged", "method", "target")
+    __slots__ = ("headers", "keep_alive", "length", "method", "path", "query", "target")
 
     def __init__(self) -> None:
         self.method = b""
         self.target = b""
+        """The request target as it was sent."""
+        self.path = b""
+        """Path of the target, percent-decoded."""
+        self.query = b""
         self.headers: dict[bytes, bytes] = {}
-        """By names in lower case; what comes twice is joined as RFC 9110 has it."""
+        """By lower-case name; repeated fields are joined as in RFC 9110, 5.3."""
         self.keep_alive = True
         self.length = 0
-        self.logged: bytes | None = None
-        """What the access log says of it, once that is known."""
-        self.ask: Asked | None = None
-        """What a prediction with this head asks for, once that is known."""
+        """Bytes of the body; set for a head that the connection table remembers."""
+
+    def parse_target(self) -> None:
+        """Set path and query; join the host of an absolute-form target (RFC 9112, 3.2.2) to another Host.
+
+        Joined like a repeated field, two different hosts match no trusted host.
+        """
+        path, _, self.query = self.target.partition(b"?")
+        if not path.startswith(b"/") and b"://" in path:
+            host, _, rest = path.split(b"://", 1)[1].partition(b"/")
+            path = b"/" + rest
+            named = self.headers.get(b"host", b"")
+            if host.lower() != named.lower():
+                self.headers[b"host"] = named + b", " + host
+        self.path = unquote_to_bytes(path) if b"%" in path else path
 
 
 class Request:
-    """One request, whole."""
+    """A complete request."""
 
     __slots__ = ("began", "body", "head", "keep_alive", "peer")
 
     def __init__(self, head: Head, body: bytes, peer: str) -> None:
+        """peer: address of the client, "" where it has none."""
         self.head = head
         self.body = body
         self.peer = peer
@@ -41,7 +53,7 @@ class Request:
         self.began = time.perf_counter()
 
     def header(self, name: str) -> str | None:
-        """A header's value as WSGI would give it; None where it is missing."""
+        """Return a header field's value as WSGI decodes it; None where it is missing."""
         value = self.head.headers.get(_key(name))
         return None if value is None else value.decode("latin-1")
 
@@ -54,18 +66,3 @@ def _key(name: str) -> bytes:
     if found is None:
         found = _KEYS[name] = name.lower().encode()
     return found
-
-
-class Handler(Protocol):
-    """What answers requests. `handle` ends in one call of `connection.answer`, now or later."""
-
-    now: float
-    """Seconds on the loop's clock, a second old at most."""
-    heads: dict[bytes, Head]
-    """Heads that were read before, by their bytes. Clients send the same one again and again."""
-
-    def opened(self, connection: Connection) -> bool: ...
-    def closed(self, connection: Connection) -> None: ...
-    def holds(self, connection: Connection, count: int) -> None: ...
-    def handle(self, connection: Connection, request: Request) -> None: ...
-    def refusal(self, connection: Connection, head: Head | None, status: int) -> bytes: ...

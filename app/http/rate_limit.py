@@ -1,14 +1,16 @@
-"""Requests a second for each client, over all workers: a table in shared memory in which each worker has its column.
+"""Requests a second for each client over all workers: a table in shared memory with a column for each worker.
 
-A worker writes its own cells only and reads those of the others, so nothing is lost and nothing is locked. At most
-as many requests too many get through as there are workers asking at the very same moment. Clients share a row when
-the keyed hash of their address puts them there: one chance in ROWS for any two.
+A worker writes only its own column and reads all of them, so no count is lost and no process waits for another. The
+limit is exceeded at most by as many requests as there are workers that count at the same instant. Two clients share a
+row when the keyed hash of their addresses collides: a chance of one in ROWS.
 """
 
 from __future__ import annotations
 
+import ipaddress
 import mmap
 import os
+import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,10 +22,10 @@ _COUNT = (1 << _COUNT_BITS) - 1
 
 
 class RateLimit:
-    """One worker's column of the table, and a look at all of them."""
+    """The rate limit of one worker. Safe to call from any thread."""
 
     def __init__(self, path: Path, *, workers: int, number: int, per_second: int) -> None:
-        """number: which of the workers this is. All of them must come from one parent: it keys their `hash`."""
+        """number: of this worker, from 0. All workers must be forked from one process, which keys their `hash`."""
         size = ROWS * workers * 8
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -31,32 +33,32 @@ class RateLimit:
             self._cells = memoryview(mmap.mmap(file, size)).cast("q")
         finally:
             os.close(file)
+        self._lock = threading.Lock()
         self._workers = workers
         self._number = number
         self._limit = per_second
 
     def allows(self, client: str, second: int) -> bool:
-        """Count a request of this client in this second of the clock; False when it is one too many."""
+        """Count a request of a client in a second of Unix time; return False, and do not count, above the limit."""
         cells = self._cells
         first = hash(client) % ROWS * self._workers
-        total = 0
-        for cell in range(first, first + self._workers):
-            value = cells[cell]
-            if value >> _COUNT_BITS == second:
-                total += value & _COUNT
-        if total >= self._limit:
-            return False
         own = first + self._number
-        value = cells[own]
-        cells[own] = value + 1 if value >> _COUNT_BITS == second else second << _COUNT_BITS | 1
+        with self._lock:
+            total = 0
+            for cell in range(first, first + self._workers):
+                value = cells[cell]
+                if value >> _COUNT_BITS == second:
+                    total += value & _COUNT
+            if total >= self._limit:
+                return False
+            value = cells[own]
+            cells[own] = value + 1 if value >> _COUNT_BITS == second else second << _COUNT_BITS | 1
         return True
 
 
 def client_of(peer: str) -> str:
-    """What counts as one client: an IPv4 address, or an IPv6 network of /64, which is what one customer has."""
+    """Return what counts as one client: an IPv4 address, or the /64 network of an IPv6 address (RFC 6177)."""
     if ":" not in peer:
         return peer
-    import ipaddress
-
     address = ipaddress.IPv6Address(peer.partition("%")[0])
     return str(address.ipv4_mapped or ipaddress.IPv6Network((address, 64), strict=False))

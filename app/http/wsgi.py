@@ -1,15 +1,14 @@
-"""A whole request -> a WSGI application's whole answer."""
+"""Call a WSGI application with a complete request."""
 
 from __future__ import annotations
 
 import io
 import sys
-from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote_to_bytes
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from wsgiref.types import WSGIApplication
+    from collections.abc import Callable, Iterable
+    from wsgiref.types import WSGIApplication, WSGIEnvironment
 
     from app.http.messages import Request
 
@@ -17,13 +16,14 @@ Headers = list[tuple[str, str]]
 
 
 def call(app: WSGIApplication, request: Request, port: int) -> tuple[int, Headers, bytes]:
-    """Status, headers and body of the application's answer; raises what the application raises."""
+    """Return status, header fields and body of the application's response; raise what the application raises."""
     status = 500
     headers: Headers = []
 
-    def start_response(line: str, given: Headers, _error: Any = None) -> Any:
+    def start_response(line: str, given: Headers, _error: object = None) -> Callable[[bytes], object]:
         nonlocal status, headers
         status, headers = int(line[:3]), given
+        return _no_write
 
     result: Iterable[bytes] = app(environ(request, port), start_response)
     try:
@@ -35,16 +35,14 @@ def call(app: WSGIApplication, request: Request, port: int) -> tuple[int, Header
     return status, headers, body
 
 
-def environ(request: Request, port: int) -> dict[str, Any]:
-    """The request as PEP 3333 has it. The body is there whole, so its length is known."""
-    path, _, query = request.head.target.partition(b"?")
-    if not path.startswith(b"/") and b"://" in path:
-        path = b"/" + path.split(b"://", 1)[1].partition(b"/")[2]
-    found: dict[str, Any] = {
-        "REQUEST_METHOD": request.head.method.decode("latin-1"),
+def environ(request: Request, port: int) -> WSGIEnvironment:
+    """Return the request as PEP 3333 defines. The body is complete, so its length is known."""
+    head = request.head
+    found: WSGIEnvironment = {
+        "REQUEST_METHOD": head.method.decode("latin-1"),
         "SCRIPT_NAME": "",
-        "PATH_INFO": unquote_to_bytes(path).decode("latin-1"),
-        "QUERY_STRING": query.decode("latin-1"),
+        "PATH_INFO": head.path.decode("latin-1"),
+        "QUERY_STRING": head.query.decode("latin-1"),
         "SERVER_NAME": "flask-api",
         "SERVER_PORT": str(port),
         "SERVER_PROTOCOL": "HTTP/1.1",
@@ -58,8 +56,8 @@ def environ(request: Request, port: int) -> dict[str, Any]:
         "wsgi.multiprocess": True,
         "wsgi.run_once": False,
     }
-    for name, value in request.head.headers.items():
-        # "x_user_id" would look like "x-user-id" from here on.
+    for name, value in head.headers.items():
+        # In WSGI "x_user_id" could not be told from "x-user-id".
         if b"_" not in name:
             found["HTTP_" + name.decode("latin-1").upper().replace("-", "_")] = value.decode("latin-1")
     found.pop("HTTP_CONTENT_TYPE", None)
@@ -67,3 +65,7 @@ def environ(request: Request, port: int) -> dict[str, Any]:
     found["CONTENT_TYPE"] = request.header("Content-Type") or ""
     found["CONTENT_LENGTH"] = str(len(request.body))
     return found
+
+
+def _no_write(_data: bytes) -> object:
+    raise NotImplementedError("the write callable of WSGI is not supported; return the body")

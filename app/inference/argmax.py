@@ -1,4 +1,4 @@
-"""From probabilities to a class. Pure."""
+"""Choose the predicted class from probabilities. Pure."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 TIE = 1e-6
-"""Probabilities this near to each other are the same vote, summed in another order or precision."""
+"""Largest difference of equal probabilities that were summed in another order or precision."""
 
 
 def most_likely(chances: Sequence[float]) -> int:
-    """Index of the highest probability; a tie goes to the first class, as in scikit-learn.
+    """Return the index of the highest probability; the first one of a tie, as in scikit-learn.
 
-    The label that a converted forest gives by itself is not used: it adds up the votes in float32, and rounding then
-    decides between classes with equally many votes (seen on 9 of 40,300 rows).
+    The label output of a converted forest is not used: it sums the votes in float32, and rounding decides between
+    classes with equally many votes (on 9 of 40,300 rows).
     """
     threshold = max(chances) - TIE
     for index, chance in enumerate(chances):

@@ -1,4 +1,4 @@
-"""Body of POST /predict -> rows of numbers. Only the good case: `validation` names what is wrong."""
+"""Decode the body of POST /predict into rows. The fast path of valid bodies: `validation` explains invalid ones."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Row = list[float]
 
 
 class RowDecoder:
-    """Reads request bodies for one set of features."""
+    """Decodes request bodies for one set of features."""
 
     def __init__(self, features: Sequence[FeatureSpec], max_rows: int = MAX_ROWS) -> None:
         self._names = [feature.name for feature in features]
@@ -31,9 +31,10 @@ class RowDecoder:
         self._max_rows = max_rows
 
     def rows(self, body: bytes) -> tuple[list[Row], bool]:
-        """The rows in the manifest's order of features, and whether they are a batch; raises InvalidRequestError.
+        """Return the rows with features in the manifest's order, and whether they are a batch.
 
-        Every value is finite and within its feature's accepted range; a batch has from one to max_rows rows.
+        Raise InvalidRequestError unless every value is finite and within its feature's accepted range, and a batch has
+        1 to max_rows rows.
         """
         request = self._read(body)
         single, batch = request.features, request.instances
@@ -62,11 +63,11 @@ class RowDecoder:
             raise wrong from None
 
     def _in_order(self, given: Sequence[Values], body: bytes) -> list[Row] | None:
-        """The rows with their values in the manifest's order; None when anything is wrong with one of them."""
+        """Return the rows with values in the manifest's order; None where one of them is invalid."""
         if not 0 < len(given) <= self._max_rows:
             return None
         rows: list[Row] = []
-        # The decoder keeps the last of two equal keys. A body with as many colons as keys has no second one.
+        # The decoder keeps the last of duplicate keys. A body with as many colons as keys has no duplicate.
         colons = 1
         for item in given:
             if isinstance(item, list):

@@ -1,4 +1,4 @@
-"""What GET /metrics shows: counters of all workers together, and gauges worked out at the scrape."""
+"""GET /metrics: counters summed over all workers, and gauges computed at the scrape."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from prometheus_client import Metric
 
-# Answers take fractions of a millisecond; the alert looks at 1 second, so an edge stands exactly there.
+# Predictions take fractions of a millisecond; the alert's threshold of 1 second is an edge.
 BUCKETS = (
     *(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025),
     *(0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0),
@@ -41,10 +41,10 @@ LATENCY = "prediction_latency_seconds"
 
 
 class Metrics:
-    """The service's counters. Every label value exists at 0 from the start.
+    """The counters of one worker, and the scrape of all. Every label value exists at 0 from the start.
 
-    prediction_requests_total is not counted on its own: it is the sum of model_version_requests_total at the moment of
-    the scrape, so that the two agree in every scrape, also while other workers count.
+    prediction_requests_total is the sum of model_version_requests_total at the scrape, so that the two agree in every
+    scrape, also while other workers count.
     """
 
     def __init__(
@@ -53,29 +53,26 @@ class Metrics:
         *,
         versions: Sequence[str],
         classes: Sequence[str],
-        state: Callable[[], Iterable[Metric]],
+        gauges: Callable[[], Iterable[Metric]],
         registry: CollectorRegistry | None = None,
     ) -> None:
-        """directory: where all workers keep their counts. state: gauges that are worked out at the scrape.
-
-        registry: more to show beside them.
-        """
+        """directory: of all workers' counters. gauges: computed at the scrape. registry: further collectors."""
         self._directory = directory
         self._versions = list(versions)
-        self._state = state
+        self._gauges = gauges
         self._registry = registry
-        # One thread serves predictions, but what Flask answers counts too.
+        # The event loop counts predictions, the application's threads count refusals.
         self._lock = threading.Lock()
         self._open(classes)
 
     def use_classes(self, classes: Sequence[str]) -> None:
-        """Count answers of these classes from now on; what was counted before stays."""
+        """Count predictions of these classes from now on; earlier counts stay."""
         with self._lock:
             self._counters.close()
             self._open(classes)
 
     def answered(self, version: str, classes: Sequence[int], seconds: float, *, synthetic: bool) -> None:
-        """Count one request that was answered: the class index of each of its rows."""
+        """Count one answered request. classes: the class index of each of its rows."""
         cells = self._cells
         by_class = self._answers[version]
         with self._lock:
@@ -88,10 +85,10 @@ class Metrics:
                 cells[self._synthetic] += len(classes)
 
     def failed(self, version: str | None, rows: int, seconds: float) -> None:
-        """Count a request that ended in a 5xx; version is None when no model was there to be asked."""
+        """Count a request that ended in a 5xx; version: None where no model was available."""
         cells = self._cells
         with self._lock:
-            # The error first: a scrape in between may then see one too many, and never misses one.
+            # The error first: a scrape in between may see one too many, and never misses one.
             cells[self._errors] += rows
             if version is not None:
                 cells[self._requests[version]] += rows
@@ -99,18 +96,18 @@ class Metrics:
                 cells[self._latency_sum] += seconds
 
     def refused(self, reason: Reason) -> None:
-        """Count a request that was the client's fault."""
+        """Count an invalid or refused request."""
         with self._lock:
             self._cells[self._invalid[reason]] += 1
 
     def shed(self) -> None:
-        """Count a request that was turned away unread."""
+        """Count a connection that was refused or dropped for lack of room."""
         with self._lock:
             self._cells[self._shed] += 1
 
     def render(self) -> bytes:
-        """The text of GET /metrics: exact totals over all workers at this moment."""
-        return generate_latest(_Scrape(totals(self._directory), self._state, self._registry))
+        """Return the body of GET /metrics: exact totals over all workers."""
+        return generate_latest(_Scrape(totals(self._directory), self._gauges, self._registry))
 
     def _open(self, classes: Sequence[str]) -> None:
         keys: list[Key] = [("model_version_requests", version) for version in self._versions]
@@ -123,7 +120,7 @@ class Metrics:
         self._cells = self._counters.cells
         index = self._counters.index
         self._requests = {version: index["model_version_requests", version] for version in self._versions}
-        # The cells of a version's classes stand beside each other.
+        # The cells of a version's classes are adjacent.
         self._answers = {
             version: index["prediction_class", version, classes[0]] if classes else 0
             for version in self._versions
@@ -140,11 +137,11 @@ class _Scrape(Collector):
     def __init__(
         self,
         counted: dict[Key, float],
-        state: Callable[[], Iterable[Metric]],
+        gauges: Callable[[], Iterable[Metric]],
         registry: CollectorRegistry | None,
     ) -> None:
         self._counted = counted
-        self._state = state
+        self._gauges = gauges
         self._registry = registry
 
     def collect(self) -> Iterator[Metric]:
@@ -160,7 +157,7 @@ class _Scrape(Collector):
                     family.add_metric(key[1:], value)
             yield family
         yield self._latency()
-        yield from self._state()
+        yield from self._gauges()
         if self._registry is not None:
             yield from self._registry.collect()
 

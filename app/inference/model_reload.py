@@ -1,4 +1,4 @@
-"""Models swapped while serving: the new ones are loaded beside the old, checked, and take over between two requests."""
+"""Hot reload of the models: load the new bundle beside the current one, check it, activate it between two requests."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-from app.inference.model_set import Serving, load_serving
+from app.inference.model_bundle import ModelBundle, load_bundle
 from app.launcher_api import DEVELOPMENT
 from app.settings import ApiSettings, rings_dir
-from app.shm.worker_registry import Board, WorkerView
+from app.shm.worker_registry import WorkerRegistry, WorkerView
 
 if TYPE_CHECKING:
     from app.inference.metrics import Metrics
@@ -18,52 +18,52 @@ if TYPE_CHECKING:
 log = logging.getLogger("app")
 
 
-class Swap:
-    """Takes new models into one worker's service, or says why not."""
+class ModelReload:
+    """Activates new models in one worker, or refuses them and says why in the registry."""
 
     def __init__(
         self,
         settings: ApiSettings,
         service: PredictService,
         metrics: Metrics,
-        board: Board,
+        registry: WorkerRegistry,
         code: str = DEVELOPMENT,
     ) -> None:
         """code: digest of the code that this worker runs."""
         self._settings = settings
         self._service = service
         self._metrics = metrics
-        self._board = board
+        self._registry = registry
         self._code = code
-        self._say(None)
+        self._register(None)
 
-    def load(self) -> Serving:
-        """What lies in the models directory now. Takes a while: not for the thread that answers."""
-        return load_serving(self._settings.models_dir, rings_dir(self._settings), self._settings.max_rows)
+    def load(self) -> ModelBundle:
+        """Load the models directory. Takes tens of milliseconds: not for the thread of the event loop."""
+        return load_bundle(self._settings.models_dir, rings_dir(self._settings), self._settings.max_rows)
 
-    def take(self, new: Serving) -> bool:
-        """Serve with this from the next request on, unless an arm that answers now would be lost by it.
+    def activate(self, new: ModelBundle) -> bool:
+        """Serve this bundle from the next request on; return False where it would lose a version that serves now.
 
-        Call it on the thread that answers. False when it was refused: the old models go on.
+        A refused bundle is closed and the current one stays. Call it on the thread that answers predictions.
         """
-        old = self._service.serving
-        lost = sorted(set(old.models.arms) - set(new.models.arms))
+        current = self._service.bundle
+        lost = sorted(set(current.models.arms) - set(new.models.arms))
         if lost:
             why = new.models.refusals[lost[0]]
-            log.error("the new models are refused, the old ones go on: %s", why)
-            self._say(why)
+            log.error("the new models are refused, the current ones stay: %s", why)
+            self._register(why)
             new.close()
             return False
-        if new.classes != old.classes:
+        if new.classes != current.classes:
             self._metrics.use_classes(new.classes)
         self._service.use(new)
         for version, reason in new.models.refusals.items():
             log.error("model %s is off: %s", version, reason)
         log.info("serving models %s", (new.sha256 or "none")[:12])
-        self._say(None)
+        self._register(None)
         return True
 
-    def _say(self, refused: str | None) -> None:
+    def _register(self, refused: str | None) -> None:
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         refused = refused and refused[:1000]
-        self._board.write(WorkerView(self._service.serving.sha256, now, refused, self._code))
+        self._registry.write(WorkerView(self._service.bundle.sha256, now, refused, self._code))

@@ -1,4 +1,4 @@
-"""The arms: models that were verified against the manifest, loaded as ONNX, and seen to score their canary row."""
+"""Load the models: verified against the manifest, loaded as ONNX, checked with their canary row."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CANARY_TOLERANCE = 1e-5
-"""float32 sums over another processor's vector width may differ in the last digits, labels may not."""
+"""Largest difference of a probability: float32 sums depend on the processor's vector width. Labels must be equal."""
 
 UNIT = 1e6
-"""Probabilities are given to six digits."""
+"""Probabilities are rounded to six digits."""
 MANY = 4
-"""From this many rows on, numpy is faster than plain numbers."""
+"""Rows from which on numpy is faster than Python's floats."""
 PROBABILITIES = 1
-"""Position of the probabilities among a model's outputs; 0 is the label."""
+"""Index of the probabilities among a model's outputs; 0 is the label."""
 
 
 Scored = tuple[int, list[float]]
@@ -35,18 +35,18 @@ Scored = tuple[int, list[float]]
 
 
 class Model(Protocol):
-    """What scores rows: an Arm, or a test's stand-in."""
+    """Scores rows."""
 
     def score(self, row: Sequence[float]) -> Scored:
-        """The answer to one row; raises ModelFailedError."""
+        """Score one row; raise ModelFailedError."""
         ...
 
     def score_rows(self, rows: Sequence[Sequence[float]]) -> list[Scored]:
-        """The answers to many rows, each the same as alone; raises ModelFailedError when one of them has none."""
+        """Score rows, each as it would be alone; raise ModelFailedError when one of them fails."""
         ...
 
     def check(self) -> None:
-        """Score the canary row; raises ModelFailedError when the answer is not the recorded one."""
+        """Score the canary row; raise ModelFailedError unless the answer is the recorded one."""
         ...
 
 
@@ -61,11 +61,11 @@ class Arm:
         self._canary = canary
 
     def score(self, row: Sequence[float]) -> Scored:
-        """The answer to one row; raises ModelFailedError."""
+        """Score one row; raise ModelFailedError."""
         return self.score_rows([row])[0]
 
     def score_rows(self, rows: Sequence[Sequence[float]]) -> list[Scored]:
-        """The answers to many rows, each the same as alone; raises ModelFailedError when one of them has none."""
+        """Score rows, each as it would be alone; raise ModelFailedError when one of them fails."""
         try:
             (probabilities,) = self._run(self._outputs, {self._input: np.array(rows, dtype=np.float32)})
         except Exception as error:
@@ -75,18 +75,18 @@ class Arm:
         return self._scored_together(probabilities.astype(np.float64))
 
     def _scored(self, votes: list[float]) -> Scored:
-        # Not sum(): it adds up in another order in some versions of Python, and both ways must give the same.
+        # Not sum(), whose order depends on the version of Python: both methods must give the same sum.
         total = 0.0
         for vote in votes:
             total += vote
-        # A comparison with NaN is false, so this refuses it too.
+        # A comparison with NaN is false, so NaN is refused, too.
         if not 0.99 < total < 1.01:
             raise ModelFailedError(self.version, f"the model answered with probabilities {votes}")
-        # Sums in float32 give 0.9999993 where every tree agrees.
+        # A sum in float32 may be 0.9999993 where every tree agrees.
         return most_likely(votes), [round(vote / total * UNIT) / UNIT for vote in votes]
 
     def _scored_together(self, votes: NDArray[np.float64]) -> list[Scored]:
-        """The same steps as for one row, on all of them at once."""
+        """Do the same for all rows at once."""
         total = np.zeros(len(votes))
         for column in votes.T:
             total += column
@@ -99,7 +99,7 @@ class Arm:
         return list(zip(first.tolist(), chances.tolist(), strict=True))
 
     def check(self) -> None:
-        """Score the canary row; raises ModelFailedError when the answer is not the one recorded in training."""
+        """Score the canary row; raise ModelFailedError unless the answer is the one recorded in training."""
         index, chances = self.score(self._canary.features)
         same = index == self._canary.prediction and all(
             math.isclose(got, expected, abs_tol=CANARY_TOLERANCE)
@@ -111,18 +111,18 @@ class Arm:
 
 @dataclass(frozen=True)
 class ModelSet:
-    """What could be loaded from a models directory, and why the rest could not."""
+    """The loaded models of a directory, and why the others are off."""
 
     catalogue: Catalogue | None
-    """None when the manifest or the reference cannot be used; then no arm is up."""
+    """None where the manifest or the reference cannot be used; then no model is loaded."""
     arms: Mapping[str, Model]
     refusals: Mapping[str, str]
-    """version -> why it is off, one sentence."""
+    """Version -> why it is off, one sentence."""
     reason: str | None = None
-    """Why there is no catalogue."""
+    """Why there is no catalogue; None where there is one."""
 
     def off(self) -> dict[str, str]:
-        """version -> why it cannot answer right now: refused at start, or a canary row that fails now."""
+        """Return version -> why it cannot answer: refused when it was loaded, or its canary row fails now."""
         reasons = dict(self.refusals)
         for version, arm in self.arms.items():
             try:
@@ -132,14 +132,14 @@ class ModelSet:
         return reasons
 
     def sha256(self, version: str) -> str | None:
-        """Content of the loaded model file; None for an arm that is off."""
+        """Return the SHA-256 of the loaded model file; None for a version that is off."""
         if self.catalogue is None or version not in self.arms:
             return None
         return self.catalogue.manifest.models[version].sha256
 
 
 def load_models(directory: Path) -> ModelSet:
-    """Every arm that can be trusted. Never raises for a bad file: what is wrong stands in the result."""
+    """Load every usable model. Never raises for a bad file: the result says what is wrong."""
     try:
         catalogue = read_catalogue(directory)
     except ArtifactsError as error:
@@ -156,12 +156,12 @@ def load_models(directory: Path) -> ModelSet:
 
 
 def load_arm(directory: Path, version: str, manifest: Manifest) -> Arm:
-    """One arm, once its bytes, shape and canary row were found right; raises ModelRefusedError naming the file."""
+    """Load one model and check its digest, shape and canary row; raise ModelRefusedError."""
     entry = manifest.models[version]
-    # Only where models are loaded: its import starts a thread, and the parent of the workers must not have one.
+    # Imported here: the import starts a thread, and the parent of the workers must not have one.
     import onnxruntime
 
-    # Hash and load the same bytes: a file swapped in between must not get in.
+    # The hashed bytes themselves are loaded: the file could be replaced in between.
     content = _verified(directory, version, entry)
     try:
         session = onnxruntime.InferenceSession(
@@ -214,7 +214,7 @@ def _misfit(session: onnxruntime.InferenceSession, entry: ModelEntry, manifest: 
 def _single_thread() -> onnxruntime.SessionOptions:
     import onnxruntime
 
-    # One row of a small forest takes microseconds; a thread pool costs more than it gives.
+    # One row of a small forest takes microseconds: a thread pool costs more than it saves.
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1

@@ -1,20 +1,21 @@
-"""POST /predict from body to body: validate, choose an arm, score, count. Knows nothing of Flask or of a server."""
+"""Answer POST /predict, from request body to response body: decode, assign a model version, score, count."""
 
 from __future__ import annotations
 
 import logging
 import os
 import time
+from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from app.errors import InvalidRequestError, ModelFailedError, NoModelError, PredictionFailedError
 from app.manifest import VERSIONS
-from app.shm.ring_buffer import FAILED, WHYS
-from app.traffic.assignment import place
+from app.shm.ring_buffer import FAILED, REASONS
+from app.traffic.assignment import position
 from app.traffic.routing import FORCED, SPLIT, STICKY, Choice, Split
-from app.traffic.routing_hints import NOBODY, Asked
+from app.traffic.routing_hints import NO_HINTS, RoutingHints
 from app.wire.body import JSON
 from app.wire.problems import CONTENT_TYPE as PROBLEM
 from app.wire.problems import problem
@@ -25,32 +26,32 @@ if TYPE_CHECKING:
 
     from app.inference.decode import Row
     from app.inference.metrics import Metrics
-    from app.inference.model_set import Serving
+    from app.inference.model_bundle import ModelBundle
     from app.inference.models import Model, Scored
     from app.traffic.split import LiveSplit
 
 log = logging.getLogger("app")
 _ARMS = {version: index for index, version in enumerate(VERSIONS)}
-_WHYS = {why: index for index, why in enumerate(WHYS)}
+_REASONS = {reason: index for index, reason in enumerate(REASONS)}
 _IDS_AT_ONCE = 256
 
 
 class Answer(NamedTuple):
-    """What goes back to the client."""
+    """Status and body of a response to POST /predict."""
 
     status: int
     body: bytes
     content_type: str = JSON
     version: str | None = None
-    """The model that answered."""
+    """The model version that answered; None where none did."""
 
 
 class Job(NamedTuple):
-    """A valid request and the arm that will answer it."""
+    """A valid request and the model that will score it."""
 
     rows: list[Row]
     batch: bool
-    serving: Serving
+    bundle: ModelBundle
     arm: Model
     choice: Choice
     synthetic: bool
@@ -58,55 +59,55 @@ class Job(NamedTuple):
 
 
 class PredictService:
-    """Answers predictions. One object per worker, shared by whatever front takes the requests.
+    """Answers the predictions of one worker.
 
-    A front that has several requests at hand takes `prepare` for each and `finish` for all of them: the models then
-    score them together, which costs little more than one of them alone.
+    `answer` takes one request. `prepare` for each of several requests and `finish` for all of them score them in one
+    batch, which costs little more than one of them alone.
     """
 
     def __init__(
-        self, *, serving: Serving, live: LiveSplit, metrics: Metrics, draw: Callable[[], float]
+        self, *, bundle: ModelBundle, live: LiveSplit, metrics: Metrics, draw: Callable[[], float]
     ) -> None:
-        """draw: a number in [0, 1) for every request."""
+        """draw: returns a number in [0, 1), uniform, for every request without a user."""
         self._live = live
         self._metrics = metrics
         self._draw = draw
         self._encode = msgspec.json.Encoder().encode
         self._ids = b""
         self._next_id = 0
-        self.use(serving)
+        self.use(bundle)
 
-    def use(self, serving: Serving) -> None:
-        """Serve with this from the next request on; what was prepared before is finished with what it was given."""
-        self.serving = serving
+    def use(self, bundle: ModelBundle) -> None:
+        """Activate a bundle from the next request on; jobs finish with the bundle that they were prepared with."""
+        self.bundle = bundle
         self._follow_split()
 
     @property
     def split(self) -> Split:
-        """The split in force, with the arms that are up. For any thread."""
-        return Split(*VERSIONS, *self._live.weights, up=frozenset(self.serving.models.arms))
+        """The active split, with the model versions that are up. For any thread."""
+        return Split(*VERSIONS, *self._live.weights, up=frozenset(self.bundle.models.arms))
 
-    def answer(self, body: bytes, ask: Asked = NOBODY) -> Answer:
-        """The answer to one request body of type application/json. Counts it; never raises ApiError."""
-        prepared = self.prepare(body, ask)
+    def answer(self, body: bytes, hints: RoutingHints = NO_HINTS) -> Answer:
+        """Answer and count one request body of type application/json. Never raises ApiError."""
+        prepared = self.prepare(body, hints)
         return prepared if isinstance(prepared, Answer) else self.finish([prepared])[0]
 
-    def prepare(self, body: bytes, ask: Asked = NOBODY) -> Job | Answer:
-        """What there is to score for this request body, or the answer where there is nothing. Never raises ApiError."""
+    def prepare(self, body: bytes, hints: RoutingHints = NO_HINTS) -> Job | Answer:
+        """Return the job of a request body, or its answer where there is nothing to score. Never raises ApiError."""
         start = time.perf_counter()
-        serving = self.serving
+        bundle = self.bundle
         try:
-            rows, batch = serving.rows(body)
-            choice = self._choose(ask)
+            rows, batch = bundle.rows(body)
+            choice = self._choose(hints)
         except InvalidRequestError as error:
             return self.refuse(error)
         except NoModelError as error:
             self._metrics.failed(None, 1, time.perf_counter() - start)
             return _failure(error)
-        return Job(rows, batch, serving, serving.models.arms[choice.version], choice, ask.synthetic, start)
+        return Job(rows, batch, bundle, bundle.models.arms[choice.version], choice, hints.synthetic, start)
 
     def finish(self, jobs: Sequence[Job]) -> list[Answer]:
-        """The answers to these jobs, in their order; jobs for the same arm are scored together."""
+        """Return the answers to jobs, in their order; jobs for the same model are scored in one batch."""
         if len(jobs) == 1:
             return [self._finish_alone(jobs[0])]
         groups: dict[int, list[int]] = {}
@@ -118,7 +119,7 @@ class PredictService:
             try:
                 scored = jobs[numbers[0]].arm.score_rows(together)
             except ModelFailedError:
-                # One of them has no answer: the others still have theirs.
+                # One row failed; the other jobs still get an answer.
                 answers |= {number: self._finish_alone(jobs[number]) for number in numbers}
                 continue
             first = 0
@@ -129,7 +130,7 @@ class PredictService:
         return [answers[number] for number in range(len(jobs))]
 
     def refuse(self, error: InvalidRequestError) -> Answer:
-        """The answer to a request that is the client's fault; counts it."""
+        """Return the answer to an invalid request, and count it."""
         self._metrics.refused(error.reason)
         return Answer(error.status, problem(error.status, error.detail, error.field), PROBLEM)
 
@@ -144,7 +145,7 @@ class PredictService:
             return _failure(error)
 
     def _answered(self, job: Job, scored: Sequence[Scored]) -> Answer:
-        classes = job.serving.classes
+        classes = job.bundle.classes
         version, why = job.choice
         ids: list[bytes] = []
         indices: list[int] = []
@@ -165,11 +166,11 @@ class PredictService:
         return Answer(200, body, JSON, version)
 
     def _keep(self, job: Job, ids: Sequence[bytes], indices: Sequence[int], seconds: float) -> None:
-        ring = job.serving.ring
+        ring = job.bundle.ring
         if ring is None:
             return
         now = time.time_ns()
-        arm, why = _ARMS[job.choice.version], _WHYS[job.choice.reason]
+        arm, why = _ARMS[job.choice.version], _REASONS[job.choice.reason]
         for name, index, row in zip(ids, indices, job.rows, strict=True):
             ring.append(
                 time_ns=now,
@@ -182,28 +183,28 @@ class PredictService:
                 row=row,
             )
 
-    def _choose(self, ask: Asked) -> Choice:
-        if ask.forced is not None:
-            if ask.forced not in self.serving.models.arms:
-                raise NoModelError(f"the model {ask.forced} that the request asks for is off")
-            return Choice(ask.forced, FORCED)
+    def _choose(self, hints: RoutingHints) -> Choice:
+        if hints.forced is not None:
+            if hints.forced not in self.bundle.models.arms:
+                raise NoModelError(f"the model {hints.forced} that the request asks for is off")
+            return Choice(hints.forced, FORCED)
         if self._live.generation != self._generation:
             self._follow_split()
-        if ask.user is None:
+        if hints.user is None:
             choice = self._by_chance[self._draw() < self._first_share]
         else:
-            choice = self._split.choose(place(ask.user, self._live.salt), STICKY)
+            choice = self._split.choose(position(hints.user, self._live.salt), STICKY)
         if choice is None:
             raise NoModelError(self._no_model)
         return choice
 
     def _follow_split(self) -> None:
-        # In this order: a change in between is seen at the next request.
+        # The generation first: a change after it is then seen at the next request.
         self._generation = self._live.generation
-        arms = self.serving.models.arms
+        arms = self.bundle.models.arms
         self._split = self.split
         self._first_share = self._split.configured[VERSIONS[0]]
-        # What the two outcomes of a draw come to, worked out once.
+        # The choices of both outcomes of a draw, computed once for a split.
         last = 1 - 2**-53
         self._by_chance = {
             True: self._split.choose(0.0, SPLIT) if self._first_share > 0 else None,
@@ -217,7 +218,7 @@ class PredictService:
         )
 
     def _new_id(self) -> bytes:
-        # Asking the system for 16 bytes at a time would cost as much as decoding a request.
+        # A system call for each id would cost as much as decoding a request.
         start = self._next_id
         if start >= len(self._ids):
             self._ids = os.urandom(16 * _IDS_AT_ONCE)
@@ -229,3 +230,9 @@ class PredictService:
 def _failure(error: PredictionFailedError) -> Answer:
     detail = f"{error}. {error.hint}" if error.hint else str(error)
     return Answer(error.status, problem(error.status, detail), PROBLEM)
+
+
+def internal_error() -> Answer:
+    """Return the answer to a request on which the service itself failed."""
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
+    return Answer(status, problem(status, "the server failed on this request"), PROBLEM)

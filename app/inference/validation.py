@@ -1,16 +1,19 @@
-"""What exactly is wrong with a request body. Slow and thorough; runs only for bodies that were refused."""
+"""Explain what is wrong with a request body. Slow and thorough; runs only for refused bodies."""
 
 from __future__ import annotations
 
 import difflib
 import json
 import math
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from app.errors import InvalidRequestError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+Json = dict[str, "Json"] | list["Json"] | str | float | bool | None
+"""A JSON value whose numbers are all read as floats."""
 
 SHOWN = 80
 KINDS = {bool: "true or false", str: "a string", type(None): "null", list: "a list", dict: "an object"}
@@ -22,13 +25,12 @@ class _DuplicateKeyError(Exception):
 
 
 def explain(body: bytes, names: Sequence[str], max_rows: int) -> InvalidRequestError | None:
-    """The first thing wrong with the body, from encoding down to single values; None if all is well.
+    """Return the first error of the body, from encoding down to single values; None without one.
 
-    Ranges are not looked at here.
+    Ranges are not checked here.
     """
     try:
-        document = _parsed(body)
-        _keys(document)
+        document = _keys(_parsed(body))
         if "features" in document:
             _row(document["features"], names, "")
         else:
@@ -39,13 +41,13 @@ def explain(body: bytes, names: Sequence[str], max_rows: int) -> InvalidRequestE
 
 
 def out_of_range(name: str, value: float, low: float, high: float) -> InvalidRequestError:
-    """The refusal of a number that no row of this kind can have."""
+    """Return the error of a value outside its feature's accepted range."""
     return InvalidRequestError(
         422, "out_of_range", f"{name} must be from {low:g} to {high:g}, not {value:g}", field=name
     )
 
 
-def _parsed(body: bytes) -> Any:
+def _parsed(body: bytes) -> Json:
     if not body.strip():
         raise InvalidRequestError(400, "empty_body", 'the body is empty; send {"features": [...]}')
     try:
@@ -56,7 +58,7 @@ def _parsed(body: bytes) -> Any:
         ) from None
     try:
         # Integers are read as floats: a long one becomes infinite and is refused as such, by its name.
-        return json.loads(text, object_pairs_hook=_object, parse_int=float)
+        document: Json = json.loads(text, object_pairs_hook=_object, parse_int=float)
     except _DuplicateKeyError as twice:
         key = _shown(twice.key)
         raise InvalidRequestError(
@@ -66,10 +68,11 @@ def _parsed(body: bytes) -> Any:
         raise InvalidRequestError(400, "too_deep", "the body is nested too deeply") from None
     except ValueError as error:
         raise InvalidRequestError(400, "malformed_json", f"the body is not JSON: {error}") from None
+    return document
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result: dict[str, Any] = {}
+def _object(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    result: dict[str, Json] = {}
     for key, value in pairs:
         if key in result:
             raise _DuplicateKeyError(key)
@@ -77,7 +80,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return result
 
 
-def _keys(document: Any) -> None:
+def _keys(document: Json) -> dict[str, Json]:
     if not isinstance(document, dict):
         raise InvalidRequestError(
             422, "wrong_shape", f'the body must be an object with the key "features", not {_kind(document)}'
@@ -93,9 +96,10 @@ def _keys(document: Any) -> None:
         raise InvalidRequestError(
             422, "wrong_shape", 'give either "features" or "instances", not both', field="instances"
         )
+    return document
 
 
-def _batch(instances: Any, names: Sequence[str], max_rows: int) -> None:
+def _batch(instances: Json, names: Sequence[str], max_rows: int) -> None:
     if not isinstance(instances, list):
         raise InvalidRequestError(
             422, "wrong_type", f"instances must be a list of rows, not {_kind(instances)}", field="instances"
@@ -111,7 +115,7 @@ def _batch(instances: Any, names: Sequence[str], max_rows: int) -> None:
         _row(row, names, f"instances[{number}]")
 
 
-def _row(features: Any, names: Sequence[str], where: str) -> None:
+def _row(features: Json, names: Sequence[str], where: str) -> None:
     prefix = f"{where}." if where else ""
     itself = where or "features"
     if isinstance(features, dict):
@@ -125,7 +129,7 @@ def _row(features: Any, names: Sequence[str], where: str) -> None:
                 )
             _number(prefix + name, features[name])
     elif isinstance(features, list):
-        # Single values first: [[5.1, 3.5, 1.4, 0.2]] is a nested list rather than a list of the wrong length.
+        # Single values first: [[5.1, 3.5, 1.4, 0.2]] is a list of lists, not a list of the wrong length.
         for name, value in zip(names, features, strict=False):
             _number(prefix + name, value)
         if len(features) != len(names):
@@ -141,7 +145,7 @@ def _row(features: Any, names: Sequence[str], where: str) -> None:
         )
 
 
-def _number(name: str, value: Any) -> None:
+def _number(name: str, value: Json) -> None:
     if not isinstance(value, float):
         raise InvalidRequestError(
             422, "wrong_type", f"{name} must be a number, not {_kind(value)}", field=name
@@ -159,10 +163,10 @@ def _unknown(key: str, known: Sequence[str], word: str, prefix: str) -> NoReturn
     )
 
 
-def _kind(value: Any) -> str:
+def _kind(value: Json) -> str:
     return KINDS.get(type(value), "a number")
 
 
 def _shown(text: str) -> str:
-    # A JSON escape can hold half of a surrogate pair, which cannot be sent back as UTF-8.
+    # A JSON escape can hold half a surrogate pair, which has no UTF-8.
     return text[:SHOWN].encode("utf-8", "backslashreplace").decode()

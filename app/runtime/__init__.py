@@ -1,1 +1,1 @@
-"""Processes of the service: parent, workers, supervisor, self-check."""
+"""Processes of the service: supervisor, workers, HTTP server, self-check, health check."""

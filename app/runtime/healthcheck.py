@@ -1,4 +1,4 @@
-"""`python -m app.runtime.healthcheck`: exit 0 while GET /ready of the service in this container answers 200."""
+"""Health check of the container: `python -m app.runtime.healthcheck` exits with 0 while GET /ready answers 200."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ TIMEOUT = 4.0
 
 
 def main() -> int:
-    """Print what /ready says, for the container engine's health log. Loads nothing heavy: it runs often."""
+    """Print the response of GET /ready for the engine's health log. Imports little: it runs every few seconds."""
     connection = http.client.HTTPConnection(
         "127.0.0.1", int(os.environ.get("API_PORT", "5000")), timeout=TIMEOUT
     )

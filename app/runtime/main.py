@@ -1,14 +1,12 @@
-"""The service: a parent, and workers that answer, until SIGTERM. Start: the launcher, or `python -m app.runtime.main`.
+"""Run the service, a parent process with workers, until SIGTERM. `python -m app.runtime.main`, or the launcher.
 
-SIGUSR1 lets it go: what it has in hand is answered, and the sockets are left to those who came after it.
+SIGUSR1 retires it: it finishes its requests and leaves the sockets to a newer generation.
 """
 
 from __future__ import annotations
 
 import fcntl
-import gc
 import logging
-import logging.config
 import os
 import shutil
 import socket
@@ -18,10 +16,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from app.errors import ApiError, ServerError, SettingsError
-from app.launcher_api import Alone
-from app.log import logging_config
+from app.launcher_api import Standalone
+from app.log import configure
 from app.runtime.supervisor import Child, Supervisor
 from app.settings import ApiSettings, metrics_dir
+from app.shm.private_directory import HINT, make_private
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -31,22 +30,22 @@ if TYPE_CHECKING:
 
 ADDRESS = "0.0.0.0"  # noqa: S104 - the container's network decides who reaches it
 STOP_SECONDS = 8
-"""What a worker gets to finish its requests; compose's stop_grace_period must be longer."""
+"""Time for a worker to finish its requests after SIGTERM; compose's stop_grace_period must be longer."""
 RETIRE_SECONDS = 30
-"""The same for one that was let go; the launcher's patience must be longer."""
+"""The same after SIGUSR1; the launcher's timeout must be longer."""
 log = logging.getLogger("app")
 
 
 def main(launcher: Launcher | None = None) -> int:
-    """Serve until told to stop. 0 stopped, 1 the workers or the start failed, 2 a setting is wrong."""
-    launcher = launcher or Alone()
-    logging.config.dictConfig(logging_config("INFO"))
+    """Serve until a signal. Return 0 after a stop, 1 where the start or the workers failed, 2 for a wrong setting."""
+    launcher = launcher or Standalone()
+    configure("INFO")
     try:
         settings = ApiSettings.from_environ(os.environ)
-        logging.config.dictConfig(logging_config(settings.log_level))
+        configure(settings.log_level)
         for warning in settings.warnings:
             log.warning("%s", warning)
-        # Held open to the end: the lock goes with it.
+        # The lock is held until the end of the process.
         with prepared_state(settings.state_dir, launcher.handed) as lock:
             if not launcher.handed:
                 refuse_taken_port(settings.port)
@@ -59,23 +58,20 @@ def main(launcher: Launcher | None = None) -> int:
 
 
 def serve(settings: ApiSettings, launcher: Launcher, lock: int) -> None:
-    """Run the workers; returns after a stop, raises ServerError when they keep dying."""
-    # One row of a forest is no work for a pool of threads, and a process with threads must not fork.
+    """Run the workers until a stop; raise ServerError when they keep dying."""
+    # One row of a forest needs no thread pool, and a process with threads must not fork.
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
     listeners = listening(settings, launcher.handed[1:])
     launcher.holds([lock, *(listener.fileno() for listener in listeners)], len(listeners))
-    # Imported here, once: the workers share the memory, and one that replaces another is there in an instant.
+    # Imported once, before the fork: the workers share the memory, and a replaced one starts at once.
     from app.experiment import recorder
     from app.runtime import worker
 
-    # A collection writes to every object that it looks at, and a page that is written to is shared no longer.
-    gc.collect()
-    gc.freeze()
-    times = worker.Times(STOP_SECONDS, RETIRE_SECONDS)
+    timeouts = worker.Timeouts(STOP_SECONDS, RETIRE_SECONDS)
     children = [
         Child(
             f"worker {number}",
-            partial(_told, launcher, partial(worker.run, settings, number, listener, times, launcher)),
+            partial(_reported, launcher, partial(worker.run, settings, number, listener, timeouts, launcher)),
         )
         for number, listener in enumerate(listeners)
     ]
@@ -91,7 +87,7 @@ def serve(settings: ApiSettings, launcher: Launcher, lock: int) -> None:
         children,
         stop_seconds=STOP_SECONDS + 1,
         retire_seconds=RETIRE_SECONDS + 1,
-        # By hand it may well outlive whoever started it.
+        # Started by hand it may outlive its parent.
         parent=None if launcher.status is None else os.getppid(),
     )
     if not supervisor.run():
@@ -99,8 +95,8 @@ def serve(settings: ApiSettings, launcher: Launcher, lock: int) -> None:
     log.info("stopped")
 
 
-def _told(launcher: Launcher, run: Callable[[], int]) -> int:
-    """Run a worker; what it fails with is told to the launcher, too."""
+def _reported(launcher: Launcher, run: Callable[[], int]) -> int:
+    """Run a worker; report the error that ends it to the launcher."""
     try:
         return run()
     except BaseException as error:
@@ -109,7 +105,7 @@ def _told(launcher: Launcher, run: Callable[[], int]) -> int:
 
 
 def listening(settings: ApiSettings, handed: Sequence[int]) -> list[socket.socket]:
-    """A listening socket for each worker: those that were handed over first, and no more of them than are used."""
+    """Return a listening socket for each worker: handed-over ones first. Close the handed-over ones beyond that."""
     given = [socket.socket(fileno=descriptor) for descriptor in handed]
     for spare in given[settings.workers :]:
         spare.close()
@@ -118,9 +114,9 @@ def listening(settings: ApiSettings, handed: Sequence[int]) -> list[socket.socke
 
 
 def listen(port: int) -> socket.socket:
-    """A listening socket of its own for one worker; the kernel spreads the connections over all of them.
+    """Return a listening socket for one worker; the kernel spreads connections over those of the port.
 
-    The parent keeps it: connections that wait in it outlive the worker and are taken by the one that replaces it.
+    The parent keeps it open, so that connections in its queue outlive a worker and reach its replacement.
     """
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -133,22 +129,19 @@ def listen(port: int) -> socket.socket:
 
 @contextmanager
 def prepared_state(state_dir: Path, handed: Sequence[int]) -> Iterator[int]:
-    """Hold the state directory, emptied, as the descriptor of its lock: counters start anew with the service.
+    """Lock the state directory and reset its counters; yield the descriptor of the lock.
 
-    One that was handed over is held already, and its counters go on. Raises ServerError when another server holds
-    it, or it cannot be written.
+    A handed-over lock is held already, and the counters continue. Raise ServerError where another server holds the
+    lock, or the directory cannot be used.
     """
     if handed:
         yield handed[0]
         return
+    make_private(state_dir)
     try:
-        state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = os.open(state_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise ServerError(
-            f"{state_dir} cannot be used: {error.strerror}.",
-            hint="Set ONEBOX_STATE_DIR to a directory that this user can write.",
-        ) from error
+        raise ServerError(f"{state_dir} cannot be used: {error.strerror}.", hint=HINT) from error
     try:
         _take(lock, state_dir)
         for stale in (metrics_dir(state_dir), state_dir / "workers"):
@@ -160,9 +153,9 @@ def prepared_state(state_dir: Path, handed: Sequence[int]) -> Iterator[int]:
 
 
 def refuse_taken_port(port: int) -> None:
-    """Raise ServerError if somebody listens on the port.
+    """Raise ServerError where another process listens on the port.
 
-    Workers bind with SO_REUSEPORT, which would let a second server take half of the first one's connections.
+    With SO_REUSEPORT a second server would otherwise get half of the first one's connections.
     """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

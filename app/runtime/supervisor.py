@@ -1,4 +1,4 @@
-"""Keeps processes running: starts them by fork, replaces one that dies, passes signals on, ends them in time."""
+"""Supervisor of child processes: starts them by fork, restarts them, forwards signals, stops them within a timeout."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ log = logging.getLogger("app")
 
 SIGNALS = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1}
 EARLY_SECONDS = 5.0
-"""A process that dies sooner than this has not started at all."""
+"""A child that dies sooner counts as failed to start."""
 EARLY_DEATHS = 5
-"""After so many of them in a row there is no use in another try."""
+"""After so many early deaths of vital children in a row the supervisor gives up."""
 PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
 LOOK_SECONDS = 1.0
-"""How often it is seen whether our own parent is still there."""
+"""Interval of the check that the parent process lives."""
 
 
 @dataclass(frozen=True)
 class Child:
-    """A process to keep: `run` is called in it, and its result is the exit status. SIGTERM must end it.
+    """A supervised process: it calls `run` and exits with its result. SIGTERM must end it.
 
-    SIGHUP and SIGUSR1 reach it once it lifts the block that it starts with; after SIGUSR1 a vital one ends, too.
+    SIGHUP and SIGUSR1 are blocked until it unblocks them. SIGUSR1 must end a vital child, too.
     """
 
     name: str
     run: Callable[[], int]
     vital: bool = True
-    """Without it nothing is served. One that is not is started again for ever, and ends after those that are."""
+    """Whether nothing is served without it. Others are restarted for ever, with backoff, and stopped last."""
 
 
 class Supervisor:
-    """The parent of these children. It must have no threads: they are made by fork, and share its memory."""
+    """The parent process. It must have no threads: children are forked and share its memory."""
 
     def __init__(
         self,
@@ -50,9 +50,9 @@ class Supervisor:
         retire_seconds: float = 0.0,
         parent: int | None = None,
     ) -> None:
-        """stop_seconds: what a child gets to end after SIGTERM; those that are not vital get as much once more.
+        """stop_seconds: timeout of a child after SIGTERM; children that are not vital are stopped after the vital ones.
 
-        retire_seconds: what vital ones get after SIGUSR1, before SIGTERM. parent: stop when this is no longer ours.
+        retire_seconds: timeout of vital children after SIGUSR1, before SIGTERM. parent: stop when it ends.
         """
         self._children = list(children)
         self._stop_seconds = stop_seconds
@@ -60,10 +60,10 @@ class Supervisor:
         self._parent = parent
         self._running: dict[int, tuple[Child, float]] = {}
         self._early: dict[bool, int] = {True: 0, False: 0}
-        """Early deaths in a row, of vital children and of the others."""
+        """Vital -> early deaths in a row."""
 
     def run(self) -> bool:
-        """Until SIGTERM, SIGINT or SIGUSR1: True. False when children keep dying."""
+        """Run the children. Return True after SIGTERM, SIGINT or SIGUSR1, False when vital children keep dying."""
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         for child in self._children:
             self._start(child)
@@ -92,19 +92,19 @@ class Supervisor:
         status = 1
         try:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS - {signal.SIGHUP, signal.SIGUSR1})
-            # It waits itself: the parent has others to look after.
+            # The child waits: the parent has others to supervise.
             time.sleep(pause)
             status = child.run()
         except BaseException:
             log.exception("%s ends with an error", child.name)
         finally:
             sys.stdout.flush()
-            # Nothing of the parent's may run here: neither its exit handlers nor its `finally` blocks.
+            # Neither the parent's exit handlers nor its `finally` blocks may run here.
             os._exit(status)
 
     def _replace_dead(self) -> bool:
         for child, began, status in self._reaped():
-            log.error("%s ended with status %d; another one starts", child.name, status)
+            log.error("%s ended with status %d; it is restarted", child.name, status)
             early = self._early[child.vital] + 1 if time.monotonic() - began < self._early_until(child) else 0
             self._early[child.vital] = early
             if child.vital and early >= EARLY_DEATHS:
@@ -138,7 +138,7 @@ class Supervisor:
             os.kill(pid, number)
 
     def _retire(self) -> None:
-        """Have the vital ones finish what they have in hand; nobody replaces them. SIGTERM ends the wait."""
+        """Let the vital children finish their requests, without restarting any. SIGTERM ends the wait."""
         for pid, (child, _) in self._running.items():
             if child.vital:
                 os.kill(pid, signal.SIGUSR1)

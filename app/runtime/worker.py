@@ -1,4 +1,4 @@
-"""One process that answers: a front on a listening socket, until SIGTERM."""
+"""A worker process: serves one listening socket until SIGTERM."""
 
 from __future__ import annotations
 
@@ -10,17 +10,15 @@ import os
 import signal
 import socket
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 import uvloop
 
 from app.api.factory import build_worker
 from app.errors import ServerError
-from app.http.protocol import Connection
 from app.launcher_api import is_serving
-from app.runtime.self_check import prove
-from app.runtime.server import Front
+from app.runtime.self_check import self_check
+from app.runtime.server import Server
 
 if TYPE_CHECKING:
     from app.api.factory import Worker
@@ -29,15 +27,15 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("app")
 BACKLOG = 2048
-LAST_WORD_SECONDS = 0.3
-"""After a stop: a client that sends on a kept connection within this time gets its answer, and the word to close it."""
-RETIRED_WORD_SECONDS = 5.0
-"""The same where others answer already, so that nobody waits for the end of this worker."""
+LAST_REQUEST_SECONDS = 0.3
+"""After a stop: time for one more request on a kept connection; its response ends the connection."""
+RETIRED_REQUEST_SECONDS = 5.0
+"""The same where a newer generation serves already, so that nothing waits for the end of this worker."""
 
 
 @dataclass(frozen=True)
-class Times:
-    """Seconds that answers which are due get."""
+class Timeouts:
+    """Seconds to finish the responses that are due."""
 
     stop: float
     """After SIGTERM."""
@@ -45,38 +43,40 @@ class Times:
     """After SIGUSR1."""
 
 
-def run(settings: ApiSettings, number: int, listener: socket.socket, times: Times, launcher: Launcher) -> int:
-    """Serve as the `number`th worker on this socket until SIGTERM, or until the parent is gone; 0. SIGHUP: new models.
+def run(
+    settings: ApiSettings, number: int, listener: socket.socket, timeouts: Timeouts, launcher: Launcher
+) -> int:
+    """Serve as worker `number` on this socket until SIGTERM, or until the parent process ends; return 0.
 
-    SIGUSR1: leave the socket to others, and end. Raises ServerError where it would take over from others that serve
-    and does not answer as it should.
+    SIGHUP reloads the models. SIGUSR1 retires the worker: it leaves the socket to a newer generation, and ends. Raise
+    ServerError where the worker would take over from an older generation and its self-check fails.
     """
-    # Where an earlier worker left it closed, as when somebody stopped that one alone.
+    # A worker that was stopped alone has shut the socket down.
     listener.listen(BACKLOG)
     worker = build_worker(settings, number=number, launcher=launcher)
     takes_over = not is_serving(launcher)
     if takes_over:
-        _refuse_to_lose_an_arm(worker)
-    # What is here now stays: the collector need not look at it again and again.
+        _require_all_models(worker)
+    # What exists now lives as long as the process; the collector need not visit it again.
     gc.collect()
     gc.freeze()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        front = Front(worker, runner.get_loop(), settings.port)
+        server = Server(worker, runner.get_loop(), settings.port)
         if takes_over:
-            runner.run(prove(front, worker.service, next(iter(settings.trusted_hosts), "localhost")))
-        runner.run(_serve(front, listener, times, worker, launcher))
+            runner.run(self_check(server, worker.service, next(iter(settings.trusted_hosts), "localhost")))
+        runner.run(_serve(server, listener, timeouts, worker, launcher))
     return 0
 
 
-def _refuse_to_lose_an_arm(worker: Worker) -> None:
-    refusals = worker.service.serving.models.refusals
+def _require_all_models(worker: Worker) -> None:
+    refusals = worker.service.bundle.models.refusals
     if refusals:
         version, why = next(iter(refusals.items()))
         raise ServerError(f"model {version} would be off: {why}", hint="")
 
 
 async def _serve(
-    front: Front, listener: socket.socket, times: Times, worker: Worker, launcher: Launcher
+    server: Server, listener: socket.socket, timeouts: Timeouts, worker: Worker, launcher: Launcher
 ) -> None:
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
@@ -89,24 +89,24 @@ async def _serve(
 
     loop.add_signal_handler(signal.SIGTERM, stopped.set)
     loop.add_signal_handler(signal.SIGUSR1, retire)
-    # Ctrl-C goes to the whole group; the parent tells us when it is time.
+    # Ctrl-C reaches the whole process group; the parent decides when the worker stops.
     loop.add_signal_handler(signal.SIGINT, lambda: None)
     reloads: set[asyncio.Task[None]] = set()
+    one_at_a_time = asyncio.Lock()
 
     def reload() -> None:
-        task = loop.create_task(_reload(front, one_at_a_time))
+        task = loop.create_task(_reload(server, one_at_a_time))
         reloads.add(task)
         task.add_done_callback(reloads.discard)
 
-    one_at_a_time = asyncio.Lock()
     loop.add_signal_handler(signal.SIGHUP, reload)
-    # One that came while the models were being loaded comes now.
+    # Delivers a signal that came while the models were loaded.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP, signal.SIGUSR1})
     parent = os.getppid()
-    server = await loop.create_server(partial(Connection, front), sock=listener, backlog=BACKLOG)
+    accepting = await loop.create_server(server.connect, sock=listener, backlog=BACKLOG)
     launcher.up()
     while not stopped.is_set():
-        front.tick()
+        server.tick()
         if os.getppid() != parent:
             log.error("the parent process is gone")
             break
@@ -115,26 +115,26 @@ async def _serve(
                 await stopped.wait()
         except TimeoutError:
             continue
-    deadline = loop.time() + (times.retire if retired else times.stop)
-    # Whoever has connected by now is answered.
+    deadline = loop.time() + (timeouts.retire if retired else timeouts.stop)
+    # Connections that the kernel has completed by now are accepted.
     await asyncio.sleep(0)
     if retired:
-        worker.board.clear()
+        worker.registry.clear()
     elif is_serving(launcher):
-        # From here on the kernel refuses, also where the parent holds the socket.
+        # The kernel refuses connections from here on, although the parent holds the socket, too.
         with contextlib.suppress(OSError):
             listener.shutdown(socket.SHUT_RDWR)
-    server.close()
-    front.stop()
-    await front.drained(RETIRED_WORD_SECONDS if retired else LAST_WORD_SECONDS)
-    front.close_idle()
-    await front.drained(deadline - loop.time())
-    front.end()
+    accepting.close()
+    server.connections.closing = True
+    await server.connections.drained(RETIRED_REQUEST_SECONDS if retired else LAST_REQUEST_SECONDS)
+    server.connections.close_idle()
+    await server.connections.drained(deadline - loop.time())
+    server.end()
 
 
-async def _reload(front: Front, one_at_a_time: asyncio.Lock) -> None:
+async def _reload(server: Server, one_at_a_time: asyncio.Lock) -> None:
     async with one_at_a_time:
         try:
-            await front.reload()
+            await server.reload()
         except Exception:
-            log.exception("the new models could not be looked at; the old ones go on")
+            log.exception("the new models could not be loaded; the current ones stay")

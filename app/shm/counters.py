@@ -1,7 +1,7 @@
-"""Counters in shared memory: one memory-mapped file per worker, added up by whoever answers the scrape.
+"""Counters in shared memory: one memory-mapped file for each worker, summed at the scrape.
 
-Counting costs a tenth of a microsecond a value and no lock between processes. A file belongs to whoever holds its
-lock, so a worker that replaces a dead one goes on with its counts.
+Counting takes a tenth of a microsecond and no lock between processes. A file is leased, so the worker that replaces a
+dead one continues its counts.
 
 Layout: magic, length of the names (int64), the names as JSON padded to a multiple of 8 bytes, then a float64 each.
 """
@@ -26,18 +26,18 @@ MAGIC = b"oneboxC1"
 _HEADER = struct.Struct("<8sq")
 
 Key = tuple[str, ...]
-"""Name of a counter, then the values of its labels."""
+"""Name of a counter and the values of its labels."""
 
 
 class Counters:
     """The counters of one worker: `cells[index[key]] += 1`, by one thread at a time."""
 
     def __init__(self, directory: Path, keys: Sequence[Key]) -> None:
-        """Take over a file of these keys that no living worker holds, or make one. The directory must exist."""
+        """Lease a file with these keys, created where none is free. The directory must exist."""
         names = msgspec.json.encode(keys)
         names += b" " * (-len(names) % 8)
         start = _HEADER.pack(MAGIC, len(names)) + names
-        # Another set of keys, as after a swap of models, is another series of files: the old ones keep their counts.
+        # Other keys, as after a reload of models, have files of their own: the old counts stay.
         self._file = claim(directory, f"counters-{_short_hash(names)}")
         size = len(start) + 8 * len(keys)
         if os.pread(self._file, len(start), 0) != start or os.fstat(self._file).st_size != size:
@@ -49,13 +49,13 @@ class Counters:
         self.index = {key: position for position, key in enumerate(keys)}
 
     def close(self) -> None:
-        """Leave the file to another worker; its counts stay."""
+        """Release the file to another worker; its counts stay."""
         self.cells.release()
         os.close(self._file)
 
 
 def totals(directory: Path) -> dict[Key, float]:
-    """Every key of every worker's file -> the sum over all of them at this moment."""
+    """Return key -> sum over the files of all workers."""
     found: dict[Key, float] = {}
     for path in sorted(directory.glob("counters-*.bin")):
         content = path.read_bytes()

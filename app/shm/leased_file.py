@@ -1,4 +1,4 @@
-"""Files of which every worker has its own: numbered, held by a lock that ends with the process."""
+"""Numbered files, each leased to one process by a lock that ends with the process."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 
 def claim(directory: Path, stem: str) -> int:
-    """Descriptor of the first `<stem>-<number>.bin` that no living process holds, made where there is none.
+    """Lease the first free `<stem>-<number>.bin`, created where missing; return its descriptor.
 
-    It stays locked until it is closed or the process ends. The directory must exist.
+    The lease ends when the descriptor is closed or the process ends. The directory must exist.
     """
     number = 0
     while True:
@@ -28,7 +28,7 @@ def claim(directory: Path, stem: str) -> int:
 
 
 def is_claimed(path: Path) -> bool:
-    """Whether a living process, this one included, holds such a file."""
+    """Return whether a living process, this one included, has a lease of the file."""
     with path.open("rb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -1,30 +1,29 @@
-"""Answered rows in shared memory: one memory-mapped ring file per worker, written by it and read by other processes.
+"""Ring buffer of answered rows in shared memory: one memory-mapped file for each worker, read by other processes.
 
-A record costs its writer about a microsecond and no lock between processes. Readers use plain reads of the file, so
-a reader can be slow, killed or absent without any effect on answers; what it was too slow for is overwritten, and it
-is told how much. A ring belongs to whoever holds the file's lock: a worker that replaces a dead one takes over its
-file, records included.
+A record takes its writer about a microsecond and no lock between processes. Readers use plain reads of the file: a
+slow, killed or absent reader has no effect on predictions. Records that it was too slow for are overwritten and counted
+as missed. A ring is leased: the worker that replaces a dead one continues its file, records included.
 
 Layout, version 1, little endian. Header of 64 bytes:
 
     0  magic `oneboxR1`      8  feature count (int64)      16  slot count (int64)     24  record size (int64)
    32  head: sequence of the last whole record, 0 at first (int64)                    40  zeros
 
-then `slot count` records; the one with sequence s stands in slot (s - 1) % slots:
+then `slot count` records; slot (s - 1) % slots holds the one with sequence s:
 
     0  sequence (int64), counted from 1; 0 while the record is being written
     8  time (int64), Unix time in nanoseconds
    16  prediction id (16 bytes; clients see them as 32 hex digits)
    32  latency (float32), seconds from the request's body to its answer's
-   36  class index (int16), in the manifest's order; FAILED when the arm gave no answer
+   36  class index (int16), in the manifest's order; FAILED when the model failed
    38  arm (uint8), index into `app.manifest.VERSIONS`
-   39  why this arm (uint8), index into WHYS
-   40  synthetic (uint8), 1 for smoke tests, probes, demos and forced arms: not for drift, not for the experiment
+   39  reason of the assignment (uint8), index into REASONS
+   40  synthetic (uint8), 1 for smoke tests, probes, demos and forced versions: not for drift, not for the experiment
    41  zeros (3 bytes)
    44  features (float32 each), then zeros up to a multiple of 8
 
-The writer sets the sequence to 0, then the rest, then the sequence, then the head. A reader that finds the same
-sequence above 0 before and after it copied a record has a whole one.
+The writer sets the sequence to 0, then the rest, then the sequence, then the head. A record is whole where a reader
+finds the same sequence above 0 before and after the copy.
 """
 
 from __future__ import annotations
@@ -51,10 +50,10 @@ HEADER_SIZE = 64
 _HEADER = struct.Struct("<8sqqq")
 _HEAD = 32 // 8
 FIXED = "<q16sfhBBB3x"
-"""A record between its sequence and its features."""
+"""A record without its sequence and its features."""
 SLOTS = 8192
-"""Records a worker keeps: what it may answer between two looks of a reader before some are missed."""
-WHYS = ("split", "sticky", "forced", "fallback")
+"""Records of a ring: a worker may answer so many rows between two reads before some are missed."""
+REASONS = ("split", "sticky", "forced", "fallback")
 FAILED = -1
 PATTERN = "ring-*.bin"
 
@@ -62,7 +61,7 @@ Records = np.ndarray[tuple[int], np.dtype[np.void]]
 
 
 def record_type(features: int) -> np.dtype[np.void]:
-    """A record as numpy reads it; `features` is one field of that many float32."""
+    """Return the numpy type of a record; `features` is one field of that many float32."""
     return np.dtype(
         {
             "names": [
@@ -77,10 +76,10 @@ def record_type(features: int) -> np.dtype[np.void]:
 
 
 class RingWriter:
-    """The ring of one worker. Threads of that worker may share it."""
+    """The ring of one worker. Safe to use from several threads."""
 
     def __init__(self, directory: Path, features: int, slots: int = SLOTS) -> None:
-        """Take over a ring file that no living worker holds, or make one. The directory must exist."""
+        """Lease a ring file, created where none is free. The directory must exist."""
         self._file = claim(directory, "ring")
         self._record = struct.Struct(f"{FIXED}{features}f")
         self._size = record_type(features).itemsize
@@ -109,7 +108,7 @@ class RingWriter:
         synthetic: bool,
         row: Sequence[float],
     ) -> None:
-        """Keep one answered row in place of the oldest one; the fields are those of the layout."""
+        """Overwrite the oldest record with one answered row; the arguments are the fields of the layout."""
         with self._lock:
             offset = HEADER_SIZE + self._head % self._slots * self._size
             cells = self._cells
@@ -122,25 +121,25 @@ class RingWriter:
             cells[_HEAD] = self._head
 
     def close(self) -> None:
-        """Leave the ring to another worker."""
+        """Release the ring to another worker."""
         self._cells.release()
         self._map.close()
         os.close(self._file)
 
 
 @dataclass(frozen=True)
-class Taken:
-    """What a reader got: whole records in the order in which they were written, and how many it came too late for."""
+class NewRecords:
+    """Whole records in the order in which they were written, and the number of overwritten ones before them."""
 
     records: Records
     missed: int
 
 
 class RingReader:
-    """Follows one ring, from the oldest record that it still holds."""
+    """Reads one ring from its oldest record on."""
 
     def __init__(self, path: Path, features: int, seen: int = 0) -> None:
-        """seen: sequence of the last record that is known already; see `seen`."""
+        """seen: sequence of the last record that was read before."""
         self._path = path
         self._features = features
         self._type = record_type(features)
@@ -148,40 +147,40 @@ class RingReader:
 
     @property
     def seen(self) -> int:
-        """Sequence of the last record that was taken or missed: where another reader may go on."""
+        """Sequence of the last record that was read or missed: where another reader may continue."""
         return self._seen
 
-    def take(self, limit: int = SLOTS) -> Taken:
-        """The next records, `limit` at most; none when there are none, or the file is not a ring of this shape."""
+    def take(self, limit: int = SLOTS) -> NewRecords:
+        """Return the next records, `limit` at most; none where the file is not a ring of this shape."""
         try:
             file = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
-            return Taken(np.empty(0, self._type), 0)
+            return NewRecords(np.empty(0, self._type), 0)
         try:
             return self._take(file, limit)
         finally:
             os.close(file)
 
-    def _take(self, file: int, limit: int) -> Taken:
+    def _take(self, file: int, limit: int) -> NewRecords:
         found = _slots_and_head(file, self._features)
         if found is None:
-            return Taken(np.empty(0, self._type), 0)
+            return NewRecords(np.empty(0, self._type), 0)
         slots, head = found
         if head < self._seen:
-            # The file was made anew.
+            # The file was created again.
             self._seen = 0
         first = max(self._seen, head - slots)
         last = min(head, first + limit)
         records = _whole(file, self._type, slots, first, last)
-        # A slot that was overwritten since the head was read holds a later record: it comes with the next look.
+        # A slot that was overwritten since the head was read holds a later record: the next call returns it.
         records = records[(records["sequence"] > first) & (records["sequence"] <= last)]
         missed = last - self._seen - len(records)
         self._seen = last
-        return Taken(records, missed)
+        return NewRecords(records, missed)
 
 
 def recent(directory: Path, features: int, count: int, *, synthetic: bool = False) -> Records:
-    """The last `count` answered rows of all rings in this directory, oldest first; synthetic ones only if wanted."""
+    """Return the last `count` answered rows of all rings in a directory, oldest first. synthetic: include those."""
     kind = record_type(features)
     found = [_of_ring(path, kind, features, synthetic) for path in sorted(directory.glob(PATTERN))]
     if not found:
@@ -209,7 +208,7 @@ def _of_ring(path: Path, kind: np.dtype[np.void], features: int, synthetic: bool
 
 
 def _slots_and_head(file: int, features: int) -> tuple[int, int] | None:
-    """Slot count and head; None when this is not a ring of records with that many features."""
+    """Return slot count and head; None where the file is not a ring of records with that many features."""
     header = os.pread(file, HEADER_SIZE, 0)
     if len(header) < HEADER_SIZE:
         return None
@@ -222,7 +221,7 @@ def _slots_and_head(file: int, features: int) -> tuple[int, int] | None:
 
 
 def _whole(file: int, kind: np.dtype[np.void], slots: int, first: int, last: int) -> Records:
-    """The whole records among the sequences first + 1 … last, where last - first is at most `slots`."""
+    """Return the whole records of the sequences first + 1 … last, where last - first is at most `slots`."""
     before = _copy(file, kind, slots, first, last)
     after = _copy(file, kind, slots, first, last)
     count = min(len(before), len(after))

@@ -1,4 +1,4 @@
-"""What each worker says of itself, for all of them to read: which models it serves, and which it refused."""
+"""Registry of the workers: one file for each, which says what models and code it serves."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ class WorkerView(msgspec.Struct, frozen=True):
     """One worker, as GET /config shows it."""
 
     manifest_sha256: str | None
-    """The models that it serves."""
+    """SHA-256 of the manifest whose models it serves."""
     since: str
     refused: str | None = None
-    """Why it did not take the models that came last; null when it did."""
+    """Why it refused the models of the last reload; null when it activated them."""
     code: str = DEVELOPMENT
     """Digest of the code that it runs."""
 
 
-class Board:
-    """One worker's line."""
+class WorkerRegistry:
+    """The entry of one worker, and a view of all of them."""
 
     def __init__(self, directory: Path) -> None:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -37,16 +37,16 @@ class Board:
         self._file = claim(directory, "worker")
 
     def write(self, view: WorkerView) -> None:
-        """Say this from now on."""
-        # One write of one size: a reader finds the old line or the new one.
+        """Replace this worker's entry."""
+        # One write of a fixed size is atomic: a reader gets the old entry or the new one.
         os.pwrite(self._file, msgspec.json.encode(view)[:_SIZE].ljust(_SIZE), 0)
 
     def clear(self) -> None:
-        """Say nothing any more: this worker takes no new connections."""
+        """Remove this worker's entry: it takes no further connections."""
         os.ftruncate(self._file, 0)
 
     def read(self) -> list[WorkerView]:
-        """What all workers say that live and take connections."""
+        """Return the entries of all living workers that take connections."""
         found = []
         for path in sorted(self._directory.glob("worker-*.bin")):
             content = path.read_bytes().strip()

@@ -1,9 +1,8 @@
-"""Who gets which arm for good: a salted hash of the user's name, as a number in [0, 1). Pure.
+"""Sticky assignment of users to model versions: a salted hash of the user's name, as a number in [0, 1). Pure.
 
-The number is compared with the split as a random one would be, so a user keeps the arm while the split stays, and a
-change of the split from 10 to 20 % for v2 moves users into v2 and none out of it. The salt makes it another tenth
-of the users than in any other experiment. The hash is BLAKE2b: names that differ in one digit give numbers that
-have nothing to do with each other, which is not so with FNV or CRC.
+The number takes the place of a random draw, so a user keeps the version while the split stays, and a change of the
+split from 10 to 20 % for v2 moves users to v2 and none away from it. The salt makes assignments of different
+experiments independent. The hash is BLAKE2b (RFC 7693): unlike FNV and CRC it maps similar names to unrelated numbers.
 """
 
 from __future__ import annotations
@@ -20,23 +19,23 @@ _COOKIE = re.compile(rf'(?:^|;)\s*{COOKIE}="?([^";]*)"?\s*(?:;|$)')
 _SPAN = 2.0**64
 
 
-def place(user: str, salt: bytes) -> float:
-    """The user's place in [0, 1): the same for the same salt, in every process and on every machine."""
+def position(user: str, salt: bytes) -> float:
+    """Return the user's position in [0, 1): the same for the same salt, in every process and on every machine."""
     digest = blake2b(user.encode("utf-8", "surrogateescape"), digest_size=8, key=salt).digest()
-    # The last value of 64 bits would be rounded up to 1.
+    # Rounding would make 1 of the last value of 64 bits.
     return min(int.from_bytes(digest, "big") / _SPAN, 1 - 2**-53)
 
 
 def user_of(header: str | None, cookies: str | None) -> str | None:
-    """The user that a request names: by X-User-Id, else by the cookie; None when it names none.
+    """Return the user of a request: X-User-Id, else the cookie; None without either.
 
-    Raises InvalidRequestError for a name that is empty, too long or not printable.
+    Raise InvalidRequestError for an X-User-Id that is empty, too long or not printable.
     """
     if header is None:
         found = _COOKIE.search(cookies) if cookies else None
         if found is None:
             return None
-        # A browser sends back what it was given: a broken cookie is not this request's fault.
+        # A browser repeats the cookie that it has, so an unusable one is no error of this request.
         name = found[1].strip()
         return name if 0 < len(name) <= MOST_CHARACTERS and name.isprintable() else None
     if not 0 < len(header) <= MOST_CHARACTERS or not header.isprintable():

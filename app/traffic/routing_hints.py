@@ -1,4 +1,4 @@
-"""What a request's headers say about who shall answer it, typed. Pure."""
+"""Parse the request headers that influence the assignment of a model version. Pure."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ SYNTHETIC_HEADER = "X-Synthetic"
 _FLAG = {"1": True, "true": True, "0": False, "false": False}
 
 
-class Asked(NamedTuple):
-    """Who asks, and for what."""
+class RoutingHints(NamedTuple):
+    """What a request says about its assignment."""
 
     user: str | None = None
-    """Name that keeps its arm; None: by chance."""
+    """User with a sticky assignment; None: a random one."""
     forced: str | None = None
     """Version that must answer."""
     synthetic: bool = False
-    """Not a real user's question: counted, but in no drift window and no experiment."""
+    """Whether it is no real user's request: counted, but in no drift window and no experiment."""
 
 
-NOBODY = Asked()
+NO_HINTS = RoutingHints()
 
 
-def asked(header: Callable[[str], str | None]) -> Asked:
-    """What the headers of a prediction ask for; `header` gives a header's value by name, or None.
+def routing_hints(header: Callable[[str], str | None]) -> RoutingHints:
+    """Return the hints of a prediction request. header: returns a header's value by name, or None.
 
-    Raises InvalidRequestError for a value that cannot be followed.
+    Raise InvalidRequestError for a value that is not allowed.
     """
     user = user_of(header(USER_HEADER), header("Cookie"))
     forced = header(VERSION_HEADER)
     flag = header(SYNTHETIC_HEADER)
     if user is None and forced is None and flag is None:
-        return NOBODY
+        return NO_HINTS
     if forced is not None and forced not in VERSIONS:
         raise InvalidRequestError(
             422, "bad_header", f"{VERSION_HEADER} must be one of {', '.join(VERSIONS)}", VERSION_HEADER
@@ -52,4 +52,4 @@ def asked(header: Callable[[str], str | None]) -> Asked:
                 422, "bad_header", f"{SYNTHETIC_HEADER} must be 1 or 0, true or false", SYNTHETIC_HEADER
             )
         synthetic = known
-    return Asked(user, forced, synthetic or forced is not None)
+    return RoutingHints(user, forced, synthetic or forced is not None)

@@ -1,7 +1,7 @@
-"""The split that is in force: as pushed, or as changed at run time; one for all workers, kept over restarts.
+"""The active traffic split: pushed, or changed at run time. One for all workers, stored over restarts.
 
-`split.json` in the data directory holds the salt of the assignment and the last change. A change holds until it is
-taken back, or until a release comes that pushes other weights: then the push wins.
+`split.json` in the data directory holds the salt of the assignment and the last change. A change is active until it is
+reverted, or until a release pushes other weights.
 """
 
 from __future__ import annotations
@@ -30,25 +30,25 @@ Weights = tuple[int, int]
 
 
 class Change(msgspec.Struct, frozen=True):
-    """A split that was set at run time."""
+    """A change of the split at run time."""
 
     weights: Weights
     pushed: Weights
-    """What it took the place of; another push ends it."""
+    """Weights of the release at that time; a release with others ends the change."""
     time: str
     by: str
 
 
-class _Kept(msgspec.Struct, frozen=True):
+class _Stored(msgspec.Struct, frozen=True):
     salt: str
     change: Change | None = None
 
 
 class LiveSplit:
-    """One worker's view of the split; a change by another worker shows at the next look at `generation`."""
+    """The split as one worker sees it; `generation` reveals a change by another worker."""
 
     def __init__(self, state_dir: Path, data_dir: Path, pushed: Weights) -> None:
-        """state_dir: shared by the workers of one service; data_dir: survives it. Both are made where missing."""
+        """state_dir: shared by the workers; data_dir: persistent. Both are created where missing."""
         for directory in (state_dir, data_dir):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.pushed = pushed
@@ -57,45 +57,45 @@ class LiveSplit:
         os.ftruncate(self._file, 8)
         self._cells = memoryview(mmap.mmap(self._file, 8)).cast("q")
         with self._locked():
-            kept = self._read()
-            if kept is None:
-                kept = _Kept(secrets.token_hex(16))
-                self._write(kept)
-            elif kept.change is not None and kept.change.pushed != pushed:
-                # For good: the same weights pushed again later must not bring it back.
-                self._write(_Kept(kept.salt))
-                self._note("push", kept.change.weights, pushed)
-        self.salt = bytes.fromhex(kept.salt)
+            stored = self._read()
+            if stored is None:
+                stored = _Stored(secrets.token_hex(16))
+                self._write(stored)
+            elif stored.change is not None and stored.change.pushed != pushed:
+                # Deleted: a later release with the former weights must not bring the change back.
+                self._write(_Stored(stored.salt))
+                self._note("push", stored.change.weights, pushed)
+        self.salt = bytes.fromhex(stored.salt)
 
     @property
     def generation(self) -> int:
-        """Grows with every change; reading it costs next to nothing."""
+        """Counter of changes, in shared memory."""
         return self._cells[0]
 
     @property
     def change(self) -> Change | None:
-        """The change that is in force; None while the pushed weights are."""
-        kept = self._read()
-        if kept is None or kept.change is None or kept.change.pushed != self.pushed:
+        """The active change; None while the pushed weights are active."""
+        stored = self._read()
+        if stored is None or stored.change is None or stored.change.pushed != self.pushed:
             return None
-        return kept.change
+        return stored.change
 
     @property
     def weights(self) -> Weights:
-        """The weights in force."""
+        """The active weights."""
         change = self.change
         return change.weights if change else self.pushed
 
     def set(self, weights: Weights | None, by: str) -> None:
-        """Put these weights, or the pushed ones (None), in force for all workers and over restarts.
+        """Activate these weights, or the pushed ones (None), for all workers and over restarts.
 
-        Who did it goes into the audit log.
+        by: the author, for the audit log.
         """
         with self._locked():
-            kept = self._read()
+            stored = self._read()
             before = self.weights
             change = None if weights is None else Change(weights, self.pushed, _now(), by)
-            self._write(_Kept(kept.salt if kept else self.salt.hex(), change))
+            self._write(_Stored(stored.salt if stored else self.salt.hex(), change))
             self._note(by, before, weights or self.pushed)
             self._cells[0] += 1
 
@@ -106,16 +106,16 @@ class LiveSplit:
             audit.flush()
             os.fsync(audit.fileno())
 
-    def _read(self) -> _Kept | None:
+    def _read(self) -> _Stored | None:
         try:
-            return msgspec.json.decode((self._data_dir / FILE).read_bytes(), type=_Kept)
+            return msgspec.json.decode((self._data_dir / FILE).read_bytes(), type=_Stored)
         except (FileNotFoundError, msgspec.DecodeError):
             return None
 
-    def _write(self, kept: _Kept) -> None:
+    def _write(self, stored: _Stored) -> None:
         handle, part = tempfile.mkstemp(dir=self._data_dir, prefix=f".{FILE}.")
         with os.fdopen(handle, "wb") as file:
-            file.write(msgspec.json.encode(kept))
+            file.write(msgspec.json.encode(stored))
             file.flush()
             os.fsync(file.fileno())
         Path(part).replace(self._data_dir / FILE)

@@ -1,1 +1,1 @@
-"""What travels over HTTP: schemas, problem documents, bodies."""
+"""Bodies of requests and responses: schemas, problem documents, reader."""

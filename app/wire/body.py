@@ -1,23 +1,23 @@
-"""What surrounds a request's JSON: media type, length, and the bytes themselves, from a plain WSGI environ."""
+"""Read the JSON body of a request from a WSGI environment."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from app.errors import InvalidRequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from wsgiref.types import WSGIEnvironment
 
 JSON = "application/json"
 MAX_BODY = 64 * 1024
 
 
-def read_body(environ: Mapping[str, Any]) -> bytes:
-    """The whole body of a JSON request, MAX_BODY bytes at most; raises InvalidRequestError (400, 413, 415).
+def read_body(environ: WSGIEnvironment) -> bytes:
+    """Return the body of a JSON request, MAX_BODY bytes at most; raise InvalidRequestError (400, 413, 415).
 
-    A body without Content-Length is read as far as the server ends it. Werkzeug's own limit is not used: it cuts such
-    a body off at the limit and says nothing.
+    A body without Content-Length is read to its end where the server marks the end (`wsgi.input_terminated`).
+    Werkzeug's own limit is not used: it truncates such a body without an error.
     """
     require_json(environ.get("CONTENT_TYPE") or "")
     length = _length(environ)
@@ -42,17 +42,17 @@ def require_json(kind: str) -> None:
         raise InvalidRequestError(415, "content_type", f"send the body with Content-Type: {JSON}")
 
 
-def _length(environ: Mapping[str, Any]) -> int | None:
+def _length(environ: WSGIEnvironment) -> int | None:
     text: str = environ.get("CONTENT_LENGTH") or ""
     if not text:
         return None
     if not (text.isascii() and text.isdecimal()):
         raise InvalidRequestError(400, "truncated", "Content-Length is not a number")
-    # The digits alone tell an absurd length; turning thousands of them into a number is work for nothing.
+    # Ten digits are over every limit; converting thousands of them is wasted work.
     return int(text) if len(text) < 10 else MAX_BODY + 1
 
 
-def _read(environ: Mapping[str, Any], limit: int) -> bytes:
+def _read(environ: WSGIEnvironment, limit: int) -> bytes:
     stream = environ["wsgi.input"]
     body: bytes = stream.read(limit)
     while len(body) < limit:

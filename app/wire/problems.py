@@ -1,4 +1,4 @@
-"""Every error as application/problem+json (RFC 9457)."""
+"""Errors as problem documents (RFC 9457)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ log = logging.getLogger("app")
 
 
 def problem(status: int, detail: str, field: str | None = None) -> bytes:
-    """The body of an error answer: `title` is HTTP's phrase for the status, `field` only where one is wrong."""
+    """Return the body of an error response. field: the field of the request that is wrong, where one is."""
     return msgspec.json.encode(
         Problem(
             title=HTTPStatus(status).phrase,
@@ -32,11 +32,11 @@ def problem(status: int, detail: str, field: str | None = None) -> bytes:
 
 
 def register(app: Flask) -> None:
-    """Have the app answer every HTTP error, and every bug, as a problem."""
+    """Make the app answer every HTTP error, and every unhandled exception, with a problem document."""
 
     @app.errorhandler(HTTPException)
     def _http_error(error: HTTPException) -> Response:
-        # The exception's own response carries headers that belong to the status, such as Allow.
+        # The exception's own response has the header fields of its status, such as Allow.
         response: Response = error.get_response()
         status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
         if status < HTTPStatus.BAD_REQUEST:

@@ -1,12 +1,13 @@
-"""What goes over the wire as JSON, typed: requests, answers, problems. No behaviour."""
+"""Types of the JSON bodies of requests and responses."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 
 from app.launcher_api import CodeView
+from app.manifest import Estimate, Params
 from app.shm.worker_registry import WorkerView
 
 Values = list[float] | dict[str, float]
@@ -14,14 +15,14 @@ Values = list[float] | dict[str, float]
 
 
 class PredictRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Body of POST /predict: one row under `features`, or a batch under `instances`; one of the two."""
+    """Request body of POST /predict: either one row, `features`, or a batch, `instances`."""
 
     features: Values | msgspec.UnsetType = msgspec.UNSET
     instances: list[Values] | msgspec.UnsetType = msgspec.UNSET
 
 
 class Prediction(msgspec.Struct, frozen=True):
-    """Answer of POST /predict to one row."""
+    """Response body of POST /predict for one row."""
 
     prediction: int
     """Index of the class among the classes of GET /config."""
@@ -30,12 +31,12 @@ class Prediction(msgspec.Struct, frozen=True):
     model_version: str
     prediction_id: str
     reason: str
-    """Why this version answered: `split` by chance, `sticky` by the user's name, `forced` by the request, or `fallback`
-    because the version that was due is off."""
+    """Why this version answered: `split` at random, `sticky` by the user's name, `forced` by the request, or `fallback`
+    because the assigned version is off."""
 
 
 class Predictions(msgspec.Struct, frozen=True):
-    """Answer of POST /predict to a batch, in the order of its rows."""
+    """Response body of POST /predict for a batch, in the order of its rows."""
 
     predictions: list[Prediction]
 
@@ -43,20 +44,20 @@ class Predictions(msgspec.Struct, frozen=True):
 class Weights(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Shares of the two versions, whole numbers from 0 to 100 that are not both 0."""
 
-    # In JSON 17.0 is a whole number, too.
+    # JSON has one type of number: 17.0 is whole, too.
     v1: Annotated[float, msgspec.Meta(ge=0, le=100)]
     v2: Annotated[float, msgspec.Meta(ge=0, le=100)]
 
 
 class ConfigChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Body of PUT /config."""
+    """Request body of PUT /config."""
 
     weights: Weights | None
-    """null: back to the pushed weights."""
+    """null: the weights of the release."""
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """An error, as RFC 9457 has it."""
+    """A problem document (RFC 9457)."""
 
     title: str
     status: int
@@ -65,19 +66,19 @@ class Problem(msgspec.Struct, frozen=True):
 
 
 class ModelView(msgspec.Struct, frozen=True):
-    """One arm, as GET /config shows it."""
+    """A model version, as GET /config shows it."""
 
     up: bool
     sha256: str | None
     algorithm: str | None
-    params: dict[str, Any]
-    metrics: dict[str, Any]
+    params: Params
+    metrics: dict[str, Estimate]
     reason: str | None
-    """Why the arm is off; null while it is up."""
+    """Why the version is off; null while it is up."""
 
 
 class FeatureView(msgspec.Struct, frozen=True):
-    """One feature: what the training rows looked like, and what /predict accepts."""
+    """A feature: statistics of the training rows, and the range that /predict accepts."""
 
     name: str
     min: float
@@ -89,7 +90,7 @@ class FeatureView(msgspec.Struct, frozen=True):
 
 
 class DriftView(msgspec.Struct, frozen=True):
-    """How model_drift_score is made."""
+    """Parameters of model_drift_score."""
 
     threshold: float
     window: int
@@ -97,44 +98,44 @@ class DriftView(msgspec.Struct, frozen=True):
 
 
 class ChangeView(msgspec.Struct, frozen=True):
-    """When and from where the split was changed at run time."""
+    """When and by whom the split was changed at run time."""
 
     time: str
     by: str
 
 
 class ConfigView(msgspec.Struct, frozen=True):
-    """Answer of GET /config."""
+    """Response body of GET /config."""
 
     weights: dict[str, int]
-    """The weights in force."""
+    """The active weights."""
     pushed_weights: dict[str, int]
     """The weights of the release."""
     changed: ChangeView | None
-    """null while the pushed weights are in force."""
+    """null while the weights of the release are active."""
     split: dict[str, float]
     """The weights as shares of 1, as configured."""
     serving_split: dict[str, float]
-    """The shares that are in force with the arms that are up; all 0 when none may answer."""
+    """The shares of the versions that are up; all 0 when none may answer."""
     models: dict[str, ModelView]
     features: list[FeatureView]
     classes: list[str]
     service_digest: str
     drift: DriftView
     reason: str | None
-    """Why there are no models at all; null when the manifest could be read."""
+    """Why no model is loaded; null when the manifest could be read."""
     manifest_sha256: str | None
-    """Hash of the manifest of the models that serve; null without one."""
+    """SHA-256 of the active manifest; null without one."""
     workers: list[WorkerView]
-    """Which models each worker serves, and which code it runs."""
+    """Models and code of each worker."""
     code: CodeView
-    """The code that answers, and what was to take its place and could not."""
+    """The active code, and the code that was refused last."""
 
 
 class ReadyView(msgspec.Struct, frozen=True):
-    """Answer of GET /ready."""
+    """Response body of GET /ready."""
 
     status: str
-    """`ready`: both arms scored their canary row. `degraded`: one did, and it answers. `unavailable`: none answers."""
+    """`ready`: both models score their canary row. `degraded`: one does, and it serves. `unavailable`: none serves."""
     models: dict[str, str]
-    """version -> `up`, or why it is off."""
+    """Version -> `up`, or why it is off."""

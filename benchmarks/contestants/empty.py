@@ -1,4 +1,4 @@
-"""An answer of the same size that nothing was done for: on this repo's own front, and as a WSGI application."""
+"""A constant response of the same size: from this repo's own HTTP server, and as a WSGI application."""
 
 from __future__ import annotations
 
@@ -29,22 +29,8 @@ def application(environ: dict[str, object], start_response: StartResponse) -> It
     return [BODY]
 
 
-class Nothing:
-    """Answers every request with BODY; see `app.http.messages.Handler`."""
-
-    now = 0.0
-
-    def __init__(self) -> None:
-        self.heads: dict[bytes, Head] = {}
-
-    def opened(self, _connection: Connection) -> bool:
-        return True
-
-    def closed(self, _connection: Connection) -> None:
-        pass
-
-    def holds(self, _connection: Connection, _count: int) -> None:
-        pass
+class Constant:
+    """Answers every request with BODY; see `app.http.protocol.Handler`."""
 
     def refusal(self, _connection: Connection, _head: Head | None, status: int) -> bytes:
         return f"HTTP/1.1 {status} x\r\n".encode()
@@ -55,12 +41,15 @@ class Nothing:
 
 async def serve(port: int) -> None:
     """One worker, until it is killed."""
+    from app.http.connections import ConnectionTable
     from app.http.protocol import Connection
 
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     listener.bind(("127.0.0.1", port))
-    server = await asyncio.get_running_loop().create_server(partial(Connection, Nothing()), sock=listener)
+    loop = asyncio.get_running_loop()
+    connect = partial(Connection, ConnectionTable(loop, lambda: None), Constant())
+    server = await loop.create_server(connect, sock=listener)
     await server.serve_forever()
 
 

@@ -6,7 +6,7 @@ import re
 from functools import cache
 from pathlib import Path
 
-_SHARED = re.compile(r"^from provisioning\.agent\.(\w+) import \w+(, \w+)*\n", re.MULTILINE)
+_SHARED = re.compile(r"^from provisioning\.agent\.(?:\w+\.)?(\w+) import \w+(, \w+)*\n", re.MULTILINE)
 _HERE = Path(__file__).parent
 _FUTURE = "from __future__ import annotations\n"
 
@@ -30,4 +30,5 @@ def script(name: str) -> str:
 
 
 def _read(name: str) -> str:
-    return (_HERE / name).read_text(encoding="utf-8")
+    (path,) = _HERE.rglob(name)
+    return path.read_text(encoding="utf-8")

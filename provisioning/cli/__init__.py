@@ -6,9 +6,11 @@ Everything heavy is imported when it is needed, so that `--help` answers at once
 from __future__ import annotations
 
 import signal
+from typing import Annotated
 
 import typer
 
+from provisioning import __version__
 from provisioning.cli import audit, doctor, execute, lock, logs, plan, push, rollback, ssh, status, tunnel
 from provisioning.cli.session import EPILOG
 
@@ -21,6 +23,23 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"onebox {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
+    ] = False,
+) -> None:
+    """Read the options that stand before the command."""
+
 
 app.command("plan", epilog=plan.EPILOG, cls=plan.PlanCommand)(plan.plan)
 app.command("push", epilog=EPILOG)(push.push)

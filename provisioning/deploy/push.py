@@ -131,7 +131,7 @@ def _scripts_for(plan: Plan) -> list[str]:
         "begin.py": True,
         "receive.py": bool(plan.uploads),
         "publish.py": plan.publish,
-        "live.py": reloads,
+        "live_data.py": reloads,
         "read_files.py": reloads,
         "step.py": bool(plan.container_actions),
         "finish.py": True,

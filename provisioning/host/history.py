@@ -97,7 +97,7 @@ def read_releases(
 
 def kept_on(store: Store, deadline: Deadline) -> Kept:
     """The releases of a host that we are logged in to."""
-    return parse_kept(store.ask("kept.py", {"root": store.root}, deadline))
+    return parse_kept(store.ask("releases.py", {"root": store.root}, deadline))
 
 
 def parse_kept(answer: Mapping[str, Any]) -> Kept:

@@ -26,7 +26,7 @@ def make_host_key(
     """
     with wait_for_login(target, Deadline(deadline_seconds), report) as connection:
         done = connection.run_script(
-            "make_host_key.py", root, deadline=_STEP_SECONDS, step="making the host key", sudo=True
+            "create.py", root, deadline=_STEP_SECONDS, step="making the host key", sudo=True
         )
     words = done.stdout.split()
     if len(words) != 2 or words[0] != "ssh-ed25519":
@@ -52,7 +52,7 @@ def seal_host_key(
     both = tuple(dict.fromkeys((own_key, *target.host_keys)))[:2]
     with wait_for_login(replace(target, host_keys=both), deadline, report) as connection:
         connection.run_script(
-            "switch_host_key.py", root, deadline=_STEP_SECONDS, step="switching the host key", sudo=True
+            "switch.py", root, deadline=_STEP_SECONDS, step="switching the host key", sudo=True
         )
     # The reload is not done when systemctl returns: the old key may be shown for a moment more.
     sealed = replace(target, host_keys=(own_key,))
@@ -62,7 +62,7 @@ def seal_host_key(
     ):
         seconds = deadline.check("removing the first host key")
         connection.run_script(
-            "forget_injected_key.py",
+            "scrub.py",
             root,
             str(seconds),
             deadline=seconds + 15,

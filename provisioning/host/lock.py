@@ -125,7 +125,7 @@ def read_lock(
 
 def lock_on(store: Store, deadline: Deadline) -> LockState:
     """Who holds a host that we are logged in to. Takes nothing, so that looking is in nobody's way."""
-    return parse_lock(store.ask("holders.py", {"root": store.root, "break_as": None}, deadline))
+    return parse_lock(store.ask("holder.py", {"root": store.root, "break_as": None}, deadline))
 
 
 def break_lock(
@@ -144,7 +144,7 @@ def break_lock(
             return before
         result = "failed"
         try:
-            store.ask("holders.py", {"root": store.root, "break_as": whoami()}, deadline)
+            store.ask("holder.py", {"root": store.root, "break_as": whoami()}, deadline)
             result = "ok"
         except CommandFailed as error:
             hint = "Log in with `onebox ssh` and end it there."
@@ -216,7 +216,7 @@ def _try(
     meanwhile: Callable[[], object] = lambda: None,
 ) -> Process:
     name = "taking the lock"
-    process = store.connection.start_script("lock.py", store.root, json.dumps(holder), step=name)
+    process = store.connection.start_script("hold.py", store.root, json.dumps(holder), step=name)
     meanwhile()
     answer = process.read_line(min(30.0, deadline.check(name)))
     if answer == "held":

@@ -175,7 +175,7 @@ def _with_jitter(pause: float) -> float:
 
 def _ask(connection: Connection, settings: PushSettings, deadline: Deadline, run_dir: str) -> dict[str, Any]:
     done = connection.run_script(
-        "ready.py",
+        "readiness.py",
         run_dir,
         settings.remote_root,
         deadline=min(_CHECK_SECONDS, deadline.check("waiting for the host")),

@@ -94,7 +94,7 @@ class Store:
             if item.digest in asked
         ]
         request = {"root": self.root, "note": self._note("secrets"), "secrets": entries}
-        self.ask("keep_secrets.py", request, deadline)
+        self.ask("secret_files.py", request, deadline)
 
     def publish(self, manifest: Mapping[str, Any], archive: str | None, deadline: Deadline) -> None:
         """Make or repair the release's directory and its data directories, verified by hash, by rename."""
@@ -118,7 +118,7 @@ class Store:
             "files": entry["files"],
             "loaded": loaded,
         }
-        self.ask("live.py", request, deadline)
+        self.ask("live_data.py", request, deadline)
 
     def finish(
         self, entry: Mapping[str, Any], deadline: Deadline, *, switch_to: str | None = None, keep: int = 0

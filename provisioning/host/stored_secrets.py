@@ -14,5 +14,5 @@ def mask_on(store: Store, secrets: ServiceSecrets, deadline: Deadline) -> Mask:
     A release that was gone back to runs with values that the stack's config no longer has, so those that are
     kept on the host count as well. Raises CommandFailed when they are there and cannot be read.
     """
-    kept = store.ask("kept_secrets.py", {"root": store.root}, deadline)["values"]
+    kept = store.ask("secret_values.py", {"root": store.root}, deadline)["values"]
     return Mask.of({*secrets.values.values(), *map(str, kept)})

@@ -145,7 +145,7 @@ def _on_the_host(
     ]
     try:
         said = connection.run_script(
-            "ready.py", run_dir, settings.remote_root, deadline=_ASK_SECONDS, step="looking at the host"
+            "readiness.py", run_dir, settings.remote_root, deadline=_ASK_SECONDS, step="looking at the host"
         )
         facts = json.loads(said.stdout.strip().splitlines()[-1])
     except (ProvisioningError, ValueError, IndexError) as error:

@@ -54,7 +54,7 @@ def execute(
         container = running_container(store.read_state(None, login), service)
         argv = ["docker", "exec", *(["--interactive"] if data is not None else []), container, *command]
         if data is None:
-            argv = ["python3", "-I", "-c", script("attended.py"), *argv]
+            argv = ["python3", "-I", "-c", script("attached.py"), *argv]
         started = time.monotonic()
         result = "interrupted"
         try:

@@ -57,7 +57,7 @@ def read_logs(
         mask = mask_on(store, settings.secrets, login)
         lines = WholeLines(lambda line: show(mask.known(line)))
         done = connection.run(
-            ["python3", "-I", "-c", script("attended.py"), *argv],
+            ["python3", "-I", "-c", script("attached.py"), *argv],
             deadline=_FOLLOW_SECONDS if follow else _READ_SECONDS,
             step="docker compose logs",
             check=False,

@@ -105,7 +105,7 @@ class Connection:
     def _running(self, step: str, deadline: float) -> Runner:
         with self._starting:
             if self._runner is None or self._runner.over:
-                process = self.start(_python("runner.py"), step)
+                process = self.start(_python("server.py"), step)
                 if process.read_line(deadline) != "ready":
                     done = process.wait(deadline)
                     raise CommandFailed(step, done.status, done.stderr or done.stdout)

@@ -11,8 +11,9 @@ import pytest
 
 from app.http.access_log import ATOMIC, MOST, AccessLog
 from app.http.messages import Head
-from tests.app.fronts import Client, post
+from app.settings import ACCESS_LOG_MODES
 from tests.app.processes import free_port, server, wait_until_ready
+from tests.app.servers import Client, post
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,7 +35,7 @@ def head_of(target: bytes) -> Head:
 @pytest.mark.parametrize(("mode", "kept"), [("off", []), ("errors", [400, 503]), ("all", [200, 400, 503])])
 def test_the_mode_says_which_requests_leave_a_line(mode: str, kept: list[int]) -> None:
     chunks: list[bytes] = []
-    log = AccessLog(mode, chunks.append)
+    log = AccessLog(ACCESS_LOG_MODES[mode], chunks.append)
     for status in (200, 400, 503):
         log.add(b"id", head_of(b"/predict"), status, time.perf_counter(), "v1", "192.0.2.7")
     assert [line["status"] for line in lines_of(log, chunks)] == kept
@@ -42,7 +43,7 @@ def test_the_mode_says_which_requests_leave_a_line(mode: str, kept: list[int]) -
 
 def test_a_line_says_all_that_is_known_and_no_query() -> None:
     chunks: list[bytes] = []
-    log = AccessLog("all", chunks.append)
+    log = AccessLog(0, chunks.append)
     log.add(b"id", head_of(b"/predict?token=secret"), 200, time.perf_counter() - 0.5, "v2", "192.0.2.7")
     (line,) = lines_of(log, chunks)
     assert 500 <= line.pop("ms") < 5000
@@ -61,7 +62,7 @@ def test_a_line_says_all_that_is_known_and_no_query() -> None:
 
 def test_what_was_not_http_leaves_a_line_too() -> None:
     chunks: list[bytes] = []
-    log = AccessLog("errors", chunks.append)
+    log = AccessLog(400, chunks.append)
     log.add(b"id", None, 400, None, None, "192.0.2.7")
     (line,) = lines_of(log, chunks)
     assert (line["method"], line["path"], line["ms"], line["status"]) == (None, None, None, 400)
@@ -69,7 +70,7 @@ def test_what_was_not_http_leaves_a_line_too() -> None:
 
 def test_no_write_is_larger_than_what_a_pipe_takes_as_one_and_none_ends_within_a_line() -> None:
     chunks: list[bytes] = []
-    log = AccessLog("all", chunks.append)
+    log = AccessLog(0, chunks.append)
     for number in range(500):
         log.add(b"id", head_of(b"/\xff\x00\n" * number), 200, None, None, "192.0.2.7")
     assert len(lines_of(log, chunks)) == 500
@@ -79,7 +80,7 @@ def test_no_write_is_larger_than_what_a_pipe_takes_as_one_and_none_ends_within_a
 
 def test_what_is_too_much_to_keep_is_counted() -> None:
     chunks: list[bytes] = []
-    log = AccessLog("all", chunks.append)
+    log = AccessLog(0, chunks.append)
     for _ in range(MOST + 7):
         log.add(b"id", None, 400, None, None, "")
     lines = lines_of(log, chunks)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from app.errors import InvalidRequestError
-from app.traffic.assignment import place, user_of
+from app.traffic.assignment import position, user_of
 from app.traffic.routing import STICKY, Split
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def arms(users: Iterable[str], weights: tuple[int, int], salt: bytes = SALT) -> 
     split = Split("v1", "v2", *weights, up=BOTH)
     found = {}
     for user in users:
-        choice = split.choose(place(user, salt), STICKY)
+        choice = split.choose(position(user, salt), STICKY)
         assert choice is not None
         assert choice.reason == STICKY
         found[user] = choice.version
@@ -72,9 +72,9 @@ def test_another_salt_is_another_tenth_of_the_users() -> None:
 
 
 def test_the_place_of_a_user_is_known_for_good() -> None:
-    assert place("user-1", SALT) == place("user-1", SALT)
-    assert place("user-1", SALT) == pytest.approx(0.3547553, abs=1e-7)
-    assert 0 <= place("\udc80", SALT) < 1
+    assert position("user-1", SALT) == position("user-1", SALT)
+    assert position("user-1", SALT) == pytest.approx(0.3547553, abs=1e-7)
+    assert 0 <= position("\udc80", SALT) < 1
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from app.errors import ModelFailedError
 from app.inference.models import load_models
 from app.inference.predict import Answer, Job, PredictService
-from app.shm.ring_buffer import FAILED, WHYS, Records, RingReader
+from app.shm.ring_buffer import FAILED, REASONS, Records, RingReader
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,8 +33,8 @@ def service_of(client: FlaskClient) -> PredictService:
 
 
 def records_of(client: FlaskClient) -> Records:
-    serving = service_of(client).serving
-    return RingReader(serving.ring_dir / "ring-0.bin", 4).take().records
+    bundle = service_of(client).bundle
+    return RingReader(bundle.ring_dir / "ring-0.bin", 4).take().records
 
 
 def metric(client: FlaskClient, name: str) -> float:
@@ -107,7 +107,7 @@ def test_a_row_that_cannot_be_scored_fails_alone(
 ) -> None:
     client = make_client(weights=(100, 0))
     service = service_of(client)
-    monkeypatch.setitem(service.serving.models.arms, "v1", Picky())  # type: ignore[arg-type]
+    monkeypatch.setitem(service.bundle.models.arms, "v1", Picky())  # type: ignore[arg-type]
     bodies = [
         b'{"features": [5, 3, 1, 0]}',
         b'{"features": [6.3, 2.5, 5.0, 1.9]}',
@@ -191,6 +191,6 @@ def test_every_answered_row_leaves_a_record_with_its_id(client: FlaskClient) -> 
     ]
     assert records["class_index"].tolist() == [w["prediction"] for w in wanted]
     assert [f"v{arm + 1}" for arm in records["arm"]] == [w["model_version"] for w in wanted]
-    assert [WHYS[why] for why in records["why"]] == ["sticky", "split", "split"]
+    assert [REASONS[why] for why in records["why"]] == ["sticky", "split", "split"]
     assert records["features"].tolist() == np.float32([VIRGINICA, SETOSA, VIRGINICA]).tolist()
     assert (records["latency"] > 0).all()

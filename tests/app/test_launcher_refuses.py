@@ -36,9 +36,9 @@ BROKEN: dict[str, tuple[Callable[[Path], None], str]] = {
     "answers nonsense": (
         lambda code: append(
             code / "runtime" / "server.py",
-            "def _wrong(self, connection, request, answer):\n"
-            "    self._answer(connection, request, 200, 'application/json', b'{}')\n"
-            "Front._send = _wrong",
+            "def _wrong(self, client, answer):\n"
+            "    self._send(*client, 200, 'application/json', b'{}')\n"
+            "Server._send_prediction = _wrong",
         ),
         "POST /predict of the canary row of v1 answers 200: b'{}'",
     ),
@@ -52,7 +52,7 @@ BROKEN: dict[str, tuple[Callable[[Path], None], str]] = {
         "POST /predict of the canary row of v1 answers 200",
     ),
     "never answers": (
-        lambda code: append(code / "runtime" / "server.py", "Front._send = lambda *_: None"),
+        lambda code: append(code / "runtime" / "server.py", "Server._send_prediction = lambda *_: None"),
         "it does not answer as it should: TimeoutError",
     ),
     "has workers that fail": (

@@ -116,7 +116,7 @@ class Broken:
 def half_broken(make_client: MakeClient, monkeypatch: pytest.MonkeyPatch) -> FlaskClient:
     client = make_client()
     service = client.application.extensions["onebox"]
-    monkeypatch.setitem(service.serving.models.arms, "v2", Broken())
+    monkeypatch.setitem(service.bundle.models.arms, "v2", Broken())
     return client
 
 

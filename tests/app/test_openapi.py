@@ -15,7 +15,7 @@ from schemathesis.specs.openapi.checks import negative_data_rejection
 from app.api.docs import PAGE, POLICY
 from app.keys import Keys
 from app.settings import ApiSettings
-from tests.app.fronts import Client, Fronts, running
+from tests.app.servers import Client, Servers, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +42,7 @@ OPERATIONS = [
 
 
 @pytest.fixture(scope="module")
-def fronts(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fronts]:
+def servers(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     state = tmp_path_factory.mktemp("state")
     boss = Keys((hashlib.sha256(b"boss").hexdigest(),))
     with running(ApiSettings(models_dir=trained, state_dir=state, admin_keys=boss)) as both:
@@ -52,9 +52,9 @@ def fronts(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 @pytest.mark.process
 @pytest.mark.parametrize(("method", "path", "mode"), OPERATIONS)
 def test_no_drawn_request_finds_an_answer_that_was_not_promised(
-    method: str, path: str, mode: GenerationMode, fronts: Fronts
+    method: str, path: str, mode: GenerationMode, servers: Servers
 ) -> None:
-    operation = schemathesis.openapi.from_url(f"http://127.0.0.1:{fronts.direct}/openapi.json")[path][method]
+    operation = schemathesis.openapi.from_url(f"http://127.0.0.1:{servers.direct}/openapi.json")[path][method]
     statuses: dict[int, int] = {}
 
     @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
@@ -93,8 +93,8 @@ def test_names_and_ranges_are_those_of_the_models(make_client: MakeClient) -> No
     assert "petal width (cm)" in by_name["required"]
 
 
-def test_the_page_runs_nothing_but_its_own_script(fronts: Fronts) -> None:
-    with Client(fronts.direct) as client:
+def test_the_page_runs_nothing_but_its_own_script(servers: Servers) -> None:
+    with Client(servers.direct) as client:
         answer = client.ask(b"GET /docs HTTP/1.1\r\nHost: x\r\n\r\n")
     policies = [value for name, value in answer.headers if name == "content-security-policy"]
     assert policies == [POLICY]

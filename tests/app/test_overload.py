@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.app.fronts import post
 from tests.app.processes import free_port, server, wait_until_ready
+from tests.app.servers import post
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,7 +8,7 @@ import numpy as np
 from app.shm.ring_buffer import (
     FAILED,
     HEADER_SIZE,
-    WHYS,
+    REASONS,
     RingReader,
     RingWriter,
     recent,
@@ -17,7 +17,7 @@ from app.shm.ring_buffer import (
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from multiprocessing.synchronize import Event
+    from multiprocessing.synchronize import Barrier
     from pathlib import Path
 
 FIRST = "ring-0.bin"
@@ -32,7 +32,7 @@ def write(
         latency=number / 8,
         class_index=class_index,
         arm=number % 2,
-        why=WHYS.index("sticky"),
+        why=REASONS.index("sticky"),
         synthetic=synthetic,
         row=row,
     )
@@ -46,7 +46,7 @@ def test_a_record_comes_back_as_it_was_written(tmp_path: Path) -> None:
         latency=0.25,
         class_index=2,
         arm=1,
-        why=WHYS.index("forced"),
+        why=REASONS.index("forced"),
         synthetic=True,
         row=[1.5, -2.0, 0.1],
     )
@@ -55,7 +55,7 @@ def test_a_record_comes_back_as_it_was_written(tmp_path: Path) -> None:
     assert record["time"] == 1_700_000_000_123_456_789
     assert bytes(record["prediction_id"]) == bytes(range(16))
     assert record["latency"] == 0.25
-    assert (record["class_index"], record["arm"], WHYS[record["why"]]) == (2, 1, "forced")
+    assert (record["class_index"], record["arm"], REASONS[record["why"]]) == (2, 1, "forced")
     assert bool(record["synthetic"]) is True
     assert record["features"].tolist() == [1.5, -2.0, float(np.float32(0.1))]
     ring.close()
@@ -152,9 +152,9 @@ def test_a_ring_left_by_a_dead_worker_is_taken_over_with_its_records(tmp_path: P
     successor.close()
 
 
-def append_many(directory: Path, started: Event, records: int) -> None:
+def append_many(directory: Path, claimed: Barrier, records: int) -> None:
     ring = RingWriter(directory, 4, 50)
-    started.set()
+    claimed.wait(60)
     for number in range(1, records + 1):
         write(ring, number, [number] * 4)
 
@@ -162,12 +162,12 @@ def append_many(directory: Path, started: Event, records: int) -> None:
 def test_readers_never_see_half_a_record_while_others_write(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     count = 60_000
-    events = [context.Event() for _ in range(2)]
-    writers = [context.Process(target=append_many, args=(tmp_path, event, count)) for event in events]
+    # A writer that ended before the other one began would leave it its ring.
+    claimed = context.Barrier(3)
+    writers = [context.Process(target=append_many, args=(tmp_path, claimed, count)) for _ in range(2)]
     for writer in writers:
         writer.start()
-    for event in events:
-        assert event.wait(60)
+    claimed.wait(60)
     readers = [RingReader(tmp_path / f"ring-{number}.bin", 4) for number in range(2)]
     got, missed = [0, 0], [0, 0]
     writing = True

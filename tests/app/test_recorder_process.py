@@ -88,11 +88,13 @@ def test_a_recorder_that_cannot_write_leaves_the_service_up_and_is_seen(
         root, port, trained, tmp_path / "state", API_WORKERS="1", ONEBOX_DATA_DIR=str(tmp_path / "data")
     ) as process:
         wait_until_ready(port, process)
-        began = time.monotonic()
-        # Long enough for a worker that dies as often to have ended the service.
-        while time.monotonic() - began < 4:
+        recorders: set[int] = set()
+        deadline = time.monotonic() + START_SECONDS
+        # The recorder is the last child; it dies at every start.
+        while len(recorders) < 4:
+            assert time.monotonic() < deadline, "the recorder is not started again"
             predict(port, 5)
-            time.sleep(0.2)
+            recorders.add(children(process.pid)[-1])
         assert gauge(port, "prediction_log_up") == 0
         assert process.poll() is None
 

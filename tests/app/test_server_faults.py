@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.app.fronts import post
 from tests.app.processes import START_SECONDS, children, free_port, get, server, wait_until_ready
+from tests.app.servers import post
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,7 +14,10 @@ def test_an_empty_environment_gives_the_defaults() -> None:
     assert (settings.port, settings.workers, settings.log_level) == (5000, 2, "INFO")
     assert settings.service_digest == "dev"
     assert settings.models_dir.parts[-2:] == ("app", "artifacts")
-    assert settings.state_dir == Path("/tmp/onebox")
+    assert settings.state_dir.parts[-2:] == (".onebox", "api")
+    assert ApiSettings.from_environ({"XDG_RUNTIME_DIR": "/run/user/7"}).state_dir == Path(
+        "/run/user/7/onebox"
+    )
     assert settings.warnings == ()
 
 

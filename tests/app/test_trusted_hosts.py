@@ -9,7 +9,7 @@ import pytest
 
 from app.errors import SettingsError
 from app.settings import ApiSettings
-from tests.app.fronts import Client, Fronts, running
+from tests.app.servers import Client, Servers, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +19,7 @@ BODY = b'{"features": [5.1, 3.5, 1.4, 0.2]}'
 
 
 @pytest.fixture(scope="module")
-def fronts(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fronts]:
+def servers(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     settings = ApiSettings.from_environ(
         {
             "API_TRUSTED_HOSTS": "Models.example.com 192.0.2.1 [2001:db8::1]",
@@ -45,9 +45,9 @@ def ask(port: int, host: str, line: str = "POST /predict HTTP/1.1") -> tuple[int
         *("flask-api:5000", "localhost", "127.0.0.1:5000", "[::1]:5000"),
     ],
 )
-def test_a_trusted_name_and_those_of_the_host_itself_are_answered(fronts: Fronts, host: str) -> None:
-    assert ask(fronts.direct, host)[0] == 200
-    assert ask(fronts.by_flask, host)[0] == 200
+def test_a_trusted_name_and_those_of_the_host_itself_are_answered(servers: Servers, host: str) -> None:
+    assert ask(servers.direct, host)[0] == 200
+    assert ask(servers.by_app, host)[0] == 200
 
 
 @pytest.mark.parametrize(
@@ -57,31 +57,31 @@ def test_a_trusted_name_and_those_of_the_host_itself_are_answered(fronts: Fronts
         *("models.example.com@evil.example", "models.example.com, evil.example", "models.example.com:5000:1"),
     ],
 )
-def test_another_name_is_refused_as_a_problem(fronts: Fronts, host: str) -> None:
-    status, body = ask(fronts.direct, host)
+def test_another_name_is_refused_as_a_problem(servers: Servers, host: str) -> None:
+    status, body = ask(servers.direct, host)
     assert status == 400
     assert json.loads(body)["status"] == 400
     assert "Host" in json.loads(body)["detail"]
 
 
-def test_a_name_in_the_target_must_be_trusted_too(fronts: Fronts) -> None:
+def test_a_name_in_the_target_must_be_trusted_too(servers: Servers) -> None:
     line = "POST http://evil.example/predict HTTP/1.1"
-    assert ask(fronts.direct, "models.example.com", line)[0] == 400
+    assert ask(servers.direct, "models.example.com", line)[0] == 400
 
 
 @pytest.mark.parametrize("path", ["/health", "/ready", "/metrics"])
-def test_probes_are_answered_whatever_they_call_the_service(fronts: Fronts, path: str) -> None:
-    assert ask(fronts.direct, "10.0.0.7:5000", f"GET {path} HTTP/1.1")[0] == 200
+def test_probes_are_answered_whatever_they_call_the_service(servers: Servers, path: str) -> None:
+    assert ask(servers.direct, "10.0.0.7:5000", f"GET {path} HTTP/1.1")[0] == 200
 
 
 @pytest.mark.parametrize("path", ["/config", "/docs", "/openapi.json", "/", "/predictions"])
-def test_everything_else_is_not(fronts: Fronts, path: str) -> None:
-    assert ask(fronts.direct, "evil.example", f"GET {path} HTTP/1.1")[0] == 400
+def test_everything_else_is_not(servers: Servers, path: str) -> None:
+    assert ask(servers.direct, "evil.example", f"GET {path} HTTP/1.1")[0] == 400
 
 
-def test_a_refusal_is_counted_by_its_reason(fronts: Fronts) -> None:
-    ask(fronts.direct, "evil.example")
-    text = fronts.worker.metrics.render().decode()
+def test_a_refusal_is_counted_by_its_reason(servers: Servers) -> None:
+    ask(servers.direct, "evil.example")
+    text = servers.worker.metrics.render().decode()
     assert 'invalid_requests_total{reason="untrusted_host"} 0.0' not in text
     assert 'invalid_requests_total{reason="untrusted_host"}' in text
 
@@ -99,5 +99,5 @@ def test_an_unknown_mode_of_the_access_log_is_refused_at_the_start(value: str) -
 
 
 def test_without_names_every_host_is_answered(trained: Path, tmp_path: Path) -> None:
-    with running(ApiSettings(models_dir=trained, state_dir=tmp_path)) as fronts:
-        assert ask(fronts.direct, "any.example")[0] == 200
+    with running(ApiSettings(models_dir=trained, state_dir=tmp_path)) as servers:
+        assert ask(servers.direct, "any.example")[0] == 200

@@ -123,7 +123,7 @@ def test_an_interrupted_push_ends_with_130_and_the_lock_is_free(host: Any, signa
 
 def _holder(host: Any) -> Any:
     request = json.dumps({"root": str(host.root), "break_as": None})
-    argv = [sys.executable, "-I", "-c", script("holders.py")]
+    argv = [sys.executable, "-I", "-c", script("holder.py")]
     done = subprocess.run(argv, input=request, capture_output=True, text=True, check=True)
     return json.loads(done.stdout)["holder"]
 

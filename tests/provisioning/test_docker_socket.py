@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from provisioning.agent import docker
+from provisioning.agent import docker_engine as docker
 
 INSPECTED = {"Id": "c1", "Image": "sha256:1", "State": {"Status": "running"}}
 

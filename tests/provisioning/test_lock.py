@@ -69,7 +69,7 @@ def wait_until(true: Callable[[], bool], seconds: float = 10) -> None:
 
 
 def test_of_eight_at_once_one_gets_the_lock_and_the_others_are_told_who(start: Any, tmp_path: Path) -> None:
-    racers = [start("lock.py", str(tmp_path), HOLDER) for _ in range(8)]
+    racers = [start("hold.py", str(tmp_path), HOLDER) for _ in range(8)]
 
     answers = {racer: racer.stdout.readline() for racer in racers}
 
@@ -87,7 +87,7 @@ def test_who_has_just_taken_the_lock_is_named_as_soon_as_it_has_written_who_it_i
     (tmp_path / "push.holder").write_text(json.dumps(gone))
     with (tmp_path / "push.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        second = start("lock.py", str(tmp_path), HOLDER)
+        second = start("hold.py", str(tmp_path), HOLDER)
         wait_until(lambda: str(tmp_path / "push.lock") in open_files(second.pid))
         written = tmp_path / "push.holder.new"
         written.write_text(json.dumps({**json.loads(HOLDER), "pid": os.getpid()}))
@@ -98,12 +98,12 @@ def test_who_has_just_taken_the_lock_is_named_as_soon_as_it_has_written_who_it_i
 
 
 def test_the_lock_is_free_when_its_holder_is_killed(start: Any, tmp_path: Path) -> None:
-    first = start("lock.py", str(tmp_path), HOLDER)
+    first = start("hold.py", str(tmp_path), HOLDER)
     assert first.stdout.readline() == "held\n"
     first.kill()
     first.wait(10)
 
-    assert start("lock.py", str(tmp_path), HOLDER).stdout.readline() == "held\n"
+    assert start("hold.py", str(tmp_path), HOLDER).stdout.readline() == "held\n"
 
 
 def test_a_step_whose_client_is_gone_still_keeps_others_out(start: Any, tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_a_step_whose_client_is_gone_still_keeps_others_out(start: Any, tmp_path
     step.stdin.close()
     step.stdin = None
 
-    late = start("lock.py", str(tmp_path), HOLDER)
+    late = start("hold.py", str(tmp_path), HOLDER)
 
     assert "a step of it is still running" in late.stdout.readline()
     assert late.wait(10) == 75
@@ -139,7 +139,7 @@ def test_a_step_ends_with_its_commands_status_and_output(start: Any, tmp_path: P
 
 
 def test_the_outcome_that_the_holder_tells_is_its_line_in_the_audit_log(start: Any, tmp_path: Path) -> None:
-    first = start("lock.py", str(tmp_path), HOLDER)
+    first = start("hold.py", str(tmp_path), HOLDER)
     assert first.stdout.readline() == "held\n"
     first.communicate('\n{"result": "ok", "detail": "recreate api"}\n', timeout=10)
 
@@ -151,7 +151,7 @@ def test_the_outcome_that_the_holder_tells_is_its_line_in_the_audit_log(start: A
 
 
 def test_a_holder_whose_client_is_gone_is_in_the_audit_log_as_broken_off(start: Any, tmp_path: Path) -> None:
-    first = start("lock.py", str(tmp_path), HOLDER)
+    first = start("hold.py", str(tmp_path), HOLDER)
     assert first.stdout.readline() == "held\n"
     first.communicate(timeout=10)
 
@@ -160,7 +160,7 @@ def test_a_holder_whose_client_is_gone_is_in_the_audit_log_as_broken_off(start: 
 
 def _holders(root: Path, break_as: str | None = None) -> dict[str, Any]:
     request = json.dumps({"root": str(root), "break_as": break_as})
-    argv = [sys.executable, "-I", "-c", script("holders.py")]
+    argv = [sys.executable, "-I", "-c", script("holder.py")]
     done = subprocess.run(argv, input=request, capture_output=True, text=True, check=True)
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer
@@ -168,7 +168,7 @@ def _holders(root: Path, break_as: str | None = None) -> dict[str, Any]:
 
 def test_looking_at_the_lock_names_its_holder_and_takes_nothing(start: Any, tmp_path: Path) -> None:
     assert _holders(tmp_path) == {"holder": None, "steps": 0, "free": True}
-    first = start("lock.py", str(tmp_path), HOLDER)
+    first = start("hold.py", str(tmp_path), HOLDER)
     assert first.stdout.readline() == "held\n"
 
     found = _holders(tmp_path)
@@ -185,7 +185,7 @@ def test_a_holder_file_of_a_process_that_is_gone_counts_as_nobody(tmp_path: Path
 
 
 def test_breaking_ends_the_holder_and_its_step_and_says_who_did_it(start: Any, tmp_path: Path) -> None:
-    first = start("lock.py", str(tmp_path), HOLDER)
+    first = start("hold.py", str(tmp_path), HOLDER)
     assert first.stdout.readline() == "held\n"
     step = start("step.py", _step(tmp_path, "echo begun; sleep 30", finish=True))
     assert step.stdout.readline() == "begun\n"
@@ -196,7 +196,7 @@ def test_breaking_ends_the_holder_and_its_step_and_says_who_did_it(start: Any, t
     assert (first.wait(10), first.stdout.readline(), step.wait(10)) == (76, "bob@desk\n", 143)
     entry = json.loads((tmp_path / "audit.jsonl").read_text())
     assert (entry["result"], entry["detail"]) == ("lock broken", "by bob@desk")
-    assert start("lock.py", str(tmp_path), HOLDER).stdout.readline() == "held\n"
+    assert start("hold.py", str(tmp_path), HOLDER).stdout.readline() == "held\n"
 
 
 def test_breaking_ends_a_step_whose_push_is_gone(start: Any, tmp_path: Path) -> None:
@@ -209,7 +209,7 @@ def test_breaking_ends_a_step_whose_push_is_gone(start: Any, tmp_path: Path) -> 
 
 
 def test_a_push_waits_for_a_held_host_and_tells_for_whom(host: Any, start: Any, events: Any) -> None:
-    first = start("lock.py", str(host.root), HOLDER)
+    first = start("hold.py", str(host.root), HOLDER)
     assert first.stdout.readline() == "held\n"
 
     def end_when_waited_for() -> None:
@@ -227,7 +227,7 @@ def test_a_push_waits_for_a_held_host_and_tells_for_whom(host: Any, start: Any, 
 
 
 def test_waiting_ends_with_the_holders_name_and_steals_nothing(host: Any, start: Any) -> None:
-    first = start("lock.py", str(host.root), HOLDER)
+    first = start("hold.py", str(host.root), HOLDER)
     assert first.stdout.readline() == "held\n"
 
     with pytest.raises(Locked, match="ann@laptop"):

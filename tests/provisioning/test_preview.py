@@ -235,7 +235,7 @@ def test_a_plan_runs_only_scripts_that_read_and_leaves_every_file_as_it_was(host
 
     assert preview_push(host.settings(), connector=recorder).forecast
 
-    assert [command[3] for command in recorder.started] == [script("runner.py")]
+    assert [command[3] for command in recorder.started] == [script("server.py")]
     assert recorder.scripts
     assert set(recorder.scripts) <= {"facts.py", "read_files.py"}
     assert everything(host.home) == before
@@ -249,7 +249,7 @@ def test_a_plan_runs_only_scripts_that_read_and_leaves_every_file_as_it_was(host
         lambda link: link.start(["true"], "a step"),
         lambda link: link.put_file(b"x", "/tmp/x", deadline=5),
         lambda link: link.run_script("publish.py", deadline=5),
-        lambda link: link.run_script("live.py", deadline=5),
+        lambda link: link.run_script("live_data.py", deadline=5),
         lambda link: link.run_script("facts.py", deadline=5, sudo=True),
         lambda link: link.open_tunnel(80, 1),
     ],

@@ -160,7 +160,7 @@ def test_a_push_after_a_failed_one_succeeds(host: Any) -> None:
 def test_a_held_lock_is_refused_and_names_its_holder(host: Any) -> None:
     holder = json.dumps({"who": "ann@laptop", "doing": "push of abc", "since": "today"})
     held = subprocess.Popen(
-        [sys.executable, "-I", "-c", script("lock.py"), str(host.root), holder],
+        [sys.executable, "-I", "-c", script("hold.py"), str(host.root), holder],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

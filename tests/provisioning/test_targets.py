@@ -172,7 +172,7 @@ def test_a_user_without_a_shell_is_named(host: Any, shell: Any) -> None:
         connect(host.target) as connection,
         pytest.raises(ShellFailed, match="This account is currently not available") as caught,
     ):
-        connection.run_script("ready.py", "/run", "/opt", deadline=10)
+        connection.run_script("readiness.py", "/run", "/opt", deadline=10)
     assert "nologin" in caught.value.hint
 
 
@@ -191,7 +191,7 @@ def test_a_user_without_sudo_is_told_what_is_missing(host: Any) -> None:
         connect(host.target) as connection,
         pytest.raises(CommandFailed, match="a password is required") as caught,
     ):
-        connection.run_script("make_host_key.py", "/", deadline=10, sudo=True)
+        connection.run_script("create.py", "/", deadline=10, sudo=True)
 
     assert "admin must be allowed `sudo -n`" in caught.value.hint
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -171,42 +170,6 @@ def test_the_readme_answers_the_documents_troubleshooting() -> None:
     ):
         assert issue in README, issue
     assert "Prometheus not scraping" in README
-
-
-def documents() -> list[Path]:
-    tracked = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.md"],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    return [ROOT / name for name in tracked.stdout.split()]
-
-
-def test_links_of_the_documentation_lead_somewhere() -> None:
-    for document in documents():
-        for link in re.findall(r"\]\(([^)#]+)", document.read_text()):
-            if "://" not in link:
-                assert (document.parent / link).exists(), f"{document.name}: {link}"
-
-
-def headings(document: Path) -> set[str]:
-    """The anchors that readers of Markdown make of a document's headings."""
-    lines = re.findall(r"^#+ (.+)$", document.read_text(), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", line.lower()).replace(" ", "-") for line in lines}
-
-
-def test_anchors_of_the_documentation_are_headings() -> None:
-    found = [
-        (document, link, anchor)
-        for document in documents()
-        for link, anchor in re.findall(r"\]\(([^)#:]*)#([^)]+)\)", document.read_text())
-    ]
-    assert found
-    for document, link, anchor in found:
-        target = document.parent / link if link else document
-        assert anchor in headings(target), f"{document.name}: {link}#{anchor}"
 
 
 def test_no_python_file_is_longer_than_300_lines() -> None:

@@ -6,6 +6,8 @@ import re
 import tomllib
 from pathlib import Path
 
+import provisioning
+
 ROOT = Path(__file__).resolve().parents[2]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
@@ -21,6 +23,10 @@ def test_the_lock_is_resolved_from_every_group_of_requirements() -> None:
 def test_the_lock_has_the_backend_that_builds_the_wheel() -> None:
     (backend,) = PYPROJECT["build-system"]["requires"]
     assert backend in PYPROJECT["dependency-groups"]["dev"]
+
+
+def test_the_program_knows_the_version_of_the_package() -> None:
+    assert provisioning.__version__ == PYPROJECT["project"]["version"]
 
 
 def test_the_licence_is_the_one_that_the_package_declares() -> None:

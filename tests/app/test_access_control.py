@@ -1,4 +1,4 @@
-"""Who gets in, and who may change the split: on real sockets, through the front."""
+"""Access control and changes of the split, on real sockets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from app.http.rate_limit import RateLimit, client_of
 from app.keys import Keys, presented
 from app.settings import ApiSettings
 from app.traffic.split import AUDIT
-from tests.app.fronts import Client, Reply, post, running
+from tests.app.servers import Client, Reply, post, running
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,8 +49,8 @@ def test_with_keys_only_their_holders_get_predictions(direct: bool, trained: Pat
     settings = ApiSettings(
         models_dir=trained, state_dir=tmp_path, keys=keys("one", "two"), admin_keys=keys("boss")
     )
-    with running(settings) as fronts:
-        port = fronts.direct if direct else fronts.by_flask
+    with running(settings) as servers:
+        port = servers.direct if direct else servers.by_app
         for headers in (
             (),
             ("Authorization: Bearer wrong",),
@@ -79,19 +79,19 @@ def test_with_keys_only_their_holders_get_predictions(direct: bool, trained: Pat
 def test_the_split_is_changed_by_an_admin_for_all_and_for_good(trained: Path, tmp_path: Path) -> None:
     settings = ApiSettings(models_dir=trained, state_dir=tmp_path, admin_keys=keys("boss"))
     admin = "Authorization: Bearer boss"
-    with running(settings) as fronts:
-        assert json.loads(ask(fronts.direct, post(GOOD)).body)["model_version"] == "v1"
-        answer = ask(fronts.direct, put(b'{"weights": {"v1": 0, "v2": 100}}', admin))
+    with running(settings) as servers:
+        assert json.loads(ask(servers.direct, post(GOOD)).body)["model_version"] == "v1"
+        answer = ask(servers.direct, put(b'{"weights": {"v1": 0, "v2": 100}}', admin))
         assert answer.status == 200
         assert json.loads(answer.body)["weights"] == {"v1": 0, "v2": 100}
-        assert json.loads(ask(fronts.direct, post(GOOD)).body)["model_version"] == "v2"
-    with running(settings) as fronts:
-        found = config(fronts.direct)
+        assert json.loads(ask(servers.direct, post(GOOD)).body)["model_version"] == "v2"
+    with running(settings) as servers:
+        found = config(servers.direct)
         assert (found["weights"], found["pushed_weights"]) == ({"v1": 0, "v2": 100}, {"v1": 50, "v2": 50})
         assert found["changed"]
-        assert ask(fronts.direct, put(b'{"weights": null}', admin)).status == 200
-        assert config(fronts.direct)["weights"] == {"v1": 50, "v2": 50}
-        assert config(fronts.direct)["changed"] is None
+        assert ask(servers.direct, put(b'{"weights": null}', admin)).status == 200
+        assert config(servers.direct)["weights"] == {"v1": 50, "v2": 50}
+        assert config(servers.direct)["changed"] is None
     lines = [json.loads(line) for line in (tmp_path / "data" / AUDIT).read_text().splitlines()]
     assert [line["after"] for line in lines] == [[0, 100], [50, 50]]
     assert all("127.0.0.1" in line["by"] and "boss" not in line["by"] for line in lines)
@@ -100,7 +100,7 @@ def test_the_split_is_changed_by_an_admin_for_all_and_for_good(trained: Path, tm
 def test_what_is_no_change_of_the_split_is_refused(trained: Path, tmp_path: Path) -> None:
     settings = ApiSettings(models_dir=trained, state_dir=tmp_path, admin_keys=keys("boss"), keys=keys("one"))
     admin = "Authorization: Bearer boss"
-    with running(settings) as fronts:
+    with running(settings) as servers:
         for body, status in (
             (b"", 400),
             (b"{", 400),
@@ -114,18 +114,18 @@ def test_what_is_no_change_of_the_split_is_refused(trained: Path, tmp_path: Path
             (b'{"weights": {"v1": 5}}', 422),
             (b'{"weights": {"v1": 5, "v2": 5, "v3": 5}}', 422),
         ):
-            assert ask(fronts.direct, put(body, admin)).status == status, body
+            assert ask(servers.direct, put(body, admin)).status == status, body
         good = b'{"weights": {"v1": 1, "v2": 2}}'
-        assert ask(fronts.direct, put(good)).status == 401
-        assert ask(fronts.direct, put(good, "Authorization: Bearer one")).status == 401
-        assert config(fronts.direct)["changed"] is None
-    with running(ApiSettings(models_dir=trained, state_dir=tmp_path / "no")) as fronts:
-        assert ask(fronts.direct, put(good, admin)).status == 403
+        assert ask(servers.direct, put(good)).status == 401
+        assert ask(servers.direct, put(good, "Authorization: Bearer one")).status == 401
+        assert config(servers.direct)["changed"] is None
+    with running(ApiSettings(models_dir=trained, state_dir=tmp_path / "no")) as servers:
+        assert ask(servers.direct, put(good, admin)).status == 403
 
 
 def test_a_client_over_its_rate_is_told_so_and_probes_are_not(trained: Path, tmp_path: Path) -> None:
     settings = ApiSettings(models_dir=trained, state_dir=tmp_path, rate_limit=5)
-    with running(settings) as fronts, Client(fronts.direct) as client:
+    with running(settings) as servers, Client(servers.direct) as client:
         statuses = [
             client.ask(post(GOOD, f"X-Forwarded-For: 192.0.2.{number}")).status for number in range(40)
         ]
@@ -159,8 +159,8 @@ def test_only_allowed_origins_may_read_answers_in_a_browser(
 ) -> None:
     origins = frozenset({"https://good.example"})
     settings = ApiSettings(models_dir=trained, state_dir=tmp_path, cors_origins=origins, keys=keys("one"))
-    with running(settings) as fronts:
-        port = fronts.direct if direct else fronts.by_flask
+    with running(settings) as servers:
+        port = servers.direct if direct else servers.by_app
         for origin, allowed in (
             ("https://good.example", True),
             ("https://evil.example", False),

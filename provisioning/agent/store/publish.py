@@ -17,8 +17,8 @@ import tarfile
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from provisioning.agent.given import given
-from provisioning.agent.journal import Journal
+from provisioning.agent.shared_values import given
+from provisioning.agent.store.journal import Journal
 
 Entry = dict[str, Any]
 Sources = dict[str, list[str]]

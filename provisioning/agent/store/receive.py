@@ -16,7 +16,7 @@ import select
 import shutil
 import sys
 
-from provisioning.agent.journal import Journal
+from provisioning.agent.store.journal import Journal
 
 SILENCE_SECONDS = 30
 final, part, wanted, size, mode, note = sys.argv[1:7]

@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.http import protocol as http1
-from app.http.limits import MAX_HEADERS
+from app.http.request_parser import MAX_HEADERS
 from app.settings import ApiSettings
 from app.wire.body import MAX_BODY
-from tests.app.fronts import Client, Fronts, post, running
+from tests.app.servers import Client, Servers, post, running
 from tests.app.test_bad_input import CASES
 
 if TYPE_CHECKING:
@@ -25,14 +25,14 @@ GOOD = b'{"features": [5.1, 3.5, 1.4, 0.2]}'
 
 
 @pytest.fixture(scope="module")
-def fronts(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fronts]:
+def servers(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     with running(ApiSettings(models_dir=trained, state_dir=tmp_path_factory.mktemp("state"))) as both:
         yield both
 
 
-def same(fronts: Fronts, content: bytes) -> int:
-    """The status of both fronts' answer, which must be the same in every byte that does not count time or requests."""
-    with Client(fronts.direct) as one, Client(fronts.by_flask) as other:
+def same(servers: Servers, content: bytes) -> int:
+    """The status of both servers' answer, which must be the same in every byte that does not count time or requests."""
+    with Client(servers.direct) as one, Client(servers.by_app) as other:
         # Twice: the second time the head is known.
         answers = [client.ask(content) for client in (one, other) for _ in range(2)]
     assert len(set(answers)) == 1, answers
@@ -40,8 +40,8 @@ def same(fronts: Fronts, content: bytes) -> int:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_wrong_input_gets_the_same_answer_as_through_flask(case: str, fronts: Fronts) -> None:
-    assert same(fronts, post(CASES[case][0])) in (CASES[case][1], 400)
+def test_wrong_input_gets_the_same_answer_as_through_flask(case: str, servers: Servers) -> None:
+    assert same(servers, post(CASES[case][0])) in (CASES[case][1], 400)
 
 
 @pytest.mark.parametrize(
@@ -62,8 +62,8 @@ def test_wrong_input_gets_the_same_answer_as_through_flask(case: str, fronts: Fr
         ("X_User_Id: anna",),
     ],
 )
-def test_headers_get_the_same_answer_as_through_flask(headers: tuple[str, ...], fronts: Fronts) -> None:
-    assert same(fronts, post(GOOD, *headers)) in (200, 415, 422)
+def test_headers_get_the_same_answer_as_through_flask(headers: tuple[str, ...], servers: Servers) -> None:
+    assert same(servers, post(GOOD, *headers)) in (200, 415, 422)
 
 
 numbers = st.floats(-25, 50) | st.integers(-20, 40) | st.sampled_from([1e999, float("nan"), True, None, "5"])
@@ -86,9 +86,9 @@ bodies = (
 )
 
 
-def test_any_body_gets_the_same_answer_as_through_flask(fronts: Fronts) -> None:
+def test_any_body_gets_the_same_answer_as_through_flask(servers: Servers) -> None:
     seen: dict[int, int] = {}
-    with Client(fronts.direct) as one, Client(fronts.by_flask) as other:
+    with Client(servers.direct) as one, Client(servers.by_app) as other:
 
         @settings(max_examples=1500, deadline=None, suppress_health_check=list(HealthCheck))
         @given(body=bodies)
@@ -103,7 +103,7 @@ def test_any_body_gets_the_same_answer_as_through_flask(fronts: Fronts) -> None:
     assert set(seen) == {200, 400, 422}
 
 
-def test_pipelined_requests_are_answered_in_their_order(fronts: Fronts) -> None:
+def test_pipelined_requests_are_answered_in_their_order(servers: Servers) -> None:
     # Good ones wait for the others of their turn, refused ones do not, and /health goes through Flask.
     order = [
         post(GOOD),
@@ -111,19 +111,19 @@ def test_pipelined_requests_are_answered_in_their_order(fronts: Fronts) -> None:
         b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n",
         post(GOOD, "X-Model-Version: v2"),
     ]
-    with Client(fronts.direct) as client:
+    with Client(servers.direct) as client:
         client.send(b"".join(order * 20))
         assert [client.reply().status for _ in range(80)] == [200, 422, 200, 200] * 20
 
 
-def test_a_request_in_single_bytes_and_in_chunks_is_read(fronts: Fronts) -> None:
+def test_a_request_in_single_bytes_and_in_chunks_is_read(servers: Servers) -> None:
     chunks = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (GOOD[:7], GOOD[7:9], GOOD[9:]))
     chunked = (
         b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
         + chunks
         + b"0\r\n\r\n"
     )
-    with Client(fronts.direct) as client:
+    with Client(servers.direct) as client:
         for content in (post(GOOD), chunked):
             for position in range(len(content)):
                 client.send(content[position : position + 1])
@@ -131,25 +131,25 @@ def test_a_request_in_single_bytes_and_in_chunks_is_read(fronts: Fronts) -> None
         assert client.ask(chunked).status == 200
 
 
-def test_a_client_that_waits_for_100_is_told_to_go_on(fronts: Fronts) -> None:
+def test_a_client_that_waits_for_100_is_told_to_go_on(servers: Servers) -> None:
     content = post(GOOD, "Expect: 100-continue")
-    with Client(fronts.direct) as client:
+    with Client(servers.direct) as client:
         client.send(content[: -len(GOOD)])
         assert client._socket is not None
         assert client._socket.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
         assert client.ask(GOOD).status == 200
 
 
-def test_connections_are_kept_or_closed_as_the_client_says(fronts: Fronts) -> None:
-    with Client(fronts.direct) as client:
+def test_connections_are_kept_or_closed_as_the_client_says(servers: Servers) -> None:
+    with Client(servers.direct) as client:
         assert ("connection", "close") not in client.ask(post(GOOD)).headers
         assert ("connection", "close") in client.ask(post(GOOD, "Connection: close")).headers
         old = post(GOOD).replace(b"HTTP/1.1", b"HTTP/1.0")
         assert ("connection", "close") in client.ask(old).headers
 
 
-def test_head_has_no_body_and_the_length_of_get(fronts: Fronts) -> None:
-    with Client(fronts.direct) as client:
+def test_head_has_no_body_and_the_length_of_get(servers: Servers) -> None:
+    with Client(servers.direct) as client:
         get = client.ask(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
         client.send(b"HEAD /health HTTP/1.1\r\nHost: x\r\n\r\nGET /health HTTP/1.1\r\nHost: x\r\n\r\n")
         assert client._socket is not None
@@ -180,9 +180,9 @@ def test_head_has_no_body_and_the_length_of_get(fronts: Fronts) -> None:
     ],
 )
 def test_what_is_not_a_request_is_a_problem_and_ends_the_connection(
-    content: bytes, status: int, fronts: Fronts
+    content: bytes, status: int, servers: Servers
 ) -> None:
-    with Client(fronts.direct) as client:
+    with Client(servers.direct) as client:
         answer = client.ask(content)
     assert answer.status == status
     assert ("content-type", "application/problem+json") in answer.headers
@@ -190,30 +190,30 @@ def test_what_is_not_a_request_is_a_problem_and_ends_the_connection(
     assert json.loads(answer.body)["status"] == status
 
 
-def test_a_chunked_body_without_end_is_refused_at_the_limit(fronts: Fronts) -> None:
+def test_a_chunked_body_without_end_is_refused_at_the_limit(servers: Servers) -> None:
     start = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
-    with Client(fronts.direct) as client:
+    with Client(servers.direct) as client:
         client.send(start + b"8000\r\n" + b" " * 0x8000 + b"\r\n8000\r\n" + b" " * 0x8000 + b"\r\n8\r\n")
         client.send(b" " * 8)
         assert client.reply().status == 413
 
 
-def test_a_body_that_ends_early_is_refused(fronts: Fronts) -> None:
-    with Client(fronts.direct) as client:
+def test_a_body_that_ends_early_is_refused(servers: Servers) -> None:
+    with Client(servers.direct) as client:
         client.send(post(GOOD)[:-5])
         client.end()
         assert client.reply().status == 400
 
 
-def test_a_client_that_has_said_all_still_gets_its_answer(fronts: Fronts) -> None:
-    with Client(fronts.direct) as client:
+def test_a_client_that_has_said_all_still_gets_its_answer(servers: Servers) -> None:
+    with Client(servers.direct) as client:
         client.send(post(GOOD))
         client.end()
         assert client.reply().status == 200
 
 
 def test_a_request_that_does_not_end_is_given_up_and_an_idle_connection_closed(
-    fronts: Fronts, monkeypatch: pytest.MonkeyPatch
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     connections = []
     opened = http1.Connection.connection_made
@@ -223,15 +223,15 @@ def test_a_request_that_does_not_end_is_given_up_and_an_idle_connection_closed(
         opened(self, transport)  # type: ignore[arg-type]
 
     monkeypatch.setattr(http1.Connection, "connection_made", remember)
-    with Client(fronts.direct) as slow, Client(fronts.direct) as idle:
+    with Client(servers.direct) as slow, Client(servers.direct) as idle:
         slow.send(post(GOOD)[:-5])
         assert idle.ask(post(GOOD)).status == 200
         deadline = time.monotonic() + 10
-        while len(connections) < 2 or connections[0]._reading is None:
+        while len(connections) < 2 or connections[0]._parser.head is None:
             assert time.monotonic() < deadline
             time.sleep(0.01)
         for connection in connections:
-            fronts.loop.call_soon_threadsafe(connection.time_out)
+            servers.loop.call_soon_threadsafe(connection.time_out)
         assert slow.reply().status == 408
         with pytest.raises(EOFError):
             idle.reply()
@@ -250,11 +250,11 @@ def test_a_request_that_does_not_end_is_given_up_and_an_idle_connection_closed(
 )
 @pytest.mark.parametrize("path", ["/predict", "/health"])
 def test_a_request_id_comes_back_and_a_bad_one_is_replaced(
-    given: str, kept: bool, path: str, fronts: Fronts
+    given: str, kept: bool, path: str, servers: Servers
 ) -> None:
     method = "POST" if path == "/predict" else "GET"
     content = post(GOOD, f"X-Request-ID: {given}", path=path).replace(b"POST", method.encode(), 1)
-    with Client(fronts.direct) as client:
+    with Client(servers.direct) as client:
         client.send(content)
         assert client._socket is not None
         head = client._socket.recv(65536).partition(b"\r\n\r\n")[0].decode()
@@ -263,14 +263,14 @@ def test_a_request_id_comes_back_and_a_bad_one_is_replaced(
     assert kept or len(found) == 32
 
 
-def test_every_answer_carries_the_security_headers(fronts: Fronts) -> None:
+def test_every_answer_carries_the_security_headers(servers: Servers) -> None:
     asked = [
         post(GOOD),
         post(b""),
         b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n",
         b"GET /no HTTP/1.1\r\nHost: x\r\n\r\n",
     ]
-    with Client(fronts.direct) as client:
+    with Client(servers.direct) as client:
         for content in asked:
             headers = dict(client.ask(content).headers)
             assert headers["x-content-type-options"] == "nosniff"

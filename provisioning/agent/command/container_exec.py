@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 
-from provisioning.agent.docker import at_socket, elsewhere
+from provisioning.agent.docker_engine import at_socket, elsewhere
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

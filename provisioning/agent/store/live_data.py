@@ -14,7 +14,7 @@ import os
 import shutil
 import sys
 
-from provisioning.agent.journal import Journal
+from provisioning.agent.store.journal import Journal
 
 OWN = {".data", ".current", ".in-force"}
 request = json.load(sys.stdin)

@@ -18,7 +18,7 @@ import sys
 import time
 from typing import Any
 
-from provisioning.agent.audit_log import append_audit
+from provisioning.agent.store.audit_log import append_audit
 
 SILENCE_SECONDS = 30
 NAME_SECONDS = 1.0

@@ -11,8 +11,8 @@ import os
 import shutil
 import sys
 
-from provisioning.agent.journal import append
-from provisioning.agent.leftovers import leftovers
+from provisioning.agent.store.journal import append
+from provisioning.agent.store.leftovers import leftovers
 
 request = json.load(sys.stdin)
 root, keep = request["root"], request["keep"]

@@ -16,8 +16,8 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from provisioning.agent.docker import way_to_docker
-from provisioning.agent.journal import append, hold_steps
+from provisioning.agent.docker_engine import way_to_docker
+from provisioning.agent.store.journal import append, hold_steps
 
 KEPT_LINES = 4000
 request = json.load(sys.stdin)

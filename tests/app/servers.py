@@ -1,4 +1,4 @@
-"""Two fronts of one worker on loopback ports: one answers predictions itself, one sends them through Flask."""
+"""Two servers of one worker on loopback ports: one answers predictions on the loop, one in the WSGI application."""
 
 from __future__ import annotations
 
@@ -8,35 +8,36 @@ import socket
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Self
 
 import uvloop
 
 from app.api.factory import Worker, build_worker
-from app.http.protocol import Connection
-from app.runtime.server import Front
+from app.runtime.server import Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from app.http.connections import ConnectionTable
     from app.settings import ApiSettings
 
 PASSING = re.compile(rb'"prediction_id":"[0-9a-f]{32}"')
 
 
 @dataclass(frozen=True)
-class Fronts:
+class Servers:
     worker: Worker
     loop: asyncio.AbstractEventLoop
     direct: int
-    """Port of the front that answers predictions itself."""
-    by_flask: int
+    """Port of the server that answers predictions on the loop."""
+    by_app: int
+    table: ConnectionTable
+    """Connections of the first server."""
 
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer as bytes, without what differs from one to the next."""
+    """A response without what differs between equal requests."""
 
     status: int
     headers: tuple[tuple[str, str], ...]
@@ -44,31 +45,33 @@ class Reply:
 
 
 @contextmanager
-def running(settings: ApiSettings) -> Iterator[Fronts]:
+def running(settings: ApiSettings) -> Iterator[Servers]:
     worker = build_worker(settings, draw=lambda: 0.25)
     loop = uvloop.new_event_loop()
     ready = threading.Event()
     stop = asyncio.Event()
     ports: list[int] = []
+    tables: list[ConnectionTable] = []
 
     async def serve() -> None:
-        fronts = [Front(worker, loop, 0, direct=direct) for direct in (True, False)]
-        servers = [await loop.create_server(partial(Connection, front), "127.0.0.1", 0) for front in fronts]
-        ports.extend(server.sockets[0].getsockname()[1] for server in servers)
+        servers = [Server(worker, loop, 0, direct=direct) for direct in (True, False)]
+        listeners = [await loop.create_server(server.connect, "127.0.0.1", 0) for server in servers]
+        ports.extend(listener.sockets[0].getsockname()[1] for listener in listeners)
+        tables.extend(server.connections for server in servers)
         ready.set()
         await stop.wait()
-        for server, front in zip(servers, fronts, strict=True):
-            server.close()
-            front.stop()
-            front.close_idle()
-            await front.drained(10)
-            front.end()
+        for listener, server in zip(listeners, servers, strict=True):
+            listener.close()
+            server.connections.closing = True
+            server.connections.close_idle()
+            await server.connections.drained(10)
+            server.end()
 
     thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
     thread.start()
     assert ready.wait(30)
     try:
-        yield Fronts(worker, loop, *ports)
+        yield Servers(worker, loop, *ports, tables[0])
     finally:
         loop.call_soon_threadsafe(stop.set)
         thread.join()

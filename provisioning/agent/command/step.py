@@ -15,8 +15,8 @@ import subprocess
 import sys
 import time
 
-from provisioning.agent.inside import Inside, inside
-from provisioning.agent.journal import Journal, hold_steps
+from provisioning.agent.command.container_exec import Inside, inside
+from provisioning.agent.store.journal import Journal, hold_steps
 
 
 class Command:

@@ -15,7 +15,7 @@ import subprocess
 import sys
 from typing import Any
 
-from provisioning.agent.journal import Journal
+from provisioning.agent.store.journal import Journal
 
 request = json.load(sys.stdin)
 home = os.path.join(request["root"], "secrets")

@@ -10,7 +10,7 @@ import os
 import sys
 from typing import Any
 
-from provisioning.agent.audit_log import append_audit, line_digest
+from provisioning.agent.store.audit_log import append_audit, line_digest
 
 request = json.load(sys.stdin)
 

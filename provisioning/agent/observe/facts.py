@@ -11,10 +11,10 @@ import json
 import os
 import sys
 
-from provisioning.agent.docker import has_command, way_to_docker
-from provisioning.agent.given import given
-from provisioning.agent.leftovers import leftovers
-from provisioning.agent.split import SplitInForce
+from provisioning.agent.docker_engine import has_command, way_to_docker
+from provisioning.agent.observe.runtime_split import SplitInForce
+from provisioning.agent.shared_values import given
+from provisioning.agent.store.leftovers import leftovers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""Requests that run a command on the host."""

@@ -1,0 +1,1 @@
+"""Requests about the host's own SSH key; they run as root."""

@@ -1,0 +1,1 @@
+"""Requests that read the host and change nothing."""

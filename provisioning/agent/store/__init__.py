@@ -1,0 +1,1 @@
+"""Requests that change the release store, and the logs beside it."""
