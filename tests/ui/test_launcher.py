@@ -159,8 +159,8 @@ def test_a_start_with_pages_that_worked_before_tries_them_again_and_serves_no_ol
         lambda live: take_snapshot(live, tmp_path / "store").digest,
     )
     soon = (
-        "from images.ui.launcher import __main__, launcher; launcher.AGAIN_SECONDS = 1.0; "
-        "raise SystemExit(__main__.main())"
+        "from images.launcher.entry_point import run; from images.ui.launcher import __main__ as main, launcher; "
+        "launcher.AGAIN_SECONDS = 1.0; raise SystemExit(run(launcher.Launcher, 'ui', main.MODULES))"
     )
     with ui.running("-c", soon):
         found = ui.decided()
