@@ -23,11 +23,14 @@ class Launcher(Protocol):
         ...
 
 
-def run(launcher: Callable[[Path, Path], Launcher], package: str, modules: Iterable[str]) -> int:
-    """Run a launcher over the code of `package`, with `modules` preloaded; return its exit status."""
-    # Image and checkout have the same layout.
-    code = Path(os.environ.get(CODE_VARIABLE) or Path(__file__).resolve().parents[2] / package)
-    state = Path(os.environ.get(STATE_VARIABLE) or "/tmp/onebox")  # noqa: S108 - the container's tmpfs
+def run(launcher: Callable[[Path, Path], Launcher], image: str, package: str, modules: Iterable[str]) -> int:
+    """Run an image's launcher over the code of `package`, with `modules` preloaded; return its exit status."""
+    # An image sets both; these are the directories of a checkout.
+    root = Path(__file__).resolve().parents[2]
+    code = Path(os.environ.get(CODE_VARIABLE) or root / package)
+    state = Path(os.environ.get(STATE_VARIABLE) or root / ".onebox" / image)
+    # The service has the same state directory as its launcher.
+    os.environ[STATE_VARIABLE] = str(state)
     # Before the imports: from here on the launcher of the UI loses no signal.
     loop = launcher(code, state)
     preload(modules)

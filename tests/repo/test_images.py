@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import os
 import re
 import sys
 from importlib.metadata import packages_distributions, version
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from images.api.launcher.__main__ import MODULES as API_MODULES
+from images.launcher import entry_point
 from images.launcher.preload import preload
 from images.ui.launcher.__main__ import MODULES as UI_MODULES
 
@@ -76,6 +78,28 @@ def test_a_module_that_is_missing_ends_the_preload(monkeypatch: pytest.MonkeyPat
 
     with pytest.raises(ModuleNotFoundError, match="no_module_of_that_name"):
         preload(["json", "no_module_of_that_name"])
+
+
+@pytest.mark.parametrize(
+    ("given", "code", "state"),
+    [({}, ROOT / "app", ROOT / ".onebox" / "api"), ({"CODE": "/code", "STATE": "/state"}, "/code", "/state")],
+)
+def test_a_launcher_and_its_service_have_one_state_directory(
+    given: dict[str, str], code: Path | str, state: Path | str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Loop:
+        def __init__(self, code_dir: Path, state_dir: Path) -> None:
+            assert (code_dir, state_dir) == (Path(code), Path(state))
+
+        def run(self) -> int:
+            return 3
+
+    for name in ("CODE", "STATE"):
+        monkeypatch.setenv(f"ONEBOX_{name}_DIR", given.get(name, ""))
+    monkeypatch.setattr(entry_point, "preload", lambda modules: None)
+
+    assert entry_point.run(Loop, "api", "app", ()) == 3
+    assert os.environ["ONEBOX_STATE_DIR"] == str(state)
 
 
 @pytest.mark.parametrize(

@@ -160,7 +160,7 @@ def test_a_start_with_pages_that_worked_before_tries_them_again_and_serves_no_ol
     )
     soon = (
         "from images.launcher.entry_point import run; from images.ui.launcher import __main__ as main, launcher; "
-        "launcher.AGAIN_SECONDS = 1.0; raise SystemExit(run(launcher.Launcher, 'ui', main.MODULES))"
+        "launcher.AGAIN_SECONDS = 1.0; raise SystemExit(run(launcher.Launcher, 'ui', 'ui', main.MODULES))"
     )
     with ui.running("-c", soon):
         found = ui.decided()

@@ -29,4 +29,4 @@ MODULES = (
 """What the service imports from others."""
 
 if __name__ == "__main__":
-    sys.exit(run(Launcher, "app", MODULES))
+    sys.exit(run(Launcher, "api", "app", MODULES))

@@ -25,4 +25,4 @@ MODULES = (
 """What the pages and their server import from others."""
 
 if __name__ == "__main__":
-    sys.exit(run(Launcher, "ui", MODULES))
+    sys.exit(run(Launcher, "ui", "ui", MODULES))
