@@ -1,1 +1,1 @@
-"""The web page of the stack: sliders, predictions, history and status. It meets the API over HTTP only."""
+"""The web UI: sliders, predictions, history, drift, experiment and status. It reaches the API over HTTP."""

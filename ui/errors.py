@@ -1,24 +1,24 @@
-"""What can go wrong in the UI.
+"""The UI's errors.
 
 UiError
 ├── SettingsError       an environment variable has no usable value
-└── ApiError            the API gave no usable answer
-    ├── ApiUnavailable  no answer in time, or it said that it cannot serve now (5xx)
-    ├── ApiRefused      it will not take this request (4xx)
-    └── ApiUnreadable   it answered something that this UI does not understand
+└── ApiError            the API gave no usable response
+    ├── ApiUnavailable  no response in time, or a server error (5xx)
+    ├── ApiRefused      the request was rejected (4xx)
+    └── ApiUnreadable   the response is not what this UI expects
 """
 
 from __future__ import annotations
 
 
 class UiError(Exception):
-    """Root of the tree: one sentence for people, and `hint`, the sentence that says what to do next."""
+    """Root of the tree: a message of one sentence, and `hint`, a sentence with the next step."""
 
     hint = ""
 
 
 class SettingsError(UiError):
-    """An environment variable is set to something that cannot be used."""
+    """An environment variable has a value that cannot be used."""
 
     def __init__(self, name: str, message: str) -> None:
         self.name = name
@@ -27,7 +27,7 @@ class SettingsError(UiError):
 
 
 class ApiError(UiError):
-    """The API gave no usable answer; `url` is what was asked."""
+    """The API gave no usable response to the request for `url`."""
 
     def __init__(self, message: str, *, url: str) -> None:
         self.url = url
@@ -35,7 +35,7 @@ class ApiError(UiError):
 
 
 class ApiUnavailable(ApiError):
-    """There was no answer (`status` is None), or one that says it cannot serve now."""
+    """There was no response (`status` is None), or a server error."""
 
     hint = "Look at `docker compose ps` and `docker compose logs flask-api`, then try again."
 
@@ -45,7 +45,7 @@ class ApiUnavailable(ApiError):
 
 
 class ApiRefused(ApiError):
-    """The API will not take this request. `detail` is its own reason, `field` the input it names, if any."""
+    """The API rejected the request. `detail` is its reason, `field` the input that it names, if any."""
 
     hint = "Change the input and try again."
 
@@ -57,6 +57,6 @@ class ApiRefused(ApiError):
 
 
 class ApiUnreadable(ApiError):
-    """The answer is not what this UI expects."""
+    """The response is not what this UI expects."""
 
     hint = "Check that API_URL points to the prediction API, and that API and UI are of one release."

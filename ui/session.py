@@ -1,4 +1,4 @@
-"""What the UI keeps: one API client for the process, and each browser session's latest prediction."""
+"""State of the UI: one API client for the process, and the latest prediction of each browser session."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from ui.settings import UiSettings
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ui.api.answers import Prediction
+    from ui.api.responses import Prediction
 
 _LATEST = "latest"
 
 
 @dataclass(frozen=True)
 class Record:
-    """One prediction of this session: when (UTC), with which inputs, and the answer."""
+    """One prediction of this session: time (UTC), inputs, and the API's response."""
 
     at: datetime
     features: Mapping[str, float]
@@ -32,23 +32,23 @@ class Record:
 
 @functools.cache
 def api_client() -> ApiClient:
-    """The one client of these pages, from the environment. Raises SettingsError.
+    """Return the client of these pages, configured by the environment. Raises SettingsError.
 
-    Not Streamlit's cache: that goes by name, and would hand a client of exchanged pages to those that refresh
-    themselves in an open browser and still are the ones before.
+    Not Streamlit's cache: its key is the name, so that after a reload the previous pages, which still refresh in
+    an open browser, would get a client of the new ones.
     """
     return ApiClient(UiSettings.from_environ(os.environ))
 
 
 def latest() -> Record | None:
-    """This session's latest prediction; all others are in the API's log."""
+    """Return this session's latest prediction; all others are in the API's log."""
     record = st.session_state.get(_LATEST)
-    # Pages that were exchanged under this session left one of their own kind.
+    # Before a reload, the previous pages stored an object of their own class.
     return record if isinstance(record, Record) else None
 
 
 def remember(features: Mapping[str, float], prediction: Prediction) -> Record:
-    """Make this the latest prediction."""
+    """Store this prediction as the latest one."""
     record = Record(at=datetime.now(UTC), features=dict(features), prediction=prediction)
     st.session_state[_LATEST] = record
     return record

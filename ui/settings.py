@@ -19,20 +19,19 @@ _KEY = re.compile(r"[!-~]{1,512}")
 
 @dataclass(frozen=True)
 class UiSettings:
-    """Where the API is, and how long to wait for it (seconds)."""
+    """URL of the API, and timeouts in seconds."""
 
     api_url: str = DEFAULT_API_URL
     connect_timeout: float = 2.0
-    answer_timeout: float = 10.0
+    response_timeout: float = 10.0
     api_key: str | None = field(default=None, repr=False)
-    """What the API asks for where it has keys; None where it has none."""
+    """Key that the API requires; None where it requires none."""
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Self:
-        """The settings of this process; API_URL left out or empty means the default.
+        """Read the settings; a missing or empty API_URL means the default.
 
-        Raises SettingsError for an API_URL that is no plain http(s) address, and for a key file that holds
-        no key.
+        Raises SettingsError for an API_URL that is no plain http(s) URL, and for a key file without a key.
         """
         return cls(
             api_url=_api_url(environ.get("API_URL", "").strip() or DEFAULT_API_URL),
@@ -43,12 +42,12 @@ class UiSettings:
 def _api_url(text: str) -> str:
     try:
         url = urlsplit(text)
-        # urlsplit checks the port only when it is asked for it.
+        # urlsplit checks the port only when it is read.
         usable = url.scheme in {"http", "https"} and bool(url.hostname) and url.port != 0
     except ValueError:
         usable = False
     if not usable:
-        # The value may hold a password, so it is not repeated.
+        # The value may contain a password, so it is not in the message.
         raise SettingsError("API_URL", "API_URL is not an address such as http://flask-api:5000.")
     if url.username is not None or url.password is not None or url.query or url.fragment:
         raise SettingsError("API_URL", "API_URL must not hold a user, a password, a query or a fragment.")
@@ -56,7 +55,7 @@ def _api_url(text: str) -> str:
 
 
 def _api_key(file: str) -> str | None:
-    """The key in a file; None where no file is named, or it is empty. Never shows in a message."""
+    """Return the key in a file; None without a file, or for an empty one. The key is in no message."""
     if not file:
         return None
     try:

@@ -1,4 +1,4 @@
-"""The page frame: `streamlit run ui/streamlit_app.py`."""
+"""The page frame: navigation and the requested page. `python -m images.ui.launcher` serves it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PAGES: Mapping[str, Callable[[], None]] = {
     "experiment": experiment.page,
     "status": status.page,
 }
-"""Path in the address -> page; the first one answers at `/`."""
+"""Path of the URL -> page; the first one is at `/`."""
 ICONS = {
     "predict": ":material/tune:",
     "history": ":material/history:",
@@ -30,8 +30,8 @@ ICONS = {
 
 
 def main() -> None:
-    """Show the page that the browser asked for."""
-    # A named icon would have every browser ask a font server on the internet for it.
+    """Show the page that the browser requested."""
+    # For a named icon every browser would send a request to a font server on the internet.
     st.set_page_config(page_title="onebox", page_icon=Path(__file__).with_name("icon.png"), layout="wide")
     first = next(iter(PAGES))
     st.navigation(

@@ -96,7 +96,7 @@ def test_a_launcher_and_its_service_have_one_state_directory(
 
     for name in ("CODE", "STATE"):
         monkeypatch.setenv(f"ONEBOX_{name}_DIR", given.get(name, ""))
-    monkeypatch.setattr(entry_point, "preload", lambda modules: None)
+    monkeypatch.setattr(entry_point, "preload", lambda _modules: None)
 
     assert entry_point.run(Loop, "api", "app", ()) == 3
     assert os.environ["ONEBOX_STATE_DIR"] == str(state)

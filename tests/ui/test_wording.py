@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tests.ui.fake_api import METRICS, arm, config, prediction
-from ui.api.answers import Config, Prediction
+from ui.api.responses import Config, Prediction
 from ui.api.usage import Usage
 from ui.display.wording import (
     drift_sentence,

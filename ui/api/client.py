@@ -1,4 +1,4 @@
-"""The HTTP client of the prediction API, and the UI's only network code."""
+"""HTTP client of the prediction API; the UI's only network code."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import requests
 import urllib3
 
-from ui.api.answers import Config, Prediction, Problem
-from ui.api.fields import AnswerError, mapping, text
+from ui.api.fields import ResponseError, mapping, text
 from ui.api.reports import Drift, ExperimentReport, Logged
+from ui.api.responses import Config, Prediction, Problem
 from ui.api.usage import Usage
 from ui.errors import ApiRefused, ApiUnavailable, ApiUnreadable
 
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
     from ui.settings import UiSettings
 
-MAX_ANSWER_BYTES = 2_000_000
+MAX_RESPONSE_BYTES = 2_000_000
 CHUNK_BYTES = 16_384
 Value = TypeVar("Value")
 
 
 class ApiClient:
-    """Asks the API. Every method raises ApiUnavailable, ApiRefused or ApiUnreadable, and nothing else.
+    """Send requests to the API. Every method raises ApiUnavailable, ApiRefused or ApiUnreadable, and nothing else.
 
-    Holds no connection, so one client serves all sessions of the UI.
+    It keeps no connection, so one client serves all sessions of the UI.
     """
 
     def __init__(self, settings: UiSettings) -> None:
@@ -36,45 +36,45 @@ class ApiClient:
 
     @property
     def url(self) -> str:
-        """The address of the API, as configured."""
+        """The configured URL of the API."""
         return self._settings.api_url
 
     def config(self) -> Config:
-        """Models, split, features and drift settings."""
+        """Return models, split, features and drift settings."""
         return self._read("GET", "/config", None, lambda body: Config.from_json(_json(body)))
 
     def predict(self, features: Mapping[str, float], *, synthetic: bool) -> Prediction:
-        """The answer of one of the models to one row, given by feature name.
+        """Return the prediction of one of the models for one row, whose values are given by feature name.
 
-        synthetic: somebody tries things out; drift and experiment leave the row out.
+        synthetic: the row is a test; drift and experiment ignore it.
         """
         row = {"features": dict(features)}
         headers = {"X-Synthetic": "1"} if synthetic else {}
         return self._read("POST", "/predict", row, lambda body: Prediction.from_json(_json(body)), headers)
 
     def feedback(self, prediction_id: str, label: str) -> str:
-        """Say which class a predicted row really has; `new`, `same` or `changed`."""
+        """Label a predicted row with its true class; return `new`, `same` or `changed`."""
         given = {"prediction_id": prediction_id, "label": label}
         return self._read(
             "POST", "/feedback", given, lambda body: text(mapping(_json(body), "answer"), "recorded")
         )
 
     def drift(self) -> Drift:
-        """Recent rows against the training rows."""
+        """Return the comparison of recent rows with the training rows."""
         return self._read("GET", "/drift", None, lambda body: Drift.from_json(_json(body)))
 
     def experiment(self) -> ExperimentReport:
-        """v1 against v2."""
+        """Return the comparison of v1 with v2."""
         return self._read("GET", "/experiment", None, lambda body: ExperimentReport.from_json(_json(body)))
 
     def predictions(self, limit: int) -> tuple[Logged, ...]:
-        """The latest predictions of all users, newest first."""
+        """Return the latest predictions of all users, newest first."""
         return self._read(
             "GET", f"/predictions?limit={limit}", None, lambda body: Logged.from_json(_json(body))
         )
 
     def usage(self) -> Usage:
-        """Totals, latencies and drift since the API started."""
+        """Return totals, latencies and drift since the API started."""
         return self._read("GET", "/metrics", None, lambda body: Usage.from_metrics(body.decode()))
 
     def _read(
@@ -86,22 +86,22 @@ class ApiClient:
         headers: Mapping[str, str] | None = None,
     ) -> Value:
         url = self.url + path
-        body = self._ask(method, url, row, headers or {})
+        body = self._send(method, url, row, headers or {})
         try:
             return parse(body)
-        except AnswerError as error:
+        except ResponseError as error:
             raise ApiUnreadable(f"The answer of {url} cannot be used: {error}.", url=url) from error
-        # The metrics parser reads labels without asking whether they are there, and numbers may be infinite.
+        # The metrics parser reads labels that may be missing, and numbers may be infinite.
         except (ValueError, KeyError, OverflowError, RecursionError) as error:
             raise ApiUnreadable(f"The answer of {url} cannot be read.", url=url) from error
 
-    def _ask(self, method: str, url: str, row: object, headers: Mapping[str, str]) -> bytes:
-        """The body of a 2xx answer."""
-        timeouts = (self._settings.connect_timeout, self._settings.answer_timeout)
+    def _send(self, method: str, url: str, row: object, headers: Mapping[str, str]) -> bytes:
+        """Send one request and return the body of its 2xx response."""
+        timeouts = (self._settings.connect_timeout, self._settings.response_timeout)
         deadline = time.monotonic() + sum(timeouts)
         try:
             with requests.Session() as session:
-                # A proxy of the environment knows nothing of the name `flask-api`.
+                # A proxy of the environment cannot resolve the name `flask-api`.
                 session.trust_env = False
                 if self._settings.api_key:
                     session.headers["Authorization"] = f"Bearer {self._settings.api_key}"
@@ -113,30 +113,30 @@ class ApiClient:
                     timeout=timeouts,
                     stream=True,
                     allow_redirects=False,
-                ) as answer:
-                    body = _body(answer, url, deadline)
+                ) as response:
+                    body = _body(response, url, deadline)
         except (requests.Timeout, urllib3.exceptions.TimeoutError) as error:
             raise ApiUnavailable(
                 f"The prediction API at {self.url} did not answer in time.", url=url
             ) from error
-        # Reading below requests, a broken answer comes as urllib3's own error.
+        # The body is read below requests, so a broken response is an error of urllib3.
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise ApiUnavailable(f"The prediction API at {self.url} cannot be reached.", url=url) from error
-        if not answer.ok or answer.is_redirect:
-            raise _refusal(answer.status_code, body, url)
+        if not response.ok or response.is_redirect:
+            raise _refusal(response.status_code, body, url)
         return body
 
 
-def _body(answer: requests.Response, url: str, deadline: float) -> bytes:
-    """All of the answer, as long as it stays below the size cap and in time."""
+def _body(response: requests.Response, url: str, deadline: float) -> bytes:
+    """Return the body. Raises ApiUnreadable above the size limit, and requests.Timeout after the deadline."""
     parts: list[bytes] = []
     size = 0
-    # iter_content would wait for a full chunk, each byte of it with a time limit of its own.
-    while part := answer.raw.read1(CHUNK_BYTES, decode_content=True):
+    # iter_content would wait for a full chunk, with a timeout for each byte of it.
+    while part := response.raw.read1(CHUNK_BYTES, decode_content=True):
         parts.append(part)
         size += len(part)
-        if size > MAX_ANSWER_BYTES:
-            raise ApiUnreadable(f"The answer of {url} is larger than {MAX_ANSWER_BYTES:,} bytes.", url=url)
+        if size > MAX_RESPONSE_BYTES:
+            raise ApiUnreadable(f"The answer of {url} is larger than {MAX_RESPONSE_BYTES:,} bytes.", url=url)
         if time.monotonic() > deadline:
             raise requests.Timeout
     return b"".join(parts)

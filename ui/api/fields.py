@@ -1,4 +1,7 @@
-"""Fields of a JSON answer, one by one, each of the type it must have. Pure."""
+"""Read single fields of a JSON response, each with the type it must have. Pure.
+
+Every function raises ResponseError for a field of another type; `prefix` or `path` locates it in the message.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-class AnswerError(ValueError):
-    """A field of an answer is missing or of another type; `field` names it with its path."""
+class ResponseError(ValueError):
+    """A field of a response is missing or of another type; `field` is its path."""
 
     def __init__(self, field: str, wanted: str) -> None:
         self.field = field
@@ -18,59 +21,59 @@ class AnswerError(ValueError):
 
 
 def mapping(value: object, path: str) -> Mapping[str, Any]:
-    """An object; `path` names it in the error."""
+    """Return an object."""
     if not isinstance(value, dict):
-        raise AnswerError(path, "an object")
+        raise ResponseError(path, "an object")
     return value
 
 
-def sequence(answer: Mapping[str, Any], name: str) -> list[Any]:
-    """A list."""
-    value = answer.get(name)
+def sequence(body: Mapping[str, Any], name: str) -> list[Any]:
+    """Return a list."""
+    value = body.get(name)
     if not isinstance(value, list):
-        raise AnswerError(name, "a list")
+        raise ResponseError(name, "a list")
     return value
 
 
-def text(answer: Mapping[str, Any], name: str, prefix: str = "") -> str:
-    """A text."""
-    value = answer.get(name)
+def text(body: Mapping[str, Any], name: str, prefix: str = "") -> str:
+    """Return a text."""
+    value = body.get(name)
     if not isinstance(value, str):
-        raise AnswerError(prefix + name, "a text")
+        raise ResponseError(prefix + name, "a text")
     return value
 
 
-def optional_text(answer: Mapping[str, Any], name: str, prefix: str = "") -> str | None:
-    """A text, or None where it is null or missing."""
-    return None if answer.get(name) is None else text(answer, name, prefix)
+def optional_text(body: Mapping[str, Any], name: str, prefix: str = "") -> str | None:
+    """Return a text, or None where it is null or missing."""
+    return None if body.get(name) is None else text(body, name, prefix)
 
 
-def number(answer: Mapping[str, Any], name: str, prefix: str = "") -> float:
-    """A finite number."""
-    value = answer.get(name)
+def number(body: Mapping[str, Any], name: str, prefix: str = "") -> float:
+    """Return a finite number."""
+    value = body.get(name)
     try:
         found = math.nan if isinstance(value, bool) or not isinstance(value, int | float) else float(value)
     except OverflowError:
         found = math.inf
     if not math.isfinite(found):
-        raise AnswerError(prefix + name, "a finite number")
+        raise ResponseError(prefix + name, "a finite number")
     return found
 
 
-def optional_number(answer: Mapping[str, Any], name: str, prefix: str = "") -> float | None:
-    """A finite number, or None where it is null or missing."""
-    return None if answer.get(name) is None else number(answer, name, prefix)
+def optional_number(body: Mapping[str, Any], name: str, prefix: str = "") -> float | None:
+    """Return a finite number, or None where it is null or missing."""
+    return None if body.get(name) is None else number(body, name, prefix)
 
 
-def flag(answer: Mapping[str, Any], name: str, prefix: str = "") -> bool:
-    """True or false."""
-    value = answer.get(name)
+def flag(body: Mapping[str, Any], name: str, prefix: str = "") -> bool:
+    """Return a boolean."""
+    value = body.get(name)
     if not isinstance(value, bool):
-        raise AnswerError(prefix + name, "true or false")
+        raise ResponseError(prefix + name, "true or false")
     return value
 
 
-def numbers(answer: Mapping[str, Any], name: str) -> Mapping[str, float]:
-    """An object of finite numbers."""
-    values = mapping(answer.get(name), name)
+def numbers(body: Mapping[str, Any], name: str) -> Mapping[str, float]:
+    """Return an object of finite numbers."""
+    values = mapping(body.get(name), name)
     return {key: number(values, key, f"{name}.") for key in values}

@@ -1,4 +1,4 @@
-"""Recent rows and answers against the training data, read again every few seconds."""
+"""The page Drift: recent rows and predictions compared with the training data; it refreshes by itself."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def page() -> None:
 
 @st.fragment(run_every=REFRESH)
 def live() -> None:
-    """Everything on the page, so that one outage is one message."""
+    """Show everything on the page, so that an outage gives one message."""
     try:
         drift = api_client().drift()
     except UiError as error:
@@ -46,7 +46,7 @@ def live() -> None:
 
 
 def show_verdict(drift: Drift) -> None:
-    """The verdict, and what it stands on."""
+    """Show the verdict and its basis."""
     sentence = plain(drift_verdict(drift))
     if drift.status == "warming_up":
         st.progress(min(1.0, drift.rows / drift.minimum) if drift.minimum else 0.0, text=sentence)
@@ -66,7 +66,7 @@ def show_verdict(drift: Drift) -> None:
 
 
 def show_distances(items: tuple[Distance, ...], what: str, now: str, training: str) -> None:
-    """A table, the farthest first."""
+    """Show a table, the largest ratio first."""
     st.dataframe(
         table.distances(items, what, now, training),
         hide_index=True,
@@ -82,7 +82,7 @@ def show_distances(items: tuple[Distance, ...], what: str, now: str, training: s
 
 
 def show_joint(drift: Drift) -> None:
-    """The connection between features in one number."""
+    """Show the joint distance of the features."""
     if drift.joint is None:
         st.caption("A single feature has no connections to look at.")
         return

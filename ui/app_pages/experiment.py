@@ -1,4 +1,4 @@
-"""v1 against v2: the verdict with its numbers, and labels for the rows on which they disagree."""
+"""The page Experiment: the verdict on v1 and v2, and labels for the rows on which they disagree."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from ui.errors import ApiError, UiError
 from ui.session import api_client
 
 if TYPE_CHECKING:
-    from ui.api.answers import Config
     from ui.api.client import ApiClient
     from ui.api.reports import ExperimentReport, Logged
+    from ui.api.responses import Config
 
-LOOKED_THROUGH = 500
+SEARCHED = 500
 SHOWN = 50
 
 
@@ -26,24 +26,24 @@ def page() -> None:
     try:
         api = api_client()
         config = api.config()
-        # A label that was just given counts already.
-        said = st.session_state.pop("label-said", None)
-        report, logged = api.experiment(), api.predictions(LOOKED_THROUGH)
+        # The report includes a label that was just saved.
+        saved = st.session_state.pop("label-said", None)
+        report, logged = api.experiment(), api.predictions(SEARCHED)
     except UiError as error:
         show_outage(error)
         return
     show_models_off(config)
     show_verdict(report)
     st.subheader("Labels")
-    if said:
-        st.success(plain(said), icon=":material/check:")
+    if saved:
+        st.success(plain(saved), icon=":material/check:")
     disputed = [row for row in logged if row.disputed]
     label_form(api, config, disputed)
     show_disputed(disputed, len(logged))
 
 
 def show_verdict(report: ExperimentReport) -> None:
-    """The verdict and all that it stands on."""
+    """Show the verdict and its basis."""
     first, second, third = st.columns(3)
     first.metric("Verdict", table.verdict(report), border=True)
     rate = "–" if report.disagreement_rate is None else share(report.disagreement_rate)
@@ -61,7 +61,7 @@ def show_verdict(report: ExperimentReport) -> None:
 
 
 def label_form(api: ApiClient, config: Config, disputed: list[Logged]) -> None:
-    """A form that says which class a row really has."""
+    """Show a form for the true class of a row."""
     first = disputed[0].prediction_id if disputed else ""
     with st.form("label", clear_on_submit=False):
         left, middle, right = st.columns([3, 2, 1], vertical_alignment="bottom")
@@ -82,13 +82,13 @@ def label_form(api: ApiClient, config: Config, disputed: list[Logged]) -> None:
     st.rerun()
 
 
-def show_disputed(disputed: list[Logged], looked_through: int) -> None:
-    """The rows whose labels decide."""
+def show_disputed(disputed: list[Logged], searched: int) -> None:
+    """Show the rows without a label on which the models disagree."""
     if not disputed:
-        st.caption(f"No row without a label on which the models disagree, among the latest {looked_through}.")
+        st.caption(f"No row without a label on which the models disagree, among the latest {searched}.")
         return
     st.caption(
-        f"{len(disputed)} of the latest {looked_through} rows have no label and divide the models; "
+        f"{len(disputed)} of the latest {searched} rows have no label and divide the models; "
         "labels of these decide."
     )
     st.dataframe(table.predictions(disputed[:SHOWN]), hide_index=True, key="disputed")

@@ -1,4 +1,4 @@
-"""Sliders for one row, and the answer to it."""
+"""The page Predict: sliders for one row, and its prediction."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from ui.errors import ApiError, UiError
 from ui.session import api_client, latest, remember
 
 if TYPE_CHECKING:
-    from ui.api.answers import Config, Feature
     from ui.api.client import ApiClient
+    from ui.api.responses import Config, Feature
     from ui.session import Record
 
 REAL_HELP = "Off: you are trying things out, and the row is marked as synthetic. On: it is a row of real use."
@@ -35,17 +35,17 @@ def page() -> None:
     show_models_off(config)
     st.caption(f"Traffic: {plain(split_sentence(config))}. Slider ranges are those of the training data.")
     record = latest()
-    asked = feature_form(config.features, record)
-    if asked is not None:
-        record = ask(api, *asked)
+    submitted = feature_form(config.features, record)
+    if submitted is not None:
+        record = predict(api, *submitted)
     if record is not None:
-        show_answer(record, config)
+        show_prediction(record, config)
 
 
 def feature_form(
     features: tuple[Feature, ...], record: Record | None
 ) -> tuple[dict[str, float], bool] | None:
-    """One slider per feature; once the button is pressed the row by feature name, and whether it is real."""
+    """Show one slider per feature; return the row by feature name and whether it is real, when the button was pressed."""
     last = record.features if record else {}
     width = inputs.columns(len(features))
     row: dict[str, float] = {}
@@ -59,10 +59,10 @@ def feature_form(
     return (row, real) if pressed else None
 
 
-def feature_slider(place: st.delta_generator.DeltaGenerator, feature: Feature, last: float | None) -> float:
-    """The slider of one feature, set to its last value or to the mean of the training data."""
+def feature_slider(column: st.delta_generator.DeltaGenerator, feature: Feature, last: float | None) -> float:
+    """Show the slider of one feature, set to its last value or to the mean of the training data; return its value."""
     spec = inputs.slider(feature, last)
-    value: float = place.slider(
+    value: float = column.slider(
         plain(feature.name),
         min_value=spec.low,
         max_value=spec.high,
@@ -74,8 +74,8 @@ def feature_slider(place: st.delta_generator.DeltaGenerator, feature: Feature, l
     return value
 
 
-def ask(api: ApiClient, row: dict[str, float], real: bool) -> Record | None:
-    """The API's answer, remembered; None where it gave none, after showing why."""
+def predict(api: ApiClient, row: dict[str, float], real: bool) -> Record | None:
+    """Request a prediction and store it as the session's latest; on an error show it and return None."""
     try:
         return remember(row, api.predict(row, synthetic=not real))
     except ApiError as error:
@@ -83,8 +83,8 @@ def ask(api: ApiClient, row: dict[str, float], real: bool) -> Record | None:
         return None
 
 
-def show_answer(record: Record, config: Config) -> None:
-    """Class, model and probabilities of one prediction."""
+def show_prediction(record: Record, config: Config) -> None:
+    """Show class, model and probabilities of one prediction."""
     prediction = record.prediction
     left, right = st.columns([2, 3], gap="medium")
     with left.container(border=True, height="stretch"):

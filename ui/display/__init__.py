@@ -1,1 +1,1 @@
-"""Pure presentation: charts, inputs, tables, wording."""
+"""Presentation: charts, inputs, tables and sentences, all pure; notices that every page shows."""

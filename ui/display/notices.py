@@ -1,4 +1,4 @@
-"""What every page shows alike when something is wrong."""
+"""Error and warning elements that all pages share."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ import streamlit as st
 from ui.display.wording import error_sentence, off_sentence, plain
 
 if TYPE_CHECKING:
-    from ui.api.answers import Config
+    from ui.api.responses import Config
     from ui.errors import UiError
 
 
 def show_error(error: UiError) -> None:
-    """One sentence in red: what went wrong and what to do."""
+    """Show the error and the next step."""
     st.error(error_sentence(error), icon=":material/error:")
 
 
 def show_outage(error: UiError) -> None:
-    """The error of a page that can show nothing else, and a button to look again."""
+    """Show the error of a page that can show nothing else, and a button that reruns the page."""
     show_error(error)
     show_retry()
 
 
 def show_no_models(config: Config) -> None:
-    """An API without any model: its reason, and a button to look again."""
+    """Show why the API has no model, and a button that reruns the page."""
     st.error(
         f"The prediction API has no models: {plain((config.reason or 'no reason given').rstrip('.'))}. "
         "Train them or roll back to the release before, then try again.",
@@ -35,11 +35,11 @@ def show_no_models(config: Config) -> None:
 
 
 def show_retry() -> None:
-    """A button that runs the page again."""
+    """Show a button that reruns the page."""
     st.button("Try again", key="try-again", icon=":material/refresh:")
 
 
 def show_models_off(config: Config) -> None:
-    """A warning while a model is off; nothing otherwise."""
+    """Show a warning while a model is unavailable."""
     if sentence := off_sentence(config):
         st.warning(plain(sentence), icon=":material/warning:")

@@ -1,4 +1,4 @@
-"""How values are written for people. Pure."""
+"""Values as text for users. Pure."""
 
 from __future__ import annotations
 
@@ -7,33 +7,33 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ui.api.answers import Config, Prediction
     from ui.api.reports import Drift, ExperimentReport
+    from ui.api.responses import Config, Prediction
     from ui.api.usage import Usage
     from ui.errors import UiError
 
-# What Streamlit's Markdown gives a meaning: emphasis, code, links, HTML, colours, icons, formulas, tables.
+# Syntax of Streamlit's Markdown: emphasis, code, links, HTML, colours, icons, formulas, tables.
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>:$~#|!&])")
 
 
 def plain(text: str) -> str:
-    """`text` so that Markdown shows it as it is, on one line."""
+    """Return `text` escaped for Markdown, on one line."""
     return _MARKDOWN.sub(r"\\\1", " ".join(text.split()))
 
 
 def error_sentence(error: UiError) -> str:
-    """What went wrong and what to do, as Markdown."""
+    """Return the error and the next step as Markdown."""
     said = str(error).rstrip(".")
     return f"{plain(said)}. {error.hint}"
 
 
 def share(value: float) -> str:
-    """0.5 -> "50 %"; one decimal only where it says something."""
+    """Return a share of 1 in percent, with three significant digits: 0.5 -> "50 %"."""
     return f"{value * 100:.3g} %"
 
 
 def duration(seconds: float | None) -> str:
-    """A latency in the unit that suits it, a dash where there is none."""
+    """Return a latency in ms or s, a dash for None."""
     if seconds is None:
         return "–"
     return f"{seconds * 1000:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"
@@ -45,7 +45,7 @@ def split_sentence(config: Config) -> str:
 
 
 def reason_sentence(prediction: Prediction, config: Config) -> str:
-    """Why this model answered, as far as this version of the UI knows the reason."""
+    """Return why this model answered; a reason unknown to this version of the UI is shown as it is."""
     if prediction.reason == "split":
         return f"Drawn by the split: {split_sentence(config)}."
     if prediction.reason == "sticky":
@@ -58,7 +58,7 @@ def reason_sentence(prediction: Prediction, config: Config) -> str:
 
 
 def off_sentence(config: Config) -> str | None:
-    """Which models are off, why, and who answers instead; None if all are up."""
+    """Return which models are unavailable, why, and which one answers instead; None if all are up."""
     off = [
         f"Model {version} is off ({(arm.reason or 'no reason given').rstrip('.')})."
         for version, arm in config.models.items()
@@ -66,7 +66,7 @@ def off_sentence(config: Config) -> str | None:
     ]
     if not off:
         return None
-    # A model without traffic of its own never steps in for another.
+    # A model with weight 0 never replaces another.
     answering = [version for version, arm in config.models.items() if arm.up and config.split.get(version)]
     return " ".join(
         [*off, f"{' and '.join(answering)} answers all requests." if answering else "No model can answer."]
@@ -74,7 +74,7 @@ def off_sentence(config: Config) -> str | None:
 
 
 def drift_sentence(usage: Usage, config: Config) -> str:
-    """What the drift test says, or how far the window is from having a score."""
+    """Return the result of the drift test, or how many rows the window still needs."""
     if usage.drift_score is None:
         return f"Warming up: {usage.drift_rows} of {config.drift.minimum} rows."
     found = "finds drift; the Drift page says where" if usage.drift_found else "finds no drift"
@@ -91,7 +91,7 @@ VERDICTS = {
 
 
 def drift_verdict(drift: Drift) -> str:
-    """The drift test's verdict, with what passed its limit."""
+    """Return the verdict of the drift test, with the quantities above their limits."""
     if drift.status == "warming_up":
         return f"Warming up: {drift.rows} of {drift.minimum} rows."
     if drift.status == "drifted":
@@ -106,16 +106,16 @@ def drift_verdict(drift: Drift) -> str:
 
 
 def ratio_sentence(report: ExperimentReport) -> str:
-    """Whether requests fall to the versions as the split says."""
+    """Return whether the requests of each version match the split."""
     if report.ratio_broken:
         return f"The {report.ratio_checked:,} requests drawn by chance do not fall to the versions as the split says."
     return f"The {report.ratio_checked:,} requests drawn by chance fall to the versions as the split says."
 
 
 def listed(values: Mapping[str, object]) -> str:
-    """Parameters or metrics in a table cell: "max depth 5 · accuracy 0.933 (0.81 to 0.98)".
+    """Return parameters or metrics for a table cell: "max depth 5 · accuracy 0.933 (0.81 to 0.98)".
 
-    Three numbers named value, low and high are a value with its interval.
+    A mapping with value, low and high is a value with its interval.
     """
     return " · ".join(f"{name.replace('_', ' ')} {_cell(value)}" for name, value in values.items())
 

@@ -107,7 +107,7 @@ class Launcher:
             serving.send_signal(signal.SIGHUP)
             return
         if serving is not None:
-            say("INFO", f"code {code.digest[:12]} starts beside {serving.code.digest[:12]}")
+            log("INFO", f"code {code.digest[:12]} starts beside {serving.code.digest[:12]}")
         self._launch(code)
 
     def _launch(self, code: Code) -> None:
@@ -153,7 +153,7 @@ class Launcher:
         self._write(coming.code)
         if before is None:
             return
-        say("INFO", f"code {coming.code.digest[:12]} is active")
+        log("INFO", f"code {coming.code.digest[:12]} is active")
         before.close_handed()
         self._release(before, signal.SIGUSR1, DRAIN_SECONDS)
 
@@ -176,16 +176,16 @@ class Launcher:
         """Refuse the new code: the active code keeps serving, or previous code starts, or `run` returns `status`."""
         first, self._refused = self._refused is None, {"code": digest, "why": why, "at": time.time()}
         if self._serving is not None:
-            say("ERROR", f"code {digest[:12]} is refused, the active code keeps serving: {why}")
+            log("ERROR", f"code {digest[:12]} is refused, the active code keeps serving: {why}")
             self._write(self._serving.code)
             return
         self._fallback = self._previous(digest) if first else None
         if self._fallback is None:
-            say("CRITICAL", f"the code cannot be run: {why}")
+            log("CRITICAL", f"the code cannot be run: {why}")
             self._stop(status)
         else:
             # The push that brought it ended before its undo, and the container was started again.
-            say("ERROR", f"code {digest[:12]} cannot be run, the previous code starts: {why}")
+            log("ERROR", f"code {digest[:12]} cannot be run, the previous code starts: {why}")
 
     def _previous(self, digest: str) -> Path | None:
         """Return the code to fall back on; None when a push has verified the code with this digest.
@@ -223,7 +223,7 @@ class Launcher:
             self._refuse(one.code.digest, one.why or f"it ended with status {status}", status or 1)
         else:
             # Docker restarts the container.
-            say("CRITICAL", f"the service ended with status {status}")
+            log("CRITICAL", f"the service ended with status {status}")
             self._serving = None
             self._stop(status or 1)
 
@@ -233,10 +233,10 @@ class Launcher:
             part.write_text(json.dumps({"serving": serving.digest, "refused": self._refused}))
             part.replace(self._status)
         except OSError as error:
-            say("ERROR", f"{self._status} cannot be written: {error.strerror}")
+            log("ERROR", f"{self._status} cannot be written: {error.strerror}")
 
 
-def say(level: str, message: str) -> None:
+def log(level: str, message: str) -> None:
     """Write one line to standard output, in the format of the service's log."""
     now = time.time()
     stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now % 1 * 1000):03d}Z"

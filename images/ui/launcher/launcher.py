@@ -84,7 +84,7 @@ class Launcher:
         try:
             self._serving = take_snapshot(self._code_dir, self._store)
         except SnapshotError as error:
-            say("CRITICAL", f"the pages cannot be served: {error}")
+            log("CRITICAL", f"the pages cannot be served: {error}")
             return 1
         # It serves before its self-check: no other code could serve meanwhile.
         self._write()
@@ -139,7 +139,7 @@ class Launcher:
             self._refused = None
             self._write()
             return
-        say("INFO", f"the self-check of code {code.digest[:12]} starts")
+        log("INFO", f"the self-check of code {code.digest[:12]} starts")
         self._start_check(code)
 
     def _start_check(self, code: Snapshot, seconds: float = CHECK_SECONDS, *, fallback: bool = False) -> None:
@@ -187,7 +187,7 @@ class Launcher:
         before, self._serving, self._passed = self._serving, check.snapshot, True
         self._write()
         if before.digest != self._serving.digest:
-            say("INFO", f"code {self._serving.digest[:12]} is active")
+            log("INFO", f"code {self._serving.digest[:12]} is active")
         for path in self._store.iterdir():
             # The server may be about to load the previous one.
             if path not in (before.path, self._serving.path):
@@ -195,7 +195,7 @@ class Launcher:
 
     def _refuse(self, digest: str, why: str) -> None:
         what = "the active code keeps serving" if self._passed else "and there is no other code"
-        say("ERROR", f"code {digest[:12]} is refused, {what}: {why}")
+        log("ERROR", f"code {digest[:12]} is refused, {what}: {why}")
         if digest and digest != self._serving.digest:
             shutil.rmtree(self._store / digest, ignore_errors=True)
         self._refused = Refusal(digest, why, time.time())
@@ -206,9 +206,9 @@ class Launcher:
         try:
             code = take_snapshot(directory, self._store)
         except SnapshotError as error:
-            say("ERROR", f"the previous code cannot be read: {error}")
+            log("ERROR", f"the previous code cannot be read: {error}")
             return
-        say("INFO", f"the self-check of the previous code, {code.digest[:12]}, starts")
+        log("INFO", f"the self-check of the previous code, {code.digest[:12]}, starts")
         self._start_check(code, fallback=True)
 
     def _stop(self) -> None:
@@ -232,7 +232,7 @@ class Launcher:
             status = exit_status(found)
             if pid == self._server:
                 if self._killed_at is None:
-                    say("CRITICAL", f"the server ended with status {status}")
+                    log("CRITICAL", f"the server ended with status {status}")
                 return status
             if self._check and pid == self._check.pid:
                 check, self._check = self._check, None
@@ -252,10 +252,10 @@ class Launcher:
         try:
             ActiveCode(serving.digest, str(serving.path), self._passed, self._refused).write(self._file)
         except OSError as error:
-            say("ERROR", f"{self._file} cannot be written: {error.strerror}")
+            log("ERROR", f"{self._file} cannot be written: {error.strerror}")
 
 
-def say(level: str, message: str) -> None:
+def log(level: str, message: str) -> None:
     """Write one line to standard output, in the format of Streamlit's log."""
     stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
     print(f"{stamp} {level} launcher: {message}", flush=True)

@@ -1,6 +1,6 @@
-"""The API's JSON answers as typed values. Pure.
+"""The API's JSON responses as typed values. Pure.
 
-Fields this version does not know are left out, so that a newer API can answer an older UI.
+Unknown fields are ignored, so that an older UI can read the responses of a newer API.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from ui.api.fields import AnswerError, flag, mapping, number, numbers, optional_text, sequence, text
+from ui.api.fields import ResponseError, flag, mapping, number, numbers, optional_text, sequence, text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Feature:
-    """One input: its range and spread in the training data."""
+    """One input: its range and mean in the training data."""
 
     name: str
     min: float
@@ -26,7 +26,7 @@ class Feature:
 
 @dataclass(frozen=True)
 class Arm:
-    """One model of the A/B split. `reason` says why it is off; what is unknown then is None or empty."""
+    """One model of the A/B test. `reason` tells why it is unavailable; what is unknown then is None or empty."""
 
     up: bool
     sha256: str | None
@@ -38,7 +38,7 @@ class Arm:
 
 @dataclass(frozen=True)
 class DriftSettings:
-    """`window` latest rows are compared, no score is published on fewer than `minimum`."""
+    """The latest `window` rows are compared; there is no score for fewer than `minimum` rows."""
 
     threshold: float
     window: int
@@ -47,9 +47,9 @@ class DriftSettings:
 
 @dataclass(frozen=True)
 class Config:
-    """What GET /config answers: arms by version, with weights as configured and as shares of 1.
+    """The response of GET /config: arms by version, with weights as configured and as shares of 1.
 
-    An API that found no models at all has no features and no classes, and says why in `reason`.
+    An API without any model has no features and no classes, and gives the cause in `reason`.
     """
 
     weights: Mapping[str, float]
@@ -63,33 +63,33 @@ class Config:
 
     @classmethod
     def from_json(cls, value: object) -> Self:
-        """The typed answer. Raises AnswerError naming the first field that does not fit."""
-        answer = mapping(value, "config")
-        drift = mapping(answer.get("drift"), "drift")
+        """Return the typed response. Raises ResponseError, which names the first field that does not fit."""
+        body = mapping(value, "config")
+        drift = mapping(body.get("drift"), "drift")
         return cls(
-            weights=numbers(answer, "weights"),
-            split=numbers(answer, "split"),
+            weights=numbers(body, "weights"),
+            split=numbers(body, "split"),
             models={
                 version: _arm(arm, f"models.{version}")
-                for version, arm in mapping(answer.get("models"), "models").items()
+                for version, arm in mapping(body.get("models"), "models").items()
             },
             features=tuple(
-                _feature(item, f"features[{i}]") for i, item in enumerate(sequence(answer, "features"))
+                _feature(item, f"features[{i}]") for i, item in enumerate(sequence(body, "features"))
             ),
-            classes=tuple(str(name) for name in sequence(answer, "classes")),
-            service_digest=text(answer, "service_digest"),
+            classes=tuple(str(name) for name in sequence(body, "classes")),
+            service_digest=text(body, "service_digest"),
             drift=DriftSettings(
                 threshold=number(drift, "threshold", "drift."),
                 window=int(number(drift, "window", "drift.")),
                 minimum=int(number(drift, "minimum", "drift.")),
             ),
-            reason=optional_text(answer, "reason"),
+            reason=optional_text(body, "reason"),
         )
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What POST /predict answers; `probabilities` by class name, each 0 to 1."""
+    """The response of POST /predict; `probabilities` by class name, each 0 to 1."""
 
     class_name: str
     probabilities: Mapping[str, float]
@@ -99,27 +99,27 @@ class Prediction:
 
     @classmethod
     def from_json(cls, value: object) -> Self:
-        """The typed answer. Raises AnswerError naming the first field that does not fit."""
-        answer = mapping(value, "prediction")
+        """Return the typed response. Raises ResponseError, which names the first field that does not fit."""
+        body = mapping(value, "prediction")
         return cls(
-            class_name=text(answer, "class"),
-            probabilities=numbers(answer, "probabilities"),
-            model_version=text(answer, "model_version"),
-            prediction_id=text(answer, "prediction_id"),
-            reason=text(answer, "reason"),
+            class_name=text(body, "class"),
+            probabilities=numbers(body, "probabilities"),
+            model_version=text(body, "model_version"),
+            prediction_id=text(body, "prediction_id"),
+            reason=text(body, "reason"),
         )
 
 
 @dataclass(frozen=True)
 class Problem:
-    """An error answer (RFC 9457), as far as it could be read."""
+    """An error response (RFC 9457), as far as it could be read."""
 
     detail: str
     field: str | None
 
     @classmethod
     def from_json(cls, value: object) -> Self | None:
-        """The problem, or None where the body is none (a proxy's page, for example)."""
+        """Return the problem, or None for another body (a proxy's page, for example)."""
         if not isinstance(value, dict):
             return None
         detail = value.get("detail") or value.get("title")
@@ -133,7 +133,7 @@ def _feature(value: object, path: str) -> Feature:
     item = mapping(value, path)
     low, high = number(item, "min", f"{path}."), number(item, "max", f"{path}.")
     if low > high:
-        raise AnswerError(f"{path}.min", "at most its max")
+        raise ResponseError(f"{path}.min", "at most its max")
     mean = min(max(number(item, "mean", f"{path}."), low), high)
     return Feature(name=text(item, "name", f"{path}."), min=low, max=high, mean=mean)
 
