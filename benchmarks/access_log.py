@@ -17,7 +17,9 @@ PORTS_APART = 20
 
 def main() -> None:
     """requests a second and CPU of POST /predict with the access log off, of errors, and of all requests"""
-    from app.train_model import iris, train, write
+    from app.training.assemble import train
+    from app.training.data import iris
+    from app.training.publication import write
 
     require_wrk()
     rows = [[round(float(value), 2) for value in row] for row in iris().rows[::7]]

@@ -10,7 +10,7 @@ from benchmarks.serve import CONNECTIONS, SECONDS
 
 def main() -> None:
     """requests a second and latency of a stack that is up (BENCH_URL), from here to its public port"""
-    from app.train_model import iris
+    from app.training.data import iris
 
     url = os.environ.get("BENCH_URL")
     if not url:

@@ -6,6 +6,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 ROUNDS = 30
@@ -18,7 +19,10 @@ def main() -> None:
     from sklearn.ensemble import RandomForestClassifier
 
     from app.inference.models import load_models
-    from app.train_model import FORESTS, iris, train, write
+    from app.training.assemble import train
+    from app.training.data import iris
+    from app.training.forests import FORESTS
+    from app.training.publication import write
 
     data = iris()
     with tempfile.TemporaryDirectory() as directory:
@@ -30,8 +34,8 @@ def main() -> None:
         forest.fit(data.rows[data.training], data.labels[data.training])
         arm = arms[version]
         served = _in_turns(
-            lambda row, forest=forest: forest.predict_proba(np.asarray([row])),
-            lambda row, arm=arm: arm.score(row),
+            partial(lambda forest, row: forest.predict_proba(np.asarray([row])), forest),
+            arm.score,
             rows.tolist(),
         )
         print(

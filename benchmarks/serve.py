@@ -82,7 +82,9 @@ def contestants() -> list[Contestant]:
 
 def main() -> None:
     """requests a second, latency, memory and CPU of POST /predict at 1, 16 and 64 connections"""
-    from app.train_model import iris, train, write
+    from app.training.assemble import train
+    from app.training.data import iris
+    from app.training.publication import write
 
     require_wrk()
     rows = [[round(float(value), 2) for value in row] for row in iris().rows[::7]]
@@ -206,7 +208,7 @@ def measure(everybody: list[Contestant], rows: list[list[float]], *, print_round
 
 def middle(contestant: Contestant, connections: int, name: str) -> float:
     """The median of a figure over the rounds."""
-    return statistics.median(getattr(run, name) for run in contestant.runs[connections])
+    return statistics.median(float(getattr(run, name)) for run in contestant.runs[connections])
 
 
 def table(everybody: list[Contestant]) -> list[str]:
@@ -246,4 +248,6 @@ def ratios(everybody: list[Contestant]) -> list[str]:
 def ratio(us: Contestant, other: Contestant, connections: int, name: str) -> float:
     """The median over the rounds of our figure over theirs of the same round."""
     pairs = zip(us.runs[connections], other.runs[connections], strict=True)
-    return statistics.median(getattr(ours, name) / max(1e-9, getattr(theirs, name)) for ours, theirs in pairs)
+    return statistics.median(
+        float(getattr(ours, name)) / max(1e-9, float(getattr(theirs, name))) for ours, theirs in pairs
+    )

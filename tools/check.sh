@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Everything that can be known without running the software.
+# All static checks: nothing of the project is started.
 set -euo pipefail
 . "$(dirname "$0")/steps.sh"
 cd "$onebox_root"
@@ -12,7 +12,7 @@ shell_scripts() {
     step "shell scripts (shellcheck)" shellcheck --external-sources --source-path=SCRIPTDIR:. tools/*.sh tools/bin/onebox \
       .ci/run infra/local/images/host/instance-* infra/local/provider/pulumi-resource-aws
   else
-    say "  shell scripts: not checked, because shellcheck is not here (Debian: apt-get install shellcheck)."
+    say "  shell scripts: not checked, because shellcheck is missing (Debian: apt-get install shellcheck)."
   fi
 }
 
@@ -24,7 +24,7 @@ step "lint (ruff)" ruff check .
 step "format (ruff)" ruff format --check .
 step "types (mypy --strict)" mypy
 step "import rules (import-linter)" lint-imports
-step "locks in step with pyproject.toml and the .in files" tools/lock.sh --check
+step "lock files match pyproject.toml and the .in files" tools/lock.sh --check
 step "Python 3.9 on the host (vermin)" vermin --target=3.9- --violations --no-tips provisioning/agent
 shell_scripts
 step "compose file against its schema" check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A Docker daemon that answers: found, started, or (as root on a Debian-like machine) installed.
+# Provide a Docker daemon: use a running one, start it, or (as root on Debian or Ubuntu) install it.
 set -euo pipefail
 . "$(dirname "$0")/steps.sh"
 
@@ -7,7 +7,7 @@ answers() { docker info >/dev/null 2>&1; }
 
 has_systemd() { [ -d /run/systemd/system ]; }
 
-# A daemon that was killed leaves its pid file; if another process has that number now, dockerd would refuse to start.
+# A killed daemon leaves its pid file; if another process has that pid now, dockerd refuses to start.
 forget_dead_daemon() {
   local pid
   for file in /var/run/docker.pid /run/docker/containerd/containerd.pid; do
@@ -35,7 +35,7 @@ start() {
   return 1
 }
 
-# The packages this machine lacks, a line each.
+# Print the missing packages, one per line.
 missing_packages() {
   local command package
   while read -r command package; do
@@ -56,15 +56,15 @@ find_or_start() {
     if is_root && is_debian_like; then
       step "Debian packages ${missing[*]}" "$0" install "${missing[@]}"
     elif printf '%s\n' "${missing[@]}" | grep -qx docker.io; then
-      fail "Docker is needed and not here; install it (Debian: apt-get install docker.io debootstrap) or run this as root, then try again."
+      fail "Docker is missing. Install it (Debian: apt-get install docker.io debootstrap) or run this as root, then try again."
     fi
   fi
   answers && return
   if docker info 2>&1 | grep -q 'permission denied'; then
-    fail "Docker runs, but you may not use it; add yourself to the group docker (sudo usermod -aG docker $(id -un)) and log in again."
+    fail "Docker runs, but you are not allowed to use it. Add yourself to the group docker (sudo usermod -aG docker $(id -un)) and log in again."
   fi
-  is_root || fail "the Docker daemon does not answer; start it (sudo systemctl start docker), then try again."
-  step "Docker daemon" "$0" start || fail "the Docker daemon does not start; its log is $onebox_cache/dockerd.log."
+  is_root || fail "The Docker daemon does not respond. Start it (sudo systemctl start docker), then try again."
+  step "Docker daemon" "$0" start || fail "The Docker daemon does not start. Its log is $onebox_cache/dockerd.log."
 }
 
 export PATH="$PATH:/usr/sbin:/sbin"
@@ -75,5 +75,5 @@ case ${1:-} in
     shift
     apt_install "$@"
     ;;
-  *) fail "tools/docker.sh takes nothing, start or install, not '$1'." ;;
+  *) fail "Usage: tools/docker.sh [start | install PACKAGE …], not '$1'." ;;
 esac

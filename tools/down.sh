@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# The stack `local` is destroyed and its local cloud ended; images, engine and .venv stay for the next `make up`.
+# Destroy the stack `local` and stop its local cloud; images, engine and .venv stay for the next `make up`.
 set -euo pipefail
 . "$(dirname "$0")/steps.sh"
 cd "$onebox_root"
 stack=${ONEBOX_STACK:-local}
 state=".onebox/state/.pulumi/stacks/onebox/$stack.json"
 if [ ! -x .venv/bin/python ]; then
-  say "onebox: nothing to take down."
+  say "onebox: nothing to destroy."
   exit 0
 fi
 . tools/env.sh
@@ -18,9 +18,9 @@ if [ -f "$state" ] && command -v pulumi >/dev/null 2>&1; then
 fi
 if docker info >/dev/null 2>&1; then
   python -m infra.local stop --name "$stack" --all
-  # Without its cloud the state would speak of things that are gone.
+  # Without its cloud the state would list resources that no longer exist.
   if [ -f "$state" ]; then
     pulumi stack rm "$stack" --yes --force --preserve-config >/dev/null
   fi
 fi
-say "onebox: down. Images, engine and .venv stay for the next make up; make clean removes the checkout's part of them."
+say "onebox: destroyed. Images, engine and .venv stay for the next make up; make clean deletes what this checkout created."

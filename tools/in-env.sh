@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# tools/in-env.sh COMMAND [ARG ...]: the command in the environment of tools/env.sh, for pipelines.
+# tools/in-env.sh COMMAND [ARG ...]: run a command in the environment of tools/env.sh, for pipelines.
 set -euo pipefail
 . "$(dirname "$0")/env.sh"
 cd "$ONEBOX_ROOT"

@@ -11,7 +11,7 @@ compile() {
   .venv/bin/uv pip compile --quiet --no-header --generate-hashes --output-file "$output" "$@" "$input"
 }
 
-# They wait for the network, so they wait side by side.
+# Each waits for the network, so they run concurrently.
 all() {
   local suffix=$1 pid pids=()
   # The union of all groups: one environment provisions, rehearses, trains, serves and tests.
@@ -21,7 +21,7 @@ all() {
   compile pyproject.toml "requirements.txt$suffix" "${groups[@]}" --universal --python-version 3.11 & pids+=($!)
   compile images/api/requirements.in "images/api/requirements.txt$suffix" "${image[@]}" & pids+=($!)
   compile images/ui/requirements.in "images/ui/requirements.txt$suffix" "${image[@]}" & pids+=($!)
-  # What installs them there: each image's context has to hold its own copy.
+  # The installer; each image's build context needs its own copy.
   compile images/installer.in "images/api/installer.txt$suffix" "${image[@]}" & pids+=($!)
   compile images/installer.in "images/ui/installer.txt$suffix" "${image[@]}" & pids+=($!)
   for pid in "${pids[@]}"; do wait "$pid"; done
@@ -32,12 +32,12 @@ case ${1:-} in
   "") all "" ;;
   --check)
     trap 'rm -f "${locks[@]/%/.fresh}"' EXIT
-    # What is locked stays locked: a fresh compile starts from the lock and only moves where the .in file demands it.
+    # A fresh compile starts from the lock and changes only what its source demands.
     for lock in "${locks[@]}"; do cp "$lock" "$lock.fresh"; done
     all .fresh
     for lock in "${locks[@]}"; do
-      diff -u "$lock" "$lock.fresh" >/dev/null || fail "$lock is out of step with its source; run: make lock"
+      diff -u "$lock" "$lock.fresh" >/dev/null || fail "$lock does not match its source. Run: make lock"
     done
     ;;
-  *) fail "tools/lock.sh takes nothing or --check, not '$1'." ;;
+  *) fail "Usage: tools/lock.sh [--check], not '$1'." ;;
 esac

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# tools/provision.sh STACK: what would change goes to .onebox/plan.txt, then it is done. `local` brings its cloud along.
+# tools/provision.sh STACK: save the preview in .onebox/plan.txt, then update. For `local` the local cloud is started first.
 set -euo pipefail
 . "$(dirname "$0")/steps.sh"
 cd "$onebox_root"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Python packages, engine, Docker: what is missing is installed, what is there is left alone.
+# Install what is missing: Python packages, engine, Docker. Idempotent.
 set -euo pipefail
 . "$(dirname "$0")/steps.sh"
 cd "$onebox_root"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# tools/stack.sh NAME [CLOUD]: the rehearsal stack NAME exists, with a key to log in, a passphrase for its secrets
-# and the configuration that leads to the local cloud CLOUD (default: the same name). What is there is left alone.
+# tools/stack.sh NAME [CLOUD]: create the stack NAME with a login key, a passphrase for its secrets and the
+# configuration of the local cloud CLOUD (default: the same name). Idempotent.
 set -euo pipefail
 . "$(dirname "$0")/steps.sh"
 cd "$onebox_root"
@@ -21,7 +21,7 @@ python -m infra.local.plugin "$PULUMI_HOME"
 if ! pulumi stack ls --json 2>/dev/null | python -c '
 import json, sys
 sys.exit(sys.argv[1] not in {stack["name"] for stack in json.load(sys.stdin)})' "$name"; then
-  # An earlier state's file would bring the salt of another passphrase.
+  # The file of an earlier state has the salt of another passphrase.
   [ ! -f "Pulumi.$name.yaml" ] || sed -i '/^encryptionsalt:/d' "Pulumi.$name.yaml"
   pulumi stack init "$name" --secrets-provider passphrase --no-select >/dev/null
   pulumi stack select "$name"

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Sourced. Long work says what it does, what it did last, and for how long.
+# Sourced. Functions that report the progress and duration of long steps.
 
 onebox_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 onebox_state="$onebox_root/.onebox"
@@ -13,14 +13,14 @@ fail() {
   exit 1
 }
 
-# step WORDS COMMAND [ARG ...]: runs the command with its output in a log, a sign of life every 15 seconds, and
-# one line with the seconds it took. On failure the log's tail is shown and the command's status returned.
+# step TITLE COMMAND [ARG ...]: run the command with its output in a log; print the last line of the log every 15 seconds
+# and the duration at the end. On failure print the end of the log and return the command's status.
 step() {
-  local words=$1 log began status=0 pid
+  local title=$1 log began status=0 pid
   shift
-  log="$onebox_state/log/$(printf '%s' "$words" | tr -cs 'A-Za-z0-9' '-' | sed 's/-$//').log"
+  log="$onebox_state/log/$(printf '%s' "$title" | tr -cs 'A-Za-z0-9' '-' | sed 's/-$//').log"
   began=$SECONDS
-  printf '  %s …\n' "$words"
+  printf '  %s …\n' "$title"
   ("$@") >"$log" 2>&1 </dev/null &
   pid=$!
   local waited=0
@@ -33,18 +33,18 @@ step() {
   done
   wait "$pid" || status=$?
   if [ "$status" -ne 0 ]; then
-    printf '  %s: failed after %ss. The end of %s:\n' "$words" "$((SECONDS - began))" "${log#"$onebox_root"/}" >&2
+    printf '  %s: failed after %ss. The end of %s:\n' "$title" "$((SECONDS - began))" "${log#"$onebox_root"/}" >&2
     tail -n 30 "$log" | sed 's/^/    /' >&2
     return "$status"
   fi
-  printf '  %s: done in %ss\n' "$words" "$((SECONDS - began))"
+  printf '  %s: done in %ss\n' "$title" "$((SECONDS - began))"
 }
 
 is_root() { [ "$(id -u)" -eq 0 ]; }
 
 is_debian_like() { command -v apt-get >/dev/null 2>&1; }
 
-# apt_install PACKAGE ...: only as root on a machine with apt. A service that a package brings is not started.
+# apt_install PACKAGE ...: requires root and apt.
 apt_install() {
   export DEBIAN_FRONTEND=noninteractive
   apt-get update -qq

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The pure tests (seconds, no Docker), those that start programs here, then one real stack end to end.
-# Arguments go to the last of the three.
+# Run the pure tests (no Docker), the process tests, then the end-to-end tests on a real stack.
+# Arguments are passed to the end-to-end tests.
 set -euo pipefail
 . "$(dirname "$0")/steps.sh"
 cd "$onebox_root"
@@ -11,7 +11,7 @@ mkdir -p "$onebox_state/reports"
 say "onebox: pure tests, with their coverage"
 pytest -q -n 2 -m 'not e2e and not process' --junit-xml="$onebox_state/reports/pure.xml" \
   --cov --cov-report="xml:$onebox_state/coverage.xml"
-say "onebox: tests that start programs on this machine"
+say "onebox: process tests (they start programs on this machine)"
 pytest -q -n 2 -m process --junit-xml="$onebox_state/reports/process.xml"
-say "onebox: the real thing (engine, cloud-init, sshd, Docker, Prometheus, browser)"
+say "onebox: end-to-end tests (engine, cloud-init, sshd, Docker, Prometheus, browser)"
 pytest -v -m e2e --junit-xml="$onebox_state/reports/e2e.xml" "$@"

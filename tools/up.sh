@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# From a fresh checkout to a served prediction on the stack `local`. The second call changes nothing.
-# ONEBOX_DATA and ONEBOX_LABEL: a table of your own to train on instead of Iris (see app/train_model.py).
-# ONEBOX_STACK names another rehearsal stack, ONEBOX_CLOUD_OPTIONS its cloud's ports and subnet, so that two can run.
+# Install the tools and deploy the stack `local`, from a fresh checkout to a served prediction. Idempotent.
+# ONEBOX_DATA and ONEBOX_LABEL: your own table to train on instead of Iris (see app/train_model.py).
+# ONEBOX_STACK: another stack in a local cloud; ONEBOX_CLOUD_OPTIONS: its ports and subnet, so that two can run at once.
 set -euo pipefail
 . "$(dirname "$0")/steps.sh"
 cd "$onebox_root"
@@ -10,8 +10,8 @@ stack=${ONEBOX_STACK:-local}
 read -ra cloud_options <<<"${ONEBOX_CLOUD_OPTIONS:-}"
 
 if [ ! -x .venv/bin/python ] || ! docker info >/dev/null 2>&1 || [ ! -e .onebox/engine ]; then
-  say "onebox: this machine lacks something. What can be installed now: Python packages into .venv, the Pulumi engine"
-  say "into $onebox_cache, and (as root on Debian or Ubuntu) the packages docker.io, debootstrap, iptables, openssh-client."
+  say "onebox: tools are missing. Installing: Python packages to .venv, the Pulumi engine to $onebox_cache, and"
+  say "(as root on Debian or Ubuntu) the packages docker.io, debootstrap, iptables, openssh-client."
 fi
 tools/setup.sh
 . tools/env.sh
@@ -30,4 +30,4 @@ import json, sys
 outputs = json.load(sys.stdin)
 for name in ("api_url", "ui_url", "prometheus_url", "ssh_command"):
     print(f"  {name:<15} {outputs[name]}")'
-say "Next: . tools/env.sh, then pulumi preview | up | refresh | destroy -s $stack, onebox status | push | logs | ssh; make down ends it all."
+say "Next: . tools/env.sh, then pulumi preview | up | refresh | destroy -s $stack, onebox status | push | logs | ssh; make down destroys it."

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes .venv hold exactly requirements.txt. Nothing to do: a few milliseconds.
+# Make .venv contain exactly requirements.txt. Idempotent.
 set -euo pipefail
 . "$(dirname "$0")/steps.sh"
 cd "$onebox_root"
@@ -13,10 +13,10 @@ find_python() {
       return
     fi
   done
-  fail "Python 3.11 or newer is needed and none was found; install one (Debian: apt-get install python3 python3-venv)."
+  fail "Python 3.11 or newer is missing. Install it (Debian: apt-get install python3 python3-venv)."
 }
 
-# What the venv was made from: the lock, the interpreter and the place (a venv that was moved is broken).
+# Identify the inputs of the venv: lock, interpreter and path (a venv that was moved is broken).
 lock_of() { printf '%s %s %s\n' "$(sha256sum requirements.txt | cut -d' ' -f1)" "$("$1" -c 'import sys; print(sys.version.split()[0])')" "$(readlink -f .venv)"; }
 
 fill() {
@@ -30,11 +30,11 @@ fill() {
     fi
     "$python" -m venv .venv
   fi
-  # uv installs the lock several times faster than pip; its own line of the lock brings it in.
+  # uv installs the lock several times faster than pip; pip installs uv from its line of the lock.
   awk '/^uv==/{on=1} on{print} on && !/\\$/{exit}' requirements.txt >"$onebox_state/uv.txt"
   .venv/bin/python -m pip install --quiet --require-hashes -r "$onebox_state/uv.txt"
   .venv/bin/uv pip sync --python .venv/bin/python --require-hashes --allow-empty-requirements requirements.txt
-  # pip stays: the engine lists the program's packages with it.
+  # The engine lists the program's packages with pip, so pip stays.
   .venv/bin/python -m ensurepip --upgrade >/dev/null
   .venv/bin/python - "$onebox_root" <<'PY'
 import pathlib, sys, sysconfig
@@ -47,9 +47,9 @@ case ${1:-} in
   "")
     if [ "$(cat .venv/onebox-lock 2>/dev/null)" != "$(lock_of "$(find_python)")" ] ||
       ! .venv/bin/python -c '' 2>/dev/null; then
-      step "Python packages of requirements.txt into .venv" "$0" fill
+      step "Python packages of requirements.txt to .venv" "$0" fill
     fi
     ;;
   fill) fill ;;
-  *) fail "tools/venv.sh takes nothing or fill, not '$1'." ;;
+  *) fail "Usage: tools/venv.sh [fill], not '$1'." ;;
 esac

@@ -11,7 +11,8 @@ from flask import Flask, Response, jsonify, request
 from prometheus_client import Counter, Histogram, generate_latest
 from sklearn.ensemble import RandomForestClassifier
 
-from app.train_model import FORESTS, iris
+from app.training.data import iris
+from app.training.forests import FORESTS
 
 data = iris()
 models = {

@@ -111,7 +111,7 @@ def main() -> None:
         return
     work = PROJECT_ROOT / ".onebox" / "bench"
     ours = Onebox(host, work / "onebox")
-    others = [Ansible(host, work / "ansible"), Pyinfra(host, work / "pyinfra")]
+    others: list[Ansible | Pyinfra] = [Ansible(host, work / "ansible"), Pyinfra(host, work / "pyinfra")]
     if not host.run("sh", "-c", "command -v rsync || true").strip():
         host.run("apt-get", "install", "-y", "-q", "--no-install-recommends", "rsync", root=True)
     try:

@@ -10,7 +10,9 @@ from prometheus_client import CollectorRegistry
 
 from app import create_app
 from app.settings import ApiSettings
-from app.train_model import iris, train, write
+from app.training.assemble import train
+from app.training.data import iris
+from app.training.publication import write
 from tests.app.recorded import Service
 
 if TYPE_CHECKING:

@@ -38,20 +38,20 @@ class Service:
         self._turn += 1
         return 0.25 if self._turn % 2 else 0.75
 
-    def predict(self, row: list[float] | None = None, **headers: str) -> dict[str, Any]:
+    def predict(self, row: list[float] | None = None, /, **headers: str) -> dict[str, Any]:
         answer = self.client.post("/predict", json={"features": row or GOOD}, headers=headers)
-        assert answer.status_code == 200, answer.json
-        return dict(answer.json)
+        assert answer.status_code == 200, answer.get_json()
+        return dict(answer.get_json())
 
     def feedback(self, prediction_id: object, label: object) -> tuple[int, dict[str, Any]]:
         answer = self.client.post("/feedback", json={"prediction_id": prediction_id, "label": label})
-        return answer.status_code, dict(answer.json)
+        return answer.status_code, dict(answer.get_json())
 
     def experiment(self) -> dict[str, Any]:
-        return dict(self.client.get("/experiment").json)
+        return dict(self.client.get("/experiment").get_json())
 
     def logged(self) -> list[dict[str, Any]]:
-        return list(self.client.get("/predictions?limit=500").json["predictions"])
+        return list(self.client.get("/predictions?limit=500").get_json()["predictions"])
 
     def gauge(self, name: str) -> float:
         families = text_string_to_metric_families(self.client.get("/metrics").text)

@@ -8,7 +8,7 @@ import socket
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import uvloop
 
@@ -55,7 +55,9 @@ def running(settings: ApiSettings) -> Iterator[Servers]:
 
     async def serve() -> None:
         servers = [Server(worker, loop, 0, direct=direct) for direct in (True, False)]
-        listeners = [await loop.create_server(server.connect, "127.0.0.1", 0) for server in servers]
+        listeners: list[Any] = [
+            await loop.create_server(server.connect, "127.0.0.1", 0) for server in servers
+        ]
         ports.extend(listener.sockets[0].getsockname()[1] for listener in listeners)
         tables.extend(server.connections for server in servers)
         ready.set()
@@ -71,7 +73,7 @@ def running(settings: ApiSettings) -> Iterator[Servers]:
     thread.start()
     assert ready.wait(30)
     try:
-        yield Servers(worker, loop, *ports, tables[0])
+        yield Servers(worker, loop, ports[0], ports[1], tables[0])
     finally:
         loop.call_soon_threadsafe(stop.set)
         thread.join()

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from conftest import MakeClient
     from flask.testing import FlaskClient
 
     from app.inference.models import Scored
+    from tests.app.conftest import MakeClient
 
 SETOSA, VIRGINICA = [5.1, 3.5, 1.4, 0.2], [6.3, 2.5, 5.0, 1.9]
 GOOD = {"features": SETOSA}
@@ -50,11 +50,13 @@ def test_each_row_of_a_batch_is_answered_as_it_is_alone(client: FlaskClient) -> 
             strict=True,
         )
     )
-    answers = client.post("/predict", json={"instances": [SETOSA, VIRGINICA, by_name]}).json["predictions"]
+    answers = client.post("/predict", json={"instances": [SETOSA, VIRGINICA, by_name]}).get_json()[
+        "predictions"
+    ]
     assert [answer["class"] for answer in answers] == ["setosa", "virginica", "virginica"]
     assert len({answer["prediction_id"] for answer in answers}) == 3
     client.post("/predict", json=GOOD)
-    alone = client.post("/predict", json={"features": VIRGINICA}).json
+    alone = client.post("/predict", json={"features": VIRGINICA}).get_json()
     assert alone["model_version"] == answers[1]["model_version"] == answers[2]["model_version"]
     assert alone["probabilities"] == answers[1]["probabilities"] == answers[2]["probabilities"]
 
@@ -107,7 +109,7 @@ def test_a_row_that_cannot_be_scored_fails_alone(
 ) -> None:
     client = make_client(weights=(100, 0))
     service = service_of(client)
-    monkeypatch.setitem(service.bundle.models.arms, "v1", Picky())  # type: ignore[arg-type]
+    monkeypatch.setitem(service.bundle.models.arms, "v1", Picky())
     bodies = [
         b'{"features": [5, 3, 1, 0]}',
         b'{"features": [6.3, 2.5, 5.0, 1.9]}',
@@ -124,9 +126,11 @@ def test_a_user_keeps_the_arm_by_header_and_by_cookie(make_client: MakeClient) -
     answers: list[dict[str, Any]] = []
     for number in range(40):
         name = f"user-{number}"
-        answers += [client.post("/predict", json=GOOD, headers={"X-User-Id": name}).json for _ in range(2)]
+        answers += [
+            client.post("/predict", json=GOOD, headers={"X-User-Id": name}).get_json() for _ in range(2)
+        ]
         client.set_cookie("onebox_user", name)
-        answers.append(client.post("/predict", json=GOOD).json)
+        answers.append(client.post("/predict", json=GOOD).get_json())
         client.delete_cookie("onebox_user")
         assert len({answer["model_version"] for answer in answers[-3:]}) == 1
     assert {answer["reason"] for answer in answers} == {"sticky"}
@@ -136,7 +140,7 @@ def test_a_user_keeps_the_arm_by_header_and_by_cookie(make_client: MakeClient) -
 @pytest.mark.parametrize("version", ["v1", "v2"])
 def test_a_forced_version_answers_and_is_synthetic(version: str, client: FlaskClient) -> None:
     answers = [
-        client.post("/predict", json=GOOD, headers={"X-Model-Version": version, "X-User-Id": "a"}).json
+        client.post("/predict", json=GOOD, headers={"X-Model-Version": version, "X-User-Id": "a"}).get_json()
         for _ in range(3)
     ]
     assert {(answer["model_version"], answer["reason"]) for answer in answers} == {(version, "forced")}
@@ -148,7 +152,7 @@ def test_a_forced_version_answers_and_is_synthetic(version: str, client: FlaskCl
 def test_synthetic_requests_are_answered_and_kept_out_of_drift(client: FlaskClient) -> None:
     for value in ("1", "true", "1"):
         answer = client.post("/predict", json=GOOD, headers={"X-Synthetic": value})
-        assert (answer.status_code, answer.json["reason"]) == (200, "split")
+        assert (answer.status_code, answer.get_json()["reason"]) == (200, "split")
     client.post("/predict", json=GOOD, headers={"X-Synthetic": "0"})
     assert metric(client, "prediction_requests_total") == 4
     assert metric(client, "model_drift_window_rows") == 1
@@ -169,7 +173,7 @@ def test_a_header_that_cannot_be_followed_is_refused_by_name(
     header: str, value: str, client: FlaskClient
 ) -> None:
     answer = client.post("/predict", json=GOOD, headers={header: value})
-    assert (answer.status_code, answer.json["field"]) == (422, header)
+    assert (answer.status_code, answer.get_json()["field"]) == (422, header)
     assert metric(client, "prediction_requests_total") == 0
 
 
@@ -178,12 +182,12 @@ def test_a_forced_version_that_is_off_is_not_replaced(artifacts: Path, make_clie
     client = make_client(models=artifacts)
     answer = client.post("/predict", json=GOOD, headers={"X-Model-Version": "v2"})
     assert answer.status_code == 503
-    assert "v2" in answer.json["detail"]
+    assert "v2" in answer.get_json()["detail"]
 
 
 def test_every_answered_row_leaves_a_record_with_its_id(client: FlaskClient) -> None:
-    single = client.post("/predict", json={"features": VIRGINICA}, headers={"X-User-Id": "anna"}).json
-    batch = client.post("/predict", json={"instances": [SETOSA, VIRGINICA]}).json["predictions"]
+    single = client.post("/predict", json={"features": VIRGINICA}, headers={"X-User-Id": "anna"}).get_json()
+    batch = client.post("/predict", json={"instances": [SETOSA, VIRGINICA]}).get_json()["predictions"]
     records = records_of(client)
     wanted = [single, *batch]
     assert [bytes(record["prediction_id"]).hex() for record in records] == [
@@ -192,5 +196,5 @@ def test_every_answered_row_leaves_a_record_with_its_id(client: FlaskClient) -> 
     assert records["class_index"].tolist() == [w["prediction"] for w in wanted]
     assert [f"v{arm + 1}" for arm in records["arm"]] == [w["model_version"] for w in wanted]
     assert [REASONS[why] for why in records["why"]] == ["sticky", "split", "split"]
-    assert records["features"].tolist() == np.float32([VIRGINICA, SETOSA, VIRGINICA]).tolist()
+    assert records["features"].tolist() == np.asarray([VIRGINICA, SETOSA, VIRGINICA], np.float32).tolist()
     assert (records["latency"] > 0).all()

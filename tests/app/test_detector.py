@@ -16,7 +16,7 @@ from app.drift.distances import correlations, distribution_distances, joint_dist
 from app.drift.score import WINDOW
 from app.inference.models import PROBABILITIES
 from app.manifest import Catalogue, Reference
-from app.train_model import train
+from app.training.assemble import train
 from app.training.data import split
 from app.training.limits import SIZES, bootstrap_limits, strongest_pairs
 

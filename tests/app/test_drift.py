@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from app.drift.score import MINIMUM, THRESHOLD, WINDOW, drift_score
-from app.train_model import iris
+from app.training.data import iris
 
 
 def test_the_score_is_the_documented_formula() -> None:

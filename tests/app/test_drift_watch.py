@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from app import create_app
 from app.settings import ApiSettings
-from app.train_model import iris
+from app.training.data import iris
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +29,7 @@ def usual_rows(count: int) -> NDArray[np.float32]:
 
 def send(client: FlaskClient, rows: NDArray[np.float32], **headers: str) -> None:
     answer = client.post("/predict", json={"instances": rows.tolist()}, headers=headers)
-    assert answer.status_code == 200, answer.json
+    assert answer.status_code == 200, answer.get_json()
 
 
 def gauges(client: FlaskClient) -> dict[str, dict[tuple[str, ...], float]]:
@@ -42,7 +42,7 @@ def gauges(client: FlaskClient) -> dict[str, dict[tuple[str, ...], float]]:
 
 
 def test_before_the_first_row_drift_is_warming_up(client: FlaskClient) -> None:
-    report = client.get("/drift").json
+    report = client.get("/drift").get_json()
     assert (report["status"], report["rows"], report["minimum"], report["window"]) == (
         "warming_up",
         0,
@@ -58,7 +58,7 @@ def test_before_the_first_row_drift_is_warming_up(client: FlaskClient) -> None:
 
 def test_usual_rows_are_steady_and_every_feature_and_class_is_shown(client: FlaskClient) -> None:
     send(client, usual_rows(200))
-    report = client.get("/drift").json
+    report = client.get("/drift").get_json()
     assert (report["status"], report["rows"]) == ("steady", 200)
     assert [item["name"] for item in report["features"]] == iris().feature_names
     assert [item["name"] for item in report["classes"]] == iris().classes
@@ -76,7 +76,7 @@ def test_a_feature_that_moved_is_named_and_counted_by_prometheus(client: FlaskCl
     rows = usual_rows(200)
     rows[:, 1] += iris().training_rows[:, 1].std()
     send(client, rows)
-    report = client.get("/drift").json
+    report = client.get("/drift").get_json()
     assert report["status"] == "drifted"
     assert [item["name"] for item in report["features"] if item["drifted"]] == ["sepal width (cm)"]
     # The document's score does not see it.
@@ -88,19 +88,19 @@ def test_a_feature_that_moved_is_named_and_counted_by_prometheus(client: FlaskCl
 
 def test_the_report_follows_the_latest_rows(client: FlaskClient) -> None:
     send(client, usual_rows(200) + 5)
-    assert client.get("/drift").json["status"] == "drifted"
+    assert client.get("/drift").get_json()["status"] == "drifted"
     send(client, usual_rows(200))
-    assert client.get("/drift").json["status"] == "steady"
+    assert client.get("/drift").get_json()["status"] == "steady"
 
 
 def test_synthetic_rows_are_no_drift(client: FlaskClient) -> None:
     send(client, usual_rows(200) + 5, **{"X-Synthetic": "1"})
-    assert client.get("/drift").json["rows"] == 0
+    assert client.get("/drift").get_json()["rows"] == 0
 
 
 def test_thirty_clicks_on_the_default_sliders_are_no_alarm(client: FlaskClient) -> None:
     send(client, np.repeat([[5.8, 3.0, 3.8, 1.2]], 30, axis=0).astype(np.float32))
-    assert client.get("/drift").json["status"] == "warming_up"
+    assert client.get("/drift").get_json()["status"] == "warming_up"
     assert gauges(client)["model_drift_detected"] == {(): 0.0}
 
 
@@ -113,16 +113,16 @@ def test_the_window_survives_a_restart_also_under_another_split(trained: Path, t
 
     first = start((50, 50))
     send(first, usual_rows(120))
-    before = first.get("/drift").json
+    before = first.get("/drift").get_json()
     second = start((10, 90))
-    assert second.get("/drift").json == before
+    assert second.get("/drift").get_json() == before
     send(second, usual_rows(30))
-    assert second.get("/drift").json["rows"] == 150
+    assert second.get("/drift").get_json()["rows"] == 150
     # Workers see each other's rows.
-    assert first.get("/drift").json["rows"] == 150
+    assert first.get("/drift").get_json()["rows"] == 150
 
 
 def test_without_models_drift_is_unavailable(tmp_path: Path, make_client: MakeClient) -> None:
     client = make_client(models=tmp_path / "nothing")
     answer = client.get("/drift")
-    assert (answer.status_code, answer.json["status"]) == (200, "unavailable")
+    assert (answer.status_code, answer.get_json()["status"]) == (200, "unavailable")

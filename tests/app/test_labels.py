@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from app.train_model import iris
+from app.training.data import iris
 
 if TYPE_CHECKING:
     from pathlib import Path

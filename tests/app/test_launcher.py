@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,7 @@ def test_new_code_takes_over_under_load_without_a_lost_request_and_counters_go_o
                 seen.add(service.serving)
                 wait_for(lambda: service.codes() == [service.serving] * 2, "only its workers take part")
                 before = load.answered
-                wait_for(lambda before=before: load.answered > before + 200, "the load goes on")
+                wait_for(partial(lambda least: load.answered > least, before + 200), "the load goes on")
         assert load.failed == []
         assert len(seen) == 6
         print(f"{load.answered} requests over 5 changes of the code, 0 failed")

@@ -10,10 +10,10 @@ from app.errors import ModelFailedError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from conftest import MakeClient
     from flask.testing import FlaskClient
 
     from app.inference.models import Scored
+    from tests.app.conftest import MakeClient
 
 GOOD = {"features": [5.1, 3.5, 1.4, 0.2]}
 TYPES = {

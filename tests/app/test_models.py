@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from conftest import MakeClient
+    from tests.app.conftest import MakeClient
 
 GOOD = {"features": [5.1, 3.5, 1.4, 0.2]}
 
@@ -117,13 +117,13 @@ def test_an_arm_that_is_off_says_why_and_gives_its_traffic_to_the_other(
 ) -> None:
     flip_a_bit(artifacts)
     client = make_client(models=artifacts)
-    answers = [client.post("/predict", json=GOOD).json for _ in range(4)]
+    answers = [client.post("/predict", json=GOOD).get_json() for _ in range(4)]
     assert [(a["model_version"], a["reason"]) for a in answers] == [("v1", "split"), ("v1", "fallback")] * 2
     ready = client.get("/ready")
-    assert (ready.status_code, ready.json["status"]) == (503, "degraded")
-    assert ready.json["models"]["v1"] == "up"
-    assert "model_v2.onnx" in ready.json["models"]["v2"]
-    config = client.get("/config").json
+    assert (ready.status_code, ready.get_json()["status"]) == (503, "degraded")
+    assert ready.get_json()["models"]["v1"] == "up"
+    assert "model_v2.onnx" in ready.get_json()["models"]["v2"]
+    config = client.get("/config").get_json()
     assert config["models"]["v2"]["up"] is False
     assert "model_v2.onnx" in config["models"]["v2"]["reason"]
     assert config["models"]["v1"]["reason"] is None
@@ -144,7 +144,7 @@ def test_an_arm_of_weight_zero_is_not_brought_back_by_a_broken_one(
     assert answer.status_code == 503
     assert answer.content_type == "application/problem+json"
     assert "the weight of v1 is 0" in answer.text
-    assert client.get("/ready").json["status"] == "unavailable"
+    assert client.get("/ready").get_json()["status"] == "unavailable"
     text = client.get("/metrics").text
     assert "prediction_errors_total 1.0" in text
     assert "prediction_requests_total 0.0" in text
@@ -264,7 +264,7 @@ def test_without_a_whole_manifest_and_reference_the_service_says_what_to_run(
     assert (answer.status_code, answer.content_type) == (503, "application/problem+json")
     ready = client.get("/ready")
     assert ready.status_code == 503
-    assert ready.json["models"]["v1"].startswith(file)
-    assert "python app/train_model.py" in ready.json["models"]["v1"]
-    assert client.get("/config").json["features"] == []
+    assert ready.get_json()["models"]["v1"].startswith(file)
+    assert "python app/train_model.py" in ready.get_json()["models"]["v1"]
+    assert client.get("/config").get_json()["features"] == []
     assert "model_drift_window_rows 0.0" in client.get("/metrics").text

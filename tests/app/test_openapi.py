@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from conftest import MakeClient
+    from tests.app.conftest import MakeClient
 
 EXAMPLES = 40
 RIGHT, WRONG = GenerationMode.POSITIVE, GenerationMode.NEGATIVE
@@ -73,7 +73,7 @@ def test_no_drawn_request_finds_an_answer_that_was_not_promised(
 
 def test_every_route_is_in_the_document_and_in_the_index(make_client: MakeClient) -> None:
     client = make_client()
-    document = client.get("/openapi.json").json
+    document = client.get("/openapi.json").get_json()
     described = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
     rules = client.application.url_map.iter_rules()
     routed = {
@@ -81,12 +81,12 @@ def test_every_route_is_in_the_document_and_in_the_index(make_client: MakeClient
     }
     about = {("GET", path) for path in ("/", "/docs", "/openapi.json")}
     assert routed - about == described
-    index = {tuple(name.split()) for name in client.get("/").json["endpoints"]}
+    index = {tuple(name.split()) for name in client.get("/").get_json()["endpoints"]}
     assert index | {("GET", "/"), ("PUT", "/config")} >= routed - {("GET", "/")}
 
 
 def test_names_and_ranges_are_those_of_the_models(make_client: MakeClient) -> None:
-    document = make_client().get("/openapi.json").json
+    document = make_client().get("/openapi.json").get_json()
     schema = document["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     in_order, by_name = schema["oneOf"][0]["properties"]["features"]["oneOf"]
     assert len(in_order["prefixItems"]) == 4

@@ -8,7 +8,7 @@ import resource
 import socket
 import statistics
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -67,7 +67,7 @@ def test_f16_ten_times_the_rate_is_refused_at_once_and_what_is_accepted_is_as_qu
     root: Path, trained: Path, tmp_path: Path
 ) -> None:
     port = free_port()
-    limits = {"API_WORKERS": "2", "API_RATE_LIMIT": str(ALLOWED)}
+    limits: dict[str, Any] = {"API_WORKERS": "2", "API_RATE_LIMIT": str(ALLOWED)}
     with server(root, port, trained, tmp_path / "state", **limits) as process:
         wait_until_ready(port, process)
         answers = asyncio.run(offer(port, ALLOWED * TIMES, SECONDS))

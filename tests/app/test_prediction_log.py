@@ -19,7 +19,7 @@ from app.experiment.recorder_status import RecorderStatus, read_status, write_st
 from app.manifest import read_catalogue
 from app.settings import data_dir, rings_dir
 from app.shm.ring_buffer import SLOTS, RingWriter
-from app.train_model import iris
+from app.training.data import iris
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,8 +14,9 @@ from app.wire.body import MAX_BODY, read_body
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import MakeClient
     from flask.testing import FlaskClient
+
+    from tests.app.conftest import MakeClient
 
 GOOD = {"features": [5.1, 3.5, 1.4, 0.2]}
 
@@ -23,7 +24,7 @@ GOOD = {"features": [5.1, 3.5, 1.4, 0.2]}
 def test_a_row_is_answered_with_class_probabilities_and_version(client: FlaskClient) -> None:
     answer = client.post("/predict", json=GOOD)
     assert (answer.status_code, answer.content_type) == (200, "application/json")
-    body = answer.json
+    body = answer.get_json()
     assert re.fullmatch(r"[0-9a-f]{32}", body.pop("prediction_id"))
     assert body == {
         "prediction": 0,
@@ -41,9 +42,9 @@ def test_features_by_name_in_any_order_give_the_same_answer(client: FlaskClient)
         "petal length (cm)": 5.0,
         "sepal width (cm)": 2.5,
     }
-    by_name = client.post("/predict", json={"features": row}).json
+    by_name = client.post("/predict", json={"features": row}).get_json()
     client.post("/predict", json=GOOD)
-    in_order = client.post("/predict", json={"features": [6.3, 2.5, 5.0, 1.9]}).json
+    in_order = client.post("/predict", json={"features": [6.3, 2.5, 5.0, 1.9]}).get_json()
     assert by_name["model_version"] == in_order["model_version"] == "v1"
     assert by_name["probabilities"] == in_order["probabilities"]
     assert by_name["class"] == "virginica"
@@ -52,12 +53,12 @@ def test_features_by_name_in_any_order_give_the_same_answer(client: FlaskClient)
 
 def test_both_versions_answer_by_the_draw(make_client: MakeClient) -> None:
     client = make_client(weights=(90, 10), draw=iter([0.0, 0.89, 0.91, 0.99]).__next__)
-    versions = [client.post("/predict", json=GOOD).json["model_version"] for _ in range(4)]
+    versions = [client.post("/predict", json=GOOD).get_json()["model_version"] for _ in range(4)]
     assert versions == ["v1", "v1", "v2", "v2"]
 
 
 def test_config_shows_all_that_a_client_needs(make_client: MakeClient) -> None:
-    config = make_client(weights=(90, 30)).get("/config").json
+    config = make_client(weights=(90, 30)).get("/config").get_json()
     assert config["weights"] == {"v1": 90, "v2": 30}
     assert config["split"] == config["serving_split"] == {"v1": 0.75, "v2": 0.25}
     assert config["classes"] == ["setosa", "versicolor", "virginica"]
@@ -81,10 +82,13 @@ def test_config_shows_all_that_a_client_needs(make_client: MakeClient) -> None:
 
 
 def test_health_ready_and_index_answer(client: FlaskClient) -> None:
-    assert client.get("/health").json == {"status": "alive", "service_digest": "dev"}
+    assert client.get("/health").get_json() == {"status": "alive", "service_digest": "dev"}
     ready = client.get("/ready")
-    assert (ready.status_code, ready.json) == (200, {"status": "ready", "models": {"v1": "up", "v2": "up"}})
-    for endpoint in client.get("/").json["endpoints"]:
+    assert (ready.status_code, ready.get_json()) == (
+        200,
+        {"status": "ready", "models": {"v1": "up", "v2": "up"}},
+    )
+    for endpoint in client.get("/").get_json()["endpoints"]:
         method, path = endpoint.split()
         # What the path takes is another matter.
         assert client.open(path, method=method, json=GOOD).status_code not in {404, 405, 500}

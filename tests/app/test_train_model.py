@@ -12,10 +12,13 @@ import pytest
 
 from app import train_model
 from app.inference.argmax import most_likely
-from app.train_model import iris, is_current, train, write
+from app.train_model import is_current
 from app.training import assemble
+from app.training.assemble import train
+from app.training.data import iris
 from app.training.errors import TrainingError
 from app.training.forests import DRAWN_ROWS, FORESTS, most_likely_of_rows, require_agreement
+from app.training.publication import write
 
 if TYPE_CHECKING:
     from pathlib import Path

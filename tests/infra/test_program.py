@@ -76,7 +76,7 @@ def recorder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Recorder]:
 def run(recorder: Recorder, configure: Configure, **config: Any) -> Recorder:
     settings = configure(**config)
 
-    @pulumi.runtime.test
+    @pulumi.runtime.test  # type: ignore[untyped-decorator]
     def program() -> pulumi.Output[Any]:
         network = StackNetwork("onebox", settings.cidrs, TAGS, settings.aws_plugin_version)
         host = StackHost("onebox", settings, network.group_id, TAGS)

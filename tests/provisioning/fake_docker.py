@@ -16,10 +16,15 @@ import os
 import sys
 import time
 
+# Never true when this runs: importing typing would take longer than all that it does.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 home = os.environ["HOME"] + "/docker/"
 
 
-def to_json(value):
+def to_json(value: object) -> str:
     if isinstance(value, dict):
         return "{" + ", ".join(to_json(name) + ": " + to_json(item) for name, item in value.items()) + "}"
     if isinstance(value, list):
@@ -32,12 +37,13 @@ def to_json(value):
     return repr(value)
 
 
-def from_json(text):
+def from_json(text: str) -> "dict[str, Any]":
     # Written by this file or by a test.
-    return eval(text, {"true": True, "false": False, "null": None})  # noqa: S307
+    value: dict[str, Any] = eval(text, {"true": True, "false": False, "null": None})  # noqa: S307
+    return value
 
 
-def read(name):
+def read(name: str) -> str:
     try:
         with open(home + name) as given:
             return given.read()
@@ -45,7 +51,7 @@ def read(name):
         return ""
 
 
-def add(name, value):
+def add(name: str, value: object) -> None:
     with open(home + name, "a") as out:
         out.write(to_json(value) + "\n")
 
@@ -58,7 +64,7 @@ add("seen.jsonl", {"argv": argv, "environment": dict(os.environ)})
 state = from_json(read("state.json") or '{"containers": {}, "images": {}}')
 
 
-def save():
+def save() -> None:
     # Whoever asks the daemon never ends it: a command killed at any time leaves the state before or the state after.
     text = to_json(state)
     if text == read("state.json"):
@@ -68,15 +74,15 @@ def save():
     os.replace(home + "state.json.new", home + "state.json")
 
 
-def listed(name):
+def listed(name: str) -> set[str]:
     return set(read(name).split())
 
 
-def option(name):
-    return argv[argv.index(name) + 1] if name in argv else None
+def option(name: str) -> str:
+    return argv[argv.index(name) + 1]
 
 
-def digests():
+def digests() -> dict[str, str]:
     with open(option("--env-file")) as given:
         found = dict(line.strip().split("=", 1) for line in given)
     return {
@@ -86,16 +92,16 @@ def digests():
     }
 
 
-def note(words):
+def note(words: list[str]) -> None:
     add("calls.jsonl", words)
 
 
-def image_id(name):
+def image_id(name: str) -> str:
     # Of the length of a real one, and the same for the same name only.
     return "sha256:" + name.encode().hex()[-64:].rjust(64, "0")
 
 
-def build(services):
+def build(services: list[str]) -> None:
     note(["build", *services])
     for service in services:
         print(f"#1 building {service}")
@@ -105,7 +111,7 @@ def build(services):
         state["images"][name] = image_id(name)
 
 
-def up(words):
+def up(words: list[str]) -> None:
     if read("slow"):
         fcntl.flock(lock, fcntl.LOCK_UN)
         time.sleep(float(read("slow")))
@@ -125,7 +131,7 @@ def up(words):
         sys.exit(f"container onebox-{service}-1 is unhealthy")
 
 
-def signal(service, words):
+def signal(service: str, words: list[str]) -> None:
     note(["exec", *words])
     if service in listed("deaf"):
         os.unlink(home + "deaf")
@@ -134,7 +140,7 @@ def signal(service, words):
         sys.exit(f"service {service} is not running")
 
 
-def compose(words):
+def compose(words: list[str]) -> None:
     command, services = words[0], [word for word in words[1:] if not word.startswith("-")]
     if command == "version":
         print("2.26.1")
@@ -156,7 +162,7 @@ def compose(words):
         sys.exit(f"unknown compose command {command}")
 
 
-def inspect(ids):
+def inspect(ids: list[str]) -> None:
     rows = []
     for service, item in state["containers"].items():
         if item["id"] in ids:

@@ -15,6 +15,7 @@ from pathlib import Path
 import paramiko
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from paramiko.common import AUTH_FAILED, AUTH_SUCCESSFUL, OPEN_FAILED_CONNECT_FAILED, OPEN_SUCCEEDED
 
 
 def make_key(path: Path) -> str:
@@ -95,12 +96,12 @@ class _Server(paramiko.ServerInterface):
         self.sshd.auth_attempts.append(username)
         if self.sshd.refuse_logins > 0:
             self.sshd.refuse_logins -= 1
-            return paramiko.AUTH_FAILED
+            return AUTH_FAILED
         shown = base64.b64encode(key.asbytes()).decode()
-        return paramiko.AUTH_SUCCESSFUL if shown == self.sshd.login_key.split()[1] else paramiko.AUTH_FAILED
+        return AUTH_SUCCESSFUL if shown == self.sshd.login_key.split()[1] else AUTH_FAILED
 
     def check_channel_request(self, kind: str, chanid: int) -> int:
-        return paramiko.OPEN_SUCCEEDED
+        return OPEN_SUCCEEDED
 
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
         self.sshd.commands.append(command.decode())
@@ -112,9 +113,9 @@ class _Server(paramiko.ServerInterface):
     ) -> int:
         port = self.sshd.tunnels.get(destination[1])
         if port is None:
-            return paramiko.OPEN_FAILED_CONNECT_FAILED
+            return OPEN_FAILED_CONNECT_FAILED
         threading.Thread(target=self._pump, args=(chanid, port), daemon=True).start()
-        return paramiko.OPEN_SUCCEEDED
+        return OPEN_SUCCEEDED
 
     def _run(self, channel: paramiko.Channel, command: str) -> None:
         self.sshd.on_command(command)

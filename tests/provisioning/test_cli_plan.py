@@ -105,11 +105,13 @@ def test_a_plan_written_to_a_file_is_what_push_takes(
 ) -> None:
     found(FORECAST)
     given: list[Any] = []
+
+    def push(*_given: Any, agreed: Any, **_more: Any) -> Any:
+        given.append(agreed)
+        return RESULT
+
     monkeypatch.setattr("provisioning.cli.push.replace", lambda settings, **_more: settings)
-    monkeypatch.setattr(
-        "provisioning.deploy.push.push_release",
-        lambda *_given, agreed, **_more: given.append(agreed) or RESULT,
-    )
+    monkeypatch.setattr("provisioning.deploy.push.push_release", push)
 
     assert run("plan", "--out", str(tmp_path / "plan.json")).exit_code == 2
     assert run("push", "--plan", str(tmp_path / "plan.json")).exit_code == 0

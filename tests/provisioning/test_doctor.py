@@ -123,6 +123,7 @@ def test_a_disk_that_is_full_is_broken_and_the_rest_is_still_looked_at(host: Any
 
     found = examine(host.settings(min_free_bytes=1 << 60), run_dir=str(host.home / "cloud-init"))
 
+    assert found.first_broken
     assert found.first_broken.rung == "disk"
     assert found.checks[LADDER.index("containers")].condition is Condition.OK
 
@@ -202,10 +203,15 @@ def test_a_public_port_that_should_be_open_and_is_not_names_the_tunnel(host: Any
 
 def test_a_port_that_is_closed_on_purpose_is_not_asked(host: Any) -> None:
     asked: list[int] = []
+
+    def ask(port: int) -> str:
+        asked.append(port)
+        return ""
+
     state = HostState(containers=(_container("flask-api"), _container("prometheus")))
     settings = replace(host.settings(), open_ports=frozenset({22, 5000}))
 
-    found = ports_check(state, settings, lambda port: asked.append(port) or "")  # type: ignore[func-returns-value]
+    found = ports_check(state, settings, ask)
 
     assert (asked, found.condition) == ([5000], Condition.OK)
 

@@ -105,7 +105,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
     begun: list[subprocess.Popen[str]] = []
 
     def run(argv: list[str], seconds: float = 10, **environment: str) -> subprocess.Popen[str]:
-        spec = {"root": str(tmp_path), "note": {"root": str(tmp_path), **NOTE}, "argv": argv}
+        spec: dict[str, Any] = {"root": str(tmp_path), "note": {"root": str(tmp_path), **NOTE}, "argv": argv}
         spec |= {"seconds": seconds, "finish": True, "log": ""}
         text = script("step.py").replace("/var/run/docker.sock", str(tmp_path / "docker.sock"))
         process = subprocess.Popen(

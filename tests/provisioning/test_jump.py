@@ -93,7 +93,8 @@ def jump(host: Any, make_key: Any, tmp_path: Path) -> Iterator[Any]:
 
 
 def through(host: Any, jump: Any, key: str = "") -> Target:
-    return replace(host.target, jump=Jump("127.0.0.1", "me", key or jump.host_key, jump.port))
+    target: Target = host.target
+    return replace(target, jump=Jump("127.0.0.1", "me", key or jump.host_key, jump.port))
 
 
 @pytest.mark.process

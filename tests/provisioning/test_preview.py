@@ -88,6 +88,11 @@ def move_current(host: Any) -> None:
 Row = tuple[Callable[[Any], Any], Sequence[str]]
 
 
+def write_rule_and_code(host: Any) -> None:
+    write(host, "rules/alerts.yml", "x: 1")
+    write(host, "app/server.py", "new")
+
+
 ROWS: dict[str, Row] = {
     "nothing": (lambda _host: None, []),
     "a host without anything": (fresh, ["build+recreate api", "build+recreate rules", "build+recreate web"]),
@@ -104,7 +109,7 @@ ROWS: dict[str, Row] = {
         ["build+recreate rules"],
     ),
     "a rule and a line of the API": (
-        lambda host: (write(host, "rules/alerts.yml", "x: 1"), write(host, "app/server.py", "new")),
+        write_rule_and_code,
         ["build+recreate api", "reload rules"],
     ),
     "a setting of one service": (

@@ -167,7 +167,7 @@ def test_a_booted_host_without_a_daemon_for_us_is_not_waited_for_until_the_deadl
 ) -> None:
     facts = json.dumps({**READY, "docker": "", "daemon_error": said})
     answer = SimpleNamespace(stdout=facts)
-    connection = SimpleNamespace(active=True, run_script=lambda *_, **__: answer, close=lambda: None)
+    connection: Any = SimpleNamespace(active=True, run_script=lambda *_, **__: answer, close=lambda: None)
     settings: Any = SimpleNamespace(
         target=SimpleNamespace(address="h:22"), remote_root="/r", min_free_bytes=0
     )

@@ -192,7 +192,12 @@ def test_code_that_was_refused_before_may_be_tried_again() -> None:
 def test_the_api_has_taken_up_models_when_every_worker_says_so() -> None:
     api = Api(("old", None), ("old", None))
     proof = ApiProof(api, "new")
-    for workers in ([("old", None), ("old", None)], [("new", None), ("old", None)], []):
+    reported: list[list[tuple[str, str | None]]] = [
+        [("old", None), ("old", None)],
+        [("new", None), ("old", None)],
+        [],
+    ]
+    for workers in reported:
         api.workers = workers
         with pytest.raises(NotYet):
             proof.check()

@@ -39,7 +39,7 @@ def entries(host: Any) -> list[dict[str, Any]]:
 
 
 def lines(host: Any) -> int:
-    return (host.root / "journal.jsonl").read_bytes().count(b"\n")
+    return int((host.root / "journal.jsonl").read_bytes().count(b"\n"))
 
 
 def start_client(host: Any) -> subprocess.Popen[bytes]:

@@ -101,7 +101,7 @@ def test_scripts_at_the_same_time_keep_their_streams_and_states_apart(
     with ThreadPoolExecutor(12) as pool:
         answers = list(pool.map(ask, range(12)))
 
-    assert answers == [f"{n} {10_000 * n + 1} {bytes([65 + n])}\n" for n in range(12)]
+    assert answers == [f"{n} {10_000 * n + 1} {bytes([65 + n])!r}\n" for n in range(12)]
 
 
 def test_much_comes_back_whole(texts: Texts, connection: Connection) -> None:

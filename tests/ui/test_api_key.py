@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from app.train_model import iris, train, write
+from app.training.assemble import train
+from app.training.data import iris
+from app.training.publication import write
 from tests.app.processes import free_port, get, server, wait_until_ready
 from tests.ui.pages import open_app, switch
 from ui.api.client import ApiClient
@@ -33,7 +35,7 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     keys = home / "api_keys"
     keys.write_text(hashlib.sha256(KEY.encode()).hexdigest())
     found = free_port()
-    settings = {"API_WORKERS": "1", "ONEBOX_API_KEYS_FILE": str(keys)}
+    settings: dict[str, Any] = {"API_WORKERS": "1", "ONEBOX_API_KEYS_FILE": str(keys)}
     with server(ROOT, found, home / "models", home / "state", **settings) as process:
         wait_until_ready(found, process)
         yield found

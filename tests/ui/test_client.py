@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tests.ui.fake_api import FakeApi
 
 
-def client(url: str, **timeouts: float) -> ApiClient:
+def client(url: str, **timeouts: Any) -> ApiClient:
     return ApiClient(UiSettings(api_url=url, **timeouts))
 
 

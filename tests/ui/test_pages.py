@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -187,7 +187,7 @@ def test_a_model_that_is_off_is_a_warning_with_its_reason(
 def test_an_api_without_any_model_is_shown_with_its_reason(
     page: str, open_page: Callable[[str], AppTest], api: FakeApi
 ) -> None:
-    off = {
+    off: dict[str, Any] = {
         "up": False,
         "sha256": None,
         "algorithm": None,

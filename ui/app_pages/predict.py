@@ -45,7 +45,7 @@ def page() -> None:
 def feature_form(
     features: tuple[Feature, ...], record: Record | None
 ) -> tuple[dict[str, float], bool] | None:
-    """Show one slider per feature; return the row by feature name and whether it is real, when the button was pressed."""
+    """Show one slider per feature; return the row and whether it is real, when the button was pressed."""
     last = record.features if record else {}
     width = inputs.columns(len(features))
     row: dict[str, float] = {}

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -75,9 +76,7 @@ def test_f14_a_crashed_api_is_back_and_its_counters_begin_anew(rehearsal: Checko
         host.inside("kill", "-KILL", str(inspected(host)["State"]["Pid"]))
         took.append(
             seconds_until(
-                lambda restarts=restarts: (
-                    inspected(host)["RestartCount"] == restarts + 1 and healthy(host) and predicts(url)
-                ),
+                partial(started_again, host, url, restarts + 1),
                 HEALTHY_SECONDS,
                 "the API is healthy again",
             )
@@ -97,11 +96,16 @@ def test_f14_a_crashed_api_is_back_and_its_counters_begin_anew(rehearsal: Checko
     )
 
 
+def started_again(host: RealHost, url: str, starts: int) -> bool:
+    """Return whether Docker has started the container this often and the API predicts."""
+    return bool(inspected(host)["RestartCount"] == starts and healthy(host) and predicts(url))
+
+
 def killed(host: RealHost) -> int:
     """Processes of the API that ended by SIGKILL, as its log tells, and starts of the container by Docker."""
     said = host.sh(f"docker logs {API} 2>&1")
-    return (
-        len(re.findall(r"(worker \d+|recorder) ended with status -9", said)) + inspected(host)["RestartCount"]
+    return len(re.findall(r"(worker \d+|recorder) ended with status -9", said)) + int(
+        inspected(host)["RestartCount"]
     )
 
 

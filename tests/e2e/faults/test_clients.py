@@ -164,9 +164,9 @@ def test_f8_of_eight_that_push_at_once_one_does_and_seven_are_told_who(
     # A container gets healthy when the test says so: nobody wins a second time because another was quick.
     held = RUN.replace("touch /tmp/ready\n", "")
     for number in range(RACERS):
-        tree = small.project.with_name(f"race-{number}")
-        subprocess.run(["cp", "-r", str(small.project), str(tree)], check=True)
-        trees.append(replace(small, project=tree))
+        folder = small.project.with_name(f"race-{number}")
+        subprocess.run(["cp", "-r", str(small.project), str(folder)], check=True)
+        trees.append(replace(small, project=folder))
     small.push()
     count, pushed = rounds(50, 1), 0
     with clients(RACERS) as racers:

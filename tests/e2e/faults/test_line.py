@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -39,9 +40,7 @@ def test_f4_a_line_cut_anywhere_in_the_upload_leaves_the_old_release_and_the_nex
         point = draw.randrange(1, len(content))
         points.append(point)
         with Link(host.address, 22) as link:
-            cut = At(
-                "upload", lambda link=link, point=point: link.cut_after(point, reset=draw.random() < 0.5)
-            )  # type: ignore[misc]
+            cut = At("upload", partial(link.cut_after, point, reset=draw.random() < 0.5))
             with pytest.raises(ConnectionLost) as lost:
                 small.push(cut, small.through(link.port))
             assert cut.reached

@@ -15,7 +15,7 @@ import pytest
 from google.protobuf import empty_pb2
 from pulumi.runtime.proto import provider_pb2_grpc
 
-from infra.local.provider.grpc.server import VERSION
+from infra.local.provider import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
