@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -114,6 +115,14 @@ class Service(Launched):
         """How many sockets take connections on the service's port."""
         rows = [row.split() for row in Path("/proc/net/tcp").read_text().splitlines()[1:]]
         return sum(row[1].endswith(f":{self.port:04X}") and row[3] == "0A" for row in rows)
+
+    def has_read(self, client: socket.socket) -> bool:
+        """Whether a worker has accepted the client's connection and read all that was sent on it."""
+        ours = f":{client.getsockname()[1]:04X}"
+        rows = [row.split() for row in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        ends = [row for row in rows if row[1].endswith(f":{self.port:04X}") and row[2].endswith(ours)]
+        # A connection that no process has accepted has no inode.
+        return any(row[4].endswith(":00000000") and row[9] != "0" for row in ends)
 
     @property
     def serving(self) -> str:

@@ -63,12 +63,15 @@ def test_code_behind_keys_and_a_list_of_hosts_takes_over_as_well(service: Servic
         )
 
 
-def test_the_same_code_reads_its_models_anew_in_the_same_processes(service: Service) -> None:
+def test_the_same_code_reloads_its_models_in_the_same_processes(service: Service) -> None:
     with service.running():
         service.ready()
         processes = [children(pid) for pid in children(service.pid)]
         since = [worker["since"] for worker in service.config()["workers"]]
-        time.sleep(1.1)
+        # The registry has whole seconds.
+        wait_for(
+            lambda: time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()) not in since, "it is another second"
+        )
         service.hang_up()
         wait_for(
             lambda: all(worker["since"] not in since for worker in service.config()["workers"]),
@@ -77,12 +80,12 @@ def test_the_same_code_reads_its_models_anew_in_the_same_processes(service: Serv
         assert [children(pid) for pid in children(service.pid)] == processes
 
 
-def test_code_that_comes_while_other_code_is_on_its_way_takes_over_after_it(service: Service) -> None:
+def test_code_that_comes_while_other_code_starts_is_activated_after_it(service: Service) -> None:
     with service.running(API_WORKERS="1"):
         before = service.ready().serving
         service.put(line("import time\ntime.sleep(1)"))
         service.hang_up()
-        wait_for(lambda: len(children(service.pid)) == 2, "it is on its way")
+        wait_for(lambda: len(children(service.pid)) == 2, "it starts")
         service.put(line("# the last"))
         service.hang_up()
         wait_for(lambda: service.serving != before, "the first of them serves")
@@ -91,7 +94,7 @@ def test_code_that_comes_while_other_code_is_on_its_way_takes_over_after_it(serv
         assert service.refused is None
 
 
-def test_answers_in_hand_are_finished_by_the_code_that_took_the_request(service: Service) -> None:
+def test_a_request_in_hand_is_finished_by_the_generation_that_accepted_it(service: Service) -> None:
     with service.running(API_WORKERS="1"):
         before = service.ready().serving
         with socket.create_connection(("127.0.0.1", service.port)) as half:
@@ -100,10 +103,11 @@ def test_answers_in_hand_are_finished_by_the_code_that_took_the_request(service:
                 f"Content-Length: {len(PREDICTION)}"
             )
             half.sendall(f"{head}\r\n\r\n{PREDICTION[:10]}".encode())
-            time.sleep(0.2)
+            wait_for(lambda: service.has_read(half), "a worker has the first half")
             service.put(line("# new"))
             service.hang_up()
             wait_for(lambda: service.serving != before, "the new code serves")
+            wait_for(lambda: service.codes() == [service.serving], "the previous generation drains")
             half.sendall(PREDICTION[10:].encode())
             answer = half.recv(65536)
         assert answer.startswith(b"HTTP/1.1 200 ")
