@@ -1,4 +1,4 @@
-"""New code takes over from old code: the real launcher, with copies of the service's own code."""
+"""Reload of the API's code: the real launcher, with copies of the service's own code."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def service(root: Path, trained: Path, tmp_path: Path) -> Service:
     return Service(root, tmp_path, trained)
 
 
-def test_new_code_takes_over_under_load_without_a_lost_request_and_counters_go_on(service: Service) -> None:
+def test_a_reload_under_load_loses_no_request_and_counters_continue(service: Service) -> None:
     with service.running():
         seen = {service.ready().serving}
-        with Load(service.port).going_on() as load:
+        with Load(service.port).running() as load:
             for turn in range(5):
                 service.put(line(f"# turn {turn}"))
                 service.hang_up()
@@ -49,7 +49,7 @@ def test_new_code_takes_over_under_load_without_a_lost_request_and_counters_go_o
     assert service.process.returncode == 0
 
 
-def test_code_behind_keys_and_a_list_of_hosts_takes_over_as_well(service: Service, tmp_path: Path) -> None:
+def test_a_reload_works_with_keys_and_trusted_hosts(service: Service, tmp_path: Path) -> None:
     keys = tmp_path / "keys"
     keys.write_text(f"{hashlib.sha256(b'key').hexdigest()}\n")
     settings = {"ONEBOX_API_KEYS_FILE": str(keys), "API_TRUSTED_HOSTS": "127.0.0.1", "API_WORKERS": "1"}
@@ -114,12 +114,12 @@ def test_a_request_in_hand_is_finished_by_the_generation_that_accepted_it(servic
         assert b"connection: close" in answer
 
 
-def test_nothing_is_left_of_a_launcher_that_is_killed(service: Service) -> None:
+def test_no_process_is_left_of_a_launcher_that_is_killed(service: Service) -> None:
     with service.running():
         service.ready()
         (generation,) = children(service.pid)
-        everybody = [generation, *children(generation)]
+        everything = [generation, *children(generation)]
         os.kill(service.pid, signal.SIGKILL)
         wait_for(
-            lambda: not any(Path(f"/proc/{pid}").exists() for pid in everybody), "all of them have ended"
+            lambda: not any(Path(f"/proc/{pid}").exists() for pid in everything), "all of them have ended"
         )

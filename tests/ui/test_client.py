@@ -219,7 +219,7 @@ def test_a_config_with_a_wrong_field_is_unreadable_and_names_it(
         client(api.url).config()
 
 
-def test_no_proxy_of_the_environment_is_asked(
+def test_no_proxy_of_the_environment_is_used(
     api: FakeApi, closed_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{closed_port}")

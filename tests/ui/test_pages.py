@@ -59,7 +59,7 @@ def test_sliders_have_the_ranges_and_means_of_the_training_data(open_page: Calla
     assert (width.label, width.min, width.max, width.value) == (r"width\_mm", 10.0, 90.0, 42.0)
 
 
-def test_nothing_is_asked_before_the_button_is_pressed(
+def test_no_prediction_is_requested_before_the_button_is_pressed(
     open_page: Callable[[str], AppTest], api: FakeApi
 ) -> None:
     open_page("predict").slider(key="feature:height").set_value(2.5).run()
@@ -135,7 +135,7 @@ def test_without_an_api_a_page_says_so_once_and_what_to_do(
     ("page", "path"),
     [("history", "/predictions"), ("drift", "/drift"), ("experiment", "/experiment"), ("status", "/metrics")],
 )
-def test_too_many_questions_are_said_and_may_be_asked_again(
+def test_a_rate_limited_request_is_shown_and_may_be_sent_again(
     page: str, path: str, open_page: Callable[[str], AppTest], api: FakeApi
 ) -> None:
     api.refuse(path, 429, "too many requests in this second")
