@@ -10,7 +10,8 @@ import pytest
 from images.api.launcher.code import read_code
 from images.ui.launcher.snapshot import take_snapshot
 from provisioning.config.service_facts import API_CODE, UI_CODE
-from provisioning.release.release import Release, read_release
+from provisioning.release.manifest import Release
+from provisioning.release.release import read_release
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -30,7 +31,7 @@ def project(tmp_path: Path) -> Path:
 
 def put_on_host(project: Path, release: Release, variable: str, on_host: Path) -> Path:
     data = release.data[variable]
-    for file in release.files_of(data.path):
+    for file in data.files:
         place = on_host / file.path
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(project / data.path / file.path, place)
@@ -91,8 +92,8 @@ def test_a_change_makes_a_new_image_of_exactly_the_services_that_are_built_from_
     after = read_release(project, {})
 
     changed = {
-        (name, before.parts[name].build != part.build, before.parts[name].digest != part.digest)
-        for name, part in after.parts.items()
+        (name, before.services[name].build != part.build, before.services[name].digest != part.digest)
+        for name, part in after.services.items()
     }
     assert changed == {(name, name in images, name in images) for name in (API, UI, PROMETHEUS)}
     assert before.digest != after.digest
