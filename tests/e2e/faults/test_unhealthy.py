@@ -49,9 +49,9 @@ CODE = {
     "hang": ("runtime/worker.py", "import threading\n\nthreading.Event().wait()"),
     "wrong answer": (
         "runtime/server.py",
-        "def _wrong(self, connection, request, answer):\n"
-        '    self._answer(connection, request, 200, "application/json", b"{}")\n\n\n'
-        "Front._send = _wrong",
+        "def _wrong(self, client, answer):\n"
+        '    self._send(*client, 200, "application/json", b"{}")\n\n\n'
+        "Server._send_prediction = _wrong",
     ),
     "slow start": ("runtime/main.py", "import time\n\ntime.sleep(120)"),
 }
