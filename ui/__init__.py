@@ -1,1 +1,1 @@
-"""The web UI: sliders, predictions, history, drift, experiment and status. It reaches the API over HTTP."""
+"""Web pages of the stack: sliders, predictions, history and status. They use the API over HTTP only."""

@@ -1,10 +1,10 @@
-"""The UI's errors.
+"""Errors of the UI.
 
 UiError
-├── SettingsError       an environment variable has no usable value
-└── ApiError            the API gave no usable response
-    ├── ApiUnavailable  no response in time, or a server error (5xx)
-    ├── ApiRefused      the request was rejected (4xx)
+├── SettingsError       an environment variable has an invalid value
+└── ApiError            the API returned no usable response
+    ├── ApiUnavailable  no response in time, or an error of the API (5xx)
+    ├── ApiRefused      the API rejected the request (4xx)
     └── ApiUnreadable   the response is not what this UI expects
 """
 
@@ -12,13 +12,13 @@ from __future__ import annotations
 
 
 class UiError(Exception):
-    """Root of the tree: a message of one sentence, and `hint`, a sentence with the next step."""
+    """Base of all errors of the UI: one sentence, and `hint`, what to do next."""
 
     hint = ""
 
 
 class SettingsError(UiError):
-    """An environment variable has a value that cannot be used."""
+    """An environment variable has an invalid value."""
 
     def __init__(self, name: str, message: str) -> None:
         self.name = name
@@ -27,7 +27,7 @@ class SettingsError(UiError):
 
 
 class ApiError(UiError):
-    """The API gave no usable response to the request for `url`."""
+    """The API returned no usable response; `url` was requested."""
 
     def __init__(self, message: str, *, url: str) -> None:
         self.url = url
@@ -35,9 +35,9 @@ class ApiError(UiError):
 
 
 class ApiUnavailable(ApiError):
-    """There was no response (`status` is None), or a server error."""
+    """No response (`status` is None), or one that reports the API as unavailable."""
 
-    hint = "Look at `docker compose ps` and `docker compose logs flask-api`, then try again."
+    hint = "Run `docker compose ps` and `docker compose logs flask-api`, then try again."
 
     def __init__(self, message: str, *, url: str, status: int | None = None) -> None:
         self.status = status

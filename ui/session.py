@@ -1,4 +1,4 @@
-"""State of the UI: one API client for the process, and the latest prediction of each browser session."""
+"""State of the UI: one API client per process, and the latest prediction of each browser session."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from ui.settings import UiSettings
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ui.api.responses import Prediction
+    from ui.api.answers import Prediction
 
 _LATEST = "latest"
 
 
 @dataclass(frozen=True)
 class Record:
-    """One prediction of this session: time (UTC), inputs, and the API's response."""
+    """One prediction of this session: time (UTC), inputs, response."""
 
     at: datetime
     features: Mapping[str, float]
@@ -32,23 +32,23 @@ class Record:
 
 @functools.cache
 def api_client() -> ApiClient:
-    """Return the client of these pages, configured by the environment. Raises SettingsError.
+    """Return the client of these pages, made from the environment. Raise SettingsError.
 
-    Not Streamlit's cache: its key is the name, so that after a reload the previous pages, which still refresh in
-    an open browser, would get a client of the new ones.
+    Streamlit's cache is keyed by name: after a reload it would return the new client to pages of the previous code
+    that still refresh in an open browser.
     """
     return ApiClient(UiSettings.from_environ(os.environ))
 
 
 def latest() -> Record | None:
-    """Return this session's latest prediction; all others are in the API's log."""
+    """Return this session's latest prediction; all others are in the prediction log."""
     record = st.session_state.get(_LATEST)
-    # Before a reload, the previous pages stored an object of their own class.
+    # After a reload the stored record may be of the previous code's class.
     return record if isinstance(record, Record) else None
 
 
 def remember(features: Mapping[str, float], prediction: Prediction) -> Record:
-    """Store this prediction as the latest one."""
+    """Store the latest prediction of this session."""
     record = Record(at=datetime.now(UTC), features=dict(features), prediction=prediction)
     st.session_state[_LATEST] = record
     return record

@@ -1,4 +1,4 @@
-"""The UI's settings, read once from the environment."""
+"""Settings of the UI, read once from the environment."""
 
 from __future__ import annotations
 
@@ -19,19 +19,20 @@ _KEY = re.compile(r"[!-~]{1,512}")
 
 @dataclass(frozen=True)
 class UiSettings:
-    """URL of the API, and timeouts in seconds."""
+    """Address of the API and timeouts (seconds)."""
 
     api_url: str = DEFAULT_API_URL
     connect_timeout: float = 2.0
-    response_timeout: float = 10.0
+    answer_timeout: float = 10.0
     api_key: str | None = field(default=None, repr=False)
-    """Key that the API requires; None where it requires none."""
+    """What the API asks for where it has keys; None where it has none."""
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Self:
-        """Read the settings; a missing or empty API_URL means the default.
+        """Return the settings of this process; a missing or empty API_URL means the default.
 
-        Raises SettingsError for an API_URL that is no plain http(s) URL, and for a key file without a key.
+        Raise SettingsError for an API_URL that is not a plain http(s) address, and for a key file without
+        a key.
         """
         return cls(
             api_url=_api_url(environ.get("API_URL", "").strip() or DEFAULT_API_URL),
@@ -47,7 +48,7 @@ def _api_url(text: str) -> str:
     except ValueError:
         usable = False
     if not usable:
-        # The value may contain a password, so it is not in the message.
+        # The value may contain a password, so the message omits it.
         raise SettingsError("API_URL", "API_URL is not an address such as http://flask-api:5000.")
     if url.username is not None or url.password is not None or url.query or url.fragment:
         raise SettingsError("API_URL", "API_URL must not hold a user, a password, a query or a fragment.")
@@ -55,7 +56,7 @@ def _api_url(text: str) -> str:
 
 
 def _api_key(file: str) -> str | None:
-    """Return the key in a file; None without a file, or for an empty one. The key is in no message."""
+    """Return the key in a file; None if no file is named or it is empty. No message contains it."""
     if not file:
         return None
     try:

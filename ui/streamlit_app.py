@@ -1,4 +1,4 @@
-"""The page frame: navigation and the requested page. `python -m images.ui.launcher` serves it."""
+"""Page frame and list of pages; `python -m images.ui.launcher` serves it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PAGES: Mapping[str, Callable[[], None]] = {
     "experiment": experiment.page,
     "status": status.page,
 }
-"""Path of the URL -> page; the first one is at `/`."""
+"""Path in the address -> page; the first one answers at `/`."""
 ICONS = {
     "predict": ":material/tune:",
     "history": ":material/history:",
@@ -30,8 +30,8 @@ ICONS = {
 
 
 def main() -> None:
-    """Show the page that the browser requested."""
-    # For a named icon every browser would send a request to a font server on the internet.
+    """Show the requested page."""
+    # For a named icon every browser would request a font server on the internet.
     st.set_page_config(page_title="onebox", page_icon=Path(__file__).with_name("icon.png"), layout="wide")
     first = next(iter(PAGES))
     st.navigation(

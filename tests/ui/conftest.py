@@ -23,7 +23,7 @@ def api() -> Iterator[FakeApi]:
 
 @pytest.fixture
 def closed_port() -> Iterator[int]:
-    """A loopback port that refuses: bound, so that no other process gets it, but never listening."""
+    """A loopback port that refuses: bound, so that nobody else takes it, but never listening."""
     with socket.socket() as reserved:
         reserved.bind(("127.0.0.1", 0))
         yield reserved.getsockname()[1]
@@ -31,7 +31,7 @@ def closed_port() -> Iterator[int]:
 
 @pytest.fixture
 def open_page(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], AppTest]]:
-    """Return a function that opens the app on a page, against the fake API."""
+    """Opens the app on a page, against the fake API."""
     monkeypatch.setenv("API_URL", api.url)
     api_client.cache_clear()
 

@@ -1,4 +1,4 @@
-"""A prediction API on a loopback port that returns what a test sets."""
+"""A prediction API on a loopback port that answers what a test puts into it."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def feature(name: str, low: float, high: float, mean: float) -> dict[str, Any]:
 
 
 def config(**changes: Any) -> dict[str, Any]:
-    """The response of GET /config."""
+    """What GET /config answers."""
     return {
         "weights": {"v1": 70, "v2": 30},
         "split": {"v1": 0.7, "v2": 0.3},
@@ -67,7 +67,7 @@ def config(**changes: Any) -> dict[str, Any]:
 
 
 def prediction(**changes: Any) -> dict[str, Any]:
-    """The response of POST /predict."""
+    """What POST /predict answers."""
     return {
         "prediction": 1,
         "class": "worn",
@@ -79,7 +79,7 @@ def prediction(**changes: Any) -> dict[str, Any]:
 
 
 def drift(**changes: Any) -> dict[str, Any]:
-    """The response of GET /drift."""
+    """What GET /drift answers."""
     return {
         "status": "steady",
         "rows": 200,
@@ -105,7 +105,7 @@ def distance(name: str, value: float, *, limit: float = 0.2, **others: float) ->
 
 
 def experiment(**changes: Any) -> dict[str, Any]:
-    """The response of GET /experiment."""
+    """What GET /experiment answers."""
     arm = {"answered": 120, "errors": 1, "latency_p50": 0.0002, "latency_p95": 0.001, "latency_p99": 0.002}
     labels = {"both_right": 4, "only_v1": 1, "only_v2": 2, "both_wrong": 0}
     return {
@@ -146,7 +146,7 @@ def logged(number: int, **changes: Any) -> dict[str, Any]:
 
 
 class FakeApi:
-    """Responses by path, as (status, content type, body); `rows` and `headers` are what was posted."""
+    """Answers by path, as (status, content type, body); `rows` and `headers` are what was posted."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -164,7 +164,7 @@ class FakeApi:
     def say(
         self, path: str, body: object, *, status: int = 200, content_type: str = "application/json"
     ) -> None:
-        """Set the response of `path`: bytes and text as they are, anything else as JSON."""
+        """From now on answer `path` with this: bytes and text as they are, anything else as JSON."""
         if isinstance(body, str):
             body = body.encode()
         self.answers[path] = (
@@ -174,7 +174,7 @@ class FakeApi:
         )
 
     def refuse(self, path: str, status: int, detail: str, **members: str) -> None:
-        """Set the response of `path` to a problem."""
+        """From now on answer `path` with a problem."""
         problem = {"title": "Problem", "status": status, "detail": detail} | members
         self.say(path, problem, status=status, content_type="application/problem+json")
 

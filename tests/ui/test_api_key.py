@@ -1,4 +1,4 @@
-"""The UI of an API that requires a key: the real server, the real pages."""
+"""The UI where the API asks for a key: the real server, the real pages."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ KEY = "the-key-of-the-ui"
 
 @pytest.fixture(scope="module")
 def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """A server that rejects requests without KEY."""
+    """A server that answers nobody without KEY."""
     home = tmp_path_factory.mktemp("api")
     write(train(iris())[0], home / "models")
     keys = home / "api_keys"
@@ -59,7 +59,7 @@ def shown(app: AppTest) -> str:
 
 
 @pytest.mark.process
-def test_the_api_of_these_tests_rejects_requests_without_a_key(port: int) -> None:
+def test_the_api_of_these_tests_answers_nobody_without_a_key(port: int) -> None:
     assert get(port, "/drift")[0] == 401
     with pytest.raises(ApiRefused) as refused:
         ApiClient(UiSettings(f"http://127.0.0.1:{port}")).drift()

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.ui.fake_api import arm, config, feature, prediction
-from ui.api.client import MAX_RESPONSE_BYTES, ApiClient
-from ui.api.responses import DriftSettings, Feature
+from ui.api.answers import DriftSettings, Feature
+from ui.api.client import MAX_ANSWER_BYTES, ApiClient
 from ui.errors import ApiRefused, ApiUnavailable, ApiUnreadable
 from ui.settings import UiSettings
 
@@ -95,9 +95,7 @@ def test_a_host_name_that_cannot_exist_is_an_outage() -> None:
 )
 def test_an_api_that_stops_talking_is_an_outage(start: bytes) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        silent = client(
-            f"http://127.0.0.1:{server.getsockname()[1]}", connect_timeout=1, response_timeout=0.1
-        )
+        silent = client(f"http://127.0.0.1:{server.getsockname()[1]}", connect_timeout=1, answer_timeout=0.1)
         asking = threading.Thread(target=_send, args=(server, start))
         asking.start()
         with pytest.raises(ApiUnavailable, match="did not answer in time"):
@@ -115,9 +113,7 @@ def _send(server: socket.socket, start: bytes) -> None:
 
 def test_an_answer_that_drips_is_an_outage_as_a_whole() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        slow = client(
-            f"http://127.0.0.1:{server.getsockname()[1]}", connect_timeout=0.1, response_timeout=0.2
-        )
+        slow = client(f"http://127.0.0.1:{server.getsockname()[1]}", connect_timeout=0.1, answer_timeout=0.2)
         dripping = threading.Thread(target=_drip, args=(server,))
         dripping.start()
         with pytest.raises(ApiUnavailable, match="did not answer in time"):
@@ -161,7 +157,7 @@ def _answer_once(server: socket.socket, raw: bytes) -> None:
 
 
 def test_an_answer_beyond_the_cap_is_not_read(api: FakeApi) -> None:
-    api.say("/metrics", b"#" * (MAX_RESPONSE_BYTES + 1))
+    api.say("/metrics", b"#" * (MAX_ANSWER_BYTES + 1))
     with pytest.raises(ApiUnreadable, match="larger than 2,000,000 bytes"):
         client(api.url).usage()
 
@@ -219,7 +215,7 @@ def test_a_config_with_a_wrong_field_is_unreadable_and_names_it(
         client(api.url).config()
 
 
-def test_no_proxy_of_the_environment_is_used(
+def test_no_proxy_of_the_environment_is_asked(
     api: FakeApi, closed_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{closed_port}")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from ui.api.responses import Feature
+from ui.api.answers import Feature
 from ui.display.inputs import MAX_COLUMNS, STEPS, Slider, columns, slider
 
 

@@ -59,7 +59,7 @@ def test_sliders_have_the_ranges_and_means_of_the_training_data(open_page: Calla
     assert (width.label, width.min, width.max, width.value) == (r"width\_mm", 10.0, 90.0, 42.0)
 
 
-def test_no_prediction_is_requested_before_the_button_is_pressed(
+def test_nothing_is_asked_before_the_button_is_pressed(
     open_page: Callable[[str], AppTest], api: FakeApi
 ) -> None:
     open_page("predict").slider(key="feature:height").set_value(2.5).run()
@@ -78,7 +78,7 @@ def test_the_button_sends_one_row_and_shows_who_answered(
         "Probability": "90 %",
     }
     assert "Answered by model **v2**" in words(app)
-    assert "Drawn by the split: v1 70 %, v2 30 %." in words(app)
+    assert "Assigned by the split: v1 70 %, v2 30 %." in words(app)
     assert "p-1" in words(app)
 
 
@@ -135,7 +135,7 @@ def test_without_an_api_a_page_says_so_once_and_what_to_do(
     ("page", "path"),
     [("history", "/predictions"), ("drift", "/drift"), ("experiment", "/experiment"), ("status", "/metrics")],
 )
-def test_a_rate_limited_request_is_shown_and_may_be_sent_again(
+def test_too_many_questions_are_said_and_may_be_asked_again(
     page: str, path: str, open_page: Callable[[str], AppTest], api: FakeApi
 ) -> None:
     api.refuse(path, 429, "too many requests in this second")
@@ -180,7 +180,7 @@ def test_a_model_that_is_off_is_a_warning_with_its_reason(
 ) -> None:
     api.say("/config", config(models={"v1": arm(), "v2": arm(up=False, reason="model_v2.onnx is cut off")}))
     (warning,) = open_page(page).warning
-    assert warning.value == r"Model v2 is off (model\_v2.onnx is cut off). v1 answers all requests."
+    assert warning.value == r"Model v2 is unavailable (model\_v2.onnx is cut off). v1 answers all requests."
 
 
 @pytest.mark.parametrize("page", ["predict", "status"])

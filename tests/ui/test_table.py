@@ -54,7 +54,7 @@ def test_versions_and_labels_are_rows() -> None:
     assert [line["only v2 right"] for line in labels(report)] == [2, 0]
 
 
-def test_a_row_on_which_the_models_disagree_is_disputed_until_it_has_a_label() -> None:
+def test_a_row_divides_the_models_while_nobody_said_who_is_right() -> None:
     assert row(1, other_class="ok").disputed
     assert not row(1).disputed
     assert not row(1, other_class=None).disputed

@@ -1,1 +1,1 @@
-"""Client of the prediction API, and its typed responses."""
+"""Client of the prediction API and its typed responses."""

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import requests
 import urllib3
 
-from ui.api.fields import ResponseError, mapping, text
+from ui.api.answers import Config, Prediction, Problem
+from ui.api.fields import AnswerError, mapping, text
 from ui.api.reports import Drift, ExperimentReport, Logged
-from ui.api.responses import Config, Prediction, Problem
 from ui.api.usage import Usage
 from ui.errors import ApiRefused, ApiUnavailable, ApiUnreadable
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
     from ui.settings import UiSettings
 
-MAX_RESPONSE_BYTES = 2_000_000
+MAX_ANSWER_BYTES = 2_000_000
 CHUNK_BYTES = 16_384
 Value = TypeVar("Value")
 
 
 class ApiClient:
-    """Send requests to the API. Every method raises ApiUnavailable, ApiRefused or ApiUnreadable, and nothing else.
+    """Client of the API. Every method raises ApiUnavailable, ApiRefused or ApiUnreadable only.
 
     It keeps no connection, so one client serves all sessions of the UI.
     """
@@ -36,7 +36,7 @@ class ApiClient:
 
     @property
     def url(self) -> str:
-        """The configured URL of the API."""
+        """Return the configured address of the API."""
         return self._settings.api_url
 
     def config(self) -> Config:
@@ -44,16 +44,16 @@ class ApiClient:
         return self._read("GET", "/config", None, lambda body: Config.from_json(_json(body)))
 
     def predict(self, features: Mapping[str, float], *, synthetic: bool) -> Prediction:
-        """Return the prediction of one of the models for one row, whose values are given by feature name.
+        """Return the prediction for one row, given by feature name.
 
-        synthetic: the row is a test; drift and experiment ignore it.
+        synthetic: a trial; drift and experiment exclude the row.
         """
         row = {"features": dict(features)}
         headers = {"X-Synthetic": "1"} if synthetic else {}
         return self._read("POST", "/predict", row, lambda body: Prediction.from_json(_json(body)), headers)
 
     def feedback(self, prediction_id: str, label: str) -> str:
-        """Label a predicted row with its true class; return `new`, `same` or `changed`."""
+        """Send the true class of a predicted row. Return `new`, `same` or `changed`."""
         given = {"prediction_id": prediction_id, "label": label}
         return self._read(
             "POST", "/feedback", given, lambda body: text(mapping(_json(body), "answer"), "recorded")
@@ -64,7 +64,7 @@ class ApiClient:
         return self._read("GET", "/drift", None, lambda body: Drift.from_json(_json(body)))
 
     def experiment(self) -> ExperimentReport:
-        """Return the comparison of v1 with v2."""
+        """Return the comparison of v1 and v2."""
         return self._read("GET", "/experiment", None, lambda body: ExperimentReport.from_json(_json(body)))
 
     def predictions(self, limit: int) -> tuple[Logged, ...]:
@@ -86,18 +86,18 @@ class ApiClient:
         headers: Mapping[str, str] | None = None,
     ) -> Value:
         url = self.url + path
-        body = self._send(method, url, row, headers or {})
+        body = self._ask(method, url, row, headers or {})
         try:
             return parse(body)
-        except ResponseError as error:
+        except AnswerError as error:
             raise ApiUnreadable(f"The answer of {url} cannot be used: {error}.", url=url) from error
-        # The metrics parser reads labels that may be missing, and numbers may be infinite.
+        # The metrics parser raises KeyError for missing labels, and numbers may be infinite.
         except (ValueError, KeyError, OverflowError, RecursionError) as error:
             raise ApiUnreadable(f"The answer of {url} cannot be read.", url=url) from error
 
-    def _send(self, method: str, url: str, row: object, headers: Mapping[str, str]) -> bytes:
-        """Send one request and return the body of its 2xx response."""
-        timeouts = (self._settings.connect_timeout, self._settings.response_timeout)
+    def _ask(self, method: str, url: str, row: object, headers: Mapping[str, str]) -> bytes:
+        """Return the body of a 2xx response."""
+        timeouts = (self._settings.connect_timeout, self._settings.answer_timeout)
         deadline = time.monotonic() + sum(timeouts)
         try:
             with requests.Session() as session:
@@ -113,30 +113,30 @@ class ApiClient:
                     timeout=timeouts,
                     stream=True,
                     allow_redirects=False,
-                ) as response:
-                    body = _body(response, url, deadline)
+                ) as answer:
+                    body = _body(answer, url, deadline)
         except (requests.Timeout, urllib3.exceptions.TimeoutError) as error:
             raise ApiUnavailable(
                 f"The prediction API at {self.url} did not answer in time.", url=url
             ) from error
-        # The body is read below requests, so a broken response is an error of urllib3.
+        # Reads below requests raise urllib3's errors for a broken response.
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise ApiUnavailable(f"The prediction API at {self.url} cannot be reached.", url=url) from error
-        if not response.ok or response.is_redirect:
-            raise _refusal(response.status_code, body, url)
+        if not answer.ok or answer.is_redirect:
+            raise _refusal(answer.status_code, body, url)
         return body
 
 
-def _body(response: requests.Response, url: str, deadline: float) -> bytes:
-    """Return the body. Raises ApiUnreadable above the size limit, and requests.Timeout after the deadline."""
+def _body(answer: requests.Response, url: str, deadline: float) -> bytes:
+    """Return the whole body. Raise when it exceeds the size limit or the timeout."""
     parts: list[bytes] = []
     size = 0
-    # iter_content would wait for a full chunk, with a timeout for each byte of it.
-    while part := response.raw.read1(CHUNK_BYTES, decode_content=True):
+    # iter_content would wait for a full chunk, with a separate timeout for each byte.
+    while part := answer.raw.read1(CHUNK_BYTES, decode_content=True):
         parts.append(part)
         size += len(part)
-        if size > MAX_RESPONSE_BYTES:
-            raise ApiUnreadable(f"The answer of {url} is larger than {MAX_RESPONSE_BYTES:,} bytes.", url=url)
+        if size > MAX_ANSWER_BYTES:
+            raise ApiUnreadable(f"The answer of {url} is larger than {MAX_ANSWER_BYTES:,} bytes.", url=url)
         if time.monotonic() > deadline:
             raise requests.Timeout
     return b"".join(parts)

@@ -1,7 +1,4 @@
-"""Read single fields of a JSON response, each with the type it must have. Pure.
-
-Every function raises ResponseError for a field of another type; `prefix` or `path` locates it in the message.
-"""
+"""Read fields of a JSON response and check their types. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-class ResponseError(ValueError):
+class AnswerError(ValueError):
     """A field of a response is missing or of another type; `field` is its path."""
 
     def __init__(self, field: str, wanted: str) -> None:
@@ -21,59 +18,59 @@ class ResponseError(ValueError):
 
 
 def mapping(value: object, path: str) -> Mapping[str, Any]:
-    """Return an object."""
+    """Return an object; errors name `path`."""
     if not isinstance(value, dict):
-        raise ResponseError(path, "an object")
+        raise AnswerError(path, "an object")
     return value
 
 
-def sequence(body: Mapping[str, Any], name: str) -> list[Any]:
+def sequence(answer: Mapping[str, Any], name: str) -> list[Any]:
     """Return a list."""
-    value = body.get(name)
+    value = answer.get(name)
     if not isinstance(value, list):
-        raise ResponseError(name, "a list")
+        raise AnswerError(name, "a list")
     return value
 
 
-def text(body: Mapping[str, Any], name: str, prefix: str = "") -> str:
-    """Return a text."""
-    value = body.get(name)
+def text(answer: Mapping[str, Any], name: str, prefix: str = "") -> str:
+    """Return a string."""
+    value = answer.get(name)
     if not isinstance(value, str):
-        raise ResponseError(prefix + name, "a text")
+        raise AnswerError(prefix + name, "a text")
     return value
 
 
-def optional_text(body: Mapping[str, Any], name: str, prefix: str = "") -> str | None:
-    """Return a text, or None where it is null or missing."""
-    return None if body.get(name) is None else text(body, name, prefix)
+def optional_text(answer: Mapping[str, Any], name: str, prefix: str = "") -> str | None:
+    """Return a string, or None if it is null or missing."""
+    return None if answer.get(name) is None else text(answer, name, prefix)
 
 
-def number(body: Mapping[str, Any], name: str, prefix: str = "") -> float:
+def number(answer: Mapping[str, Any], name: str, prefix: str = "") -> float:
     """Return a finite number."""
-    value = body.get(name)
+    value = answer.get(name)
     try:
         found = math.nan if isinstance(value, bool) or not isinstance(value, int | float) else float(value)
     except OverflowError:
         found = math.inf
     if not math.isfinite(found):
-        raise ResponseError(prefix + name, "a finite number")
+        raise AnswerError(prefix + name, "a finite number")
     return found
 
 
-def optional_number(body: Mapping[str, Any], name: str, prefix: str = "") -> float | None:
-    """Return a finite number, or None where it is null or missing."""
-    return None if body.get(name) is None else number(body, name, prefix)
+def optional_number(answer: Mapping[str, Any], name: str, prefix: str = "") -> float | None:
+    """Return a finite number, or None if it is null or missing."""
+    return None if answer.get(name) is None else number(answer, name, prefix)
 
 
-def flag(body: Mapping[str, Any], name: str, prefix: str = "") -> bool:
+def flag(answer: Mapping[str, Any], name: str, prefix: str = "") -> bool:
     """Return a boolean."""
-    value = body.get(name)
+    value = answer.get(name)
     if not isinstance(value, bool):
-        raise ResponseError(prefix + name, "true or false")
+        raise AnswerError(prefix + name, "true or false")
     return value
 
 
-def numbers(body: Mapping[str, Any], name: str) -> Mapping[str, float]:
+def numbers(answer: Mapping[str, Any], name: str) -> Mapping[str, float]:
     """Return an object of finite numbers."""
-    values = mapping(body.get(name), name)
+    values = mapping(answer.get(name), name)
     return {key: number(values, key, f"{name}.") for key in values}

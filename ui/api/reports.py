@@ -1,6 +1,6 @@
-"""The API's reports on drift, the experiment and past predictions, as typed values. Pure.
+"""Typed reports of the API: drift, experiment, prediction log. Pure.
 
-Unknown fields are ignored, so that an older UI can read the reports of a newer API.
+Unknown fields are ignored, so that an older UI works with a newer API.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Distance:
-    """Distance of one quantity from the training data, and its limit; `now` and `training` are the compared values."""
+    """Distance of one quantity from training, and its limit; `now` and `training` are the compared values if they are
+    single numbers."""
 
     name: str
     distance: float
@@ -36,13 +37,13 @@ class Distance:
 
     @property
     def ratio(self) -> float:
-        """The distance divided by the limit: above 1 is drift."""
+        """Return the distance divided by its limit; above 1 is drift."""
         return self.distance / self.limit if self.limit else 0.0
 
 
 @dataclass(frozen=True)
 class Drift:
-    """The response of GET /drift."""
+    """Response of GET /drift."""
 
     status: str
     rows: int
@@ -56,25 +57,25 @@ class Drift:
 
     @classmethod
     def from_json(cls, value: object) -> Self:
-        """Return the typed response. Raises ResponseError, which names the first field that does not fit."""
-        body = mapping(value, "drift")
-        joint = body.get("joint")
+        """Return the typed response. Raise AnswerError naming the first invalid field."""
+        answer = mapping(value, "drift")
+        joint = answer.get("joint")
         return cls(
-            status=text(body, "status"),
-            rows=int(number(body, "rows")),
-            minimum=int(number(body, "minimum")),
-            window=int(number(body, "window")),
-            score=optional_number(body, "score"),
-            false_alarm_rate=optional_number(body, "false_alarm_rate"),
-            features=_distances(body, "features", "mean", "training_mean"),
-            classes=_distances(body, "classes", "share", "expected_share"),
+            status=text(answer, "status"),
+            rows=int(number(answer, "rows")),
+            minimum=int(number(answer, "minimum")),
+            window=int(number(answer, "window")),
+            score=optional_number(answer, "score"),
+            false_alarm_rate=optional_number(answer, "false_alarm_rate"),
+            features=_distances(answer, "features", "mean", "training_mean"),
+            classes=_distances(answer, "classes", "share", "expected_share"),
             joint=None if joint is None else _distance(mapping(joint, "joint"), "joint", None, None),
         )
 
 
 @dataclass(frozen=True)
 class ArmFigures:
-    """Counts and latencies of the predictions that one version answered; seconds, None before the first."""
+    """Statistics of the requests that one version answered; latencies in seconds, None before the first."""
 
     answered: int
     errors: int
@@ -85,7 +86,7 @@ class ArmFigures:
 
 @dataclass(frozen=True)
 class Labels:
-    """Labelled rows by the models that were right."""
+    """Labelled rows by the model that was right."""
 
     both_right: int
     only_v1: int
@@ -95,7 +96,7 @@ class Labels:
 
 @dataclass(frozen=True)
 class ExperimentReport:
-    """The response of GET /experiment."""
+    """Response of GET /experiment."""
 
     verdict: str
     reason: str
@@ -112,24 +113,24 @@ class ExperimentReport:
 
     @classmethod
     def from_json(cls, value: object) -> Self:
-        """Return the typed response. Raises ResponseError, which names the first field that does not fit."""
-        body = mapping(value, "experiment")
-        superiority = mapping(body.get("superiority"), "superiority")
-        ratio = mapping(body.get("sample_ratio"), "sample_ratio")
+        """Return the typed response. Raise AnswerError naming the first invalid field."""
+        answer = mapping(value, "experiment")
+        superiority = mapping(answer.get("superiority"), "superiority")
+        ratio = mapping(answer.get("sample_ratio"), "sample_ratio")
         return cls(
-            verdict=text(body, "verdict"),
-            reason=text(body, "reason"),
-            since=optional_text(body, "since"),
+            verdict=text(answer, "verdict"),
+            reason=text(answer, "reason"),
+            since=optional_text(answer, "since"),
             arms={
                 version: _arm(mapping(arm, f"arms.{version}"), f"arms.{version}.")
-                for version, arm in mapping(body.get("arms"), "arms").items()
+                for version, arm in mapping(answer.get("arms"), "arms").items()
             },
-            compared=int(number(body, "compared")),
-            disagreement_rate=optional_number(body, "disagreement_rate"),
-            labelled=_labels(mapping(body.get("labelled"), "labelled"), "labelled."),
+            compared=int(number(answer, "compared")),
+            disagreement_rate=optional_number(answer, "disagreement_rate"),
+            labelled=_labels(mapping(answer.get("labelled"), "labelled"), "labelled."),
             labelled_after={
                 version: _labels(mapping(labels, "labelled_after"), f"labelled_after.{version}.")
-                for version, labels in mapping(body.get("labelled_after"), "labelled_after").items()
+                for version, labels in mapping(answer.get("labelled_after"), "labelled_after").items()
             },
             evidence={
                 version: number(superiority, f"evidence_{version}", "superiority.")
@@ -143,7 +144,7 @@ class ExperimentReport:
 
 @dataclass(frozen=True)
 class Logged:
-    """One row of GET /predictions. `class_name` is None when the model failed on it."""
+    """One answered row of GET /predictions. `class_name` is None if the model failed on it."""
 
     prediction_id: str
     time: str
@@ -158,7 +159,7 @@ class Logged:
 
     @property
     def disputed(self) -> bool:
-        """Whether the two models disagree on it and it has no label."""
+        """Return whether the two models disagree and the row has no label."""
         return (
             not self.synthetic
             and self.label is None
@@ -168,7 +169,7 @@ class Logged:
 
     @classmethod
     def from_json(cls, value: object) -> tuple[Self, ...]:
-        """Return the typed rows, newest first. Raises ResponseError, which names the first field that does not fit."""
+        """Return the typed rows, newest first. Raise AnswerError naming the first invalid field."""
         rows = sequence(mapping(value, "answer"), "predictions")
         return tuple(
             cls._one(mapping(row, f"predictions[{i}]"), f"predictions[{i}].") for i, row in enumerate(rows)
@@ -190,10 +191,10 @@ class Logged:
         )
 
 
-def _distances(body: Mapping[str, Any], name: str, now: str, training: str) -> tuple[Distance, ...]:
+def _distances(answer: Mapping[str, Any], name: str, now: str, training: str) -> tuple[Distance, ...]:
     return tuple(
         _distance(mapping(item, f"{name}[{i}]"), f"{name}[{i}]", now, training)
-        for i, item in enumerate(sequence(body, name))
+        for i, item in enumerate(sequence(answer, name))
     )
 
 

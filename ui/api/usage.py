@@ -1,4 +1,4 @@
-"""Usage statistics from the text of the API's GET /metrics. Pure."""
+"""Usage statistics from the text of /metrics. Pure."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ class Usage:
     requests_by_version: Mapping[str, int]
     errors: int
     refused: int
-    """Invalid requests (4xx): neither predictions nor errors of a model."""
+    """Requests that were wrong (4xx); they are neither predictions nor errors of a model."""
     latency_p50: float | None
     latency_p95: float | None
     drift_score: float | None
-    """None while the window has fewer rows than a score needs."""
+    """None while the window holds fewer rows than a score needs."""
     drift_rows: int
     drift_found: bool
-    """The result of the drift test; it does not depend on the score."""
+    """What the drift test says; it does not depend on the score."""
 
     @classmethod
     def from_metrics(cls, text: str) -> Self:
         """Return the statistics; a missing metric counts as 0.
 
-        Raises ValueError, KeyError or OverflowError for a text without such metrics.
+        Raise ValueError, KeyError or OverflowError for a text without such metrics.
         """
         totals: Counter[str] = Counter()
         by_version: Counter[str] = Counter()
@@ -66,10 +66,10 @@ class Usage:
 
 
 def quantile(share: float, buckets: Mapping[float, int]) -> float | None:
-    """Return the value below which `share` (0 to 1) of the observations are; None if there are none.
+    """Return the value below which `share` of the observations lie, None if there are none.
 
-    `buckets` maps upper edges to cumulative counts. Interpolates linearly within a bucket, and returns the last finite
-    edge for observations beyond it, as Prometheus' histogram_quantile does.
+    `buckets` maps upper edges to cumulative counts. Linear within a bucket, and the last finite edge for
+    what lies beyond it: what Prometheus' histogram_quantile does.
     """
     edges = sorted(buckets)
     if not edges or buckets[edges[-1]] == 0:

@@ -1,4 +1,4 @@
-"""The page Experiment: the verdict on v1 and v2, and labels for the rows on which they disagree."""
+"""Page Experiment: the verdict with its numbers, and labels for rows on which the models disagree."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from ui.errors import ApiError, UiError
 from ui.session import api_client
 
 if TYPE_CHECKING:
+    from ui.api.answers import Config
     from ui.api.client import ApiClient
     from ui.api.reports import ExperimentReport, Logged
-    from ui.api.responses import Config
 
-SEARCHED = 500
+LOOKED_THROUGH = 500
 SHOWN = 50
 
 
@@ -26,17 +26,17 @@ def page() -> None:
     try:
         api = api_client()
         config = api.config()
-        # The report includes a label that was just saved.
-        saved = st.session_state.pop("label-said", None)
-        report, logged = api.experiment(), api.predictions(SEARCHED)
+        # A label sent by this run counts already.
+        said = st.session_state.pop("label-said", None)
+        report, logged = api.experiment(), api.predictions(LOOKED_THROUGH)
     except UiError as error:
         show_outage(error)
         return
     show_models_off(config)
     show_verdict(report)
     st.subheader("Labels")
-    if saved:
-        st.success(plain(saved), icon=":material/check:")
+    if said:
+        st.success(plain(said), icon=":material/check:")
     disputed = [row for row in logged if row.disputed]
     label_form(api, config, disputed)
     show_disputed(disputed, len(logged))
@@ -52,11 +52,11 @@ def show_verdict(report: ExperimentReport) -> None:
     st.markdown(plain(f"{report.reason[:1].upper()}{report.reason[1:]}."))
     st.dataframe(table.arms(report), hide_index=True, key="experiment-arms")
     since = f"Since {report.since}. " if report.since else ""
-    st.caption(
-        plain(f"{since}{ratio_sentence(report)} Look as often as you like: the verdict allows for it.")
-    )
+    st.caption(plain(f"{since}{ratio_sentence(report)} Look as often as you like: the test is sequential."))
     if any(row["both right"] or row["only v1 right"] or row["only v2 right"] for row in table.labels(report)):
-        st.caption("Labels by the version that had answered. Who saw an answer leans towards it.")
+        st.caption(
+            "Labels by the version that answered. People tend to agree with a prediction that they saw."
+        )
         st.dataframe(table.labels(report), hide_index=True, key="experiment-labels")
 
 
@@ -82,13 +82,13 @@ def label_form(api: ApiClient, config: Config, disputed: list[Logged]) -> None:
     st.rerun()
 
 
-def show_disputed(disputed: list[Logged], searched: int) -> None:
-    """Show the rows without a label on which the models disagree."""
+def show_disputed(disputed: list[Logged], looked_through: int) -> None:
+    """Show the unlabelled rows on which the models disagree."""
     if not disputed:
-        st.caption(f"No row without a label on which the models disagree, among the latest {searched}.")
+        st.caption(f"No row without a label on which the models disagree, among the latest {looked_through}.")
         return
     st.caption(
-        f"{len(disputed)} of the latest {searched} rows have no label and divide the models; "
+        f"{len(disputed)} of the latest {looked_through} rows have no label, and the models disagree on them; "
         "labels of these decide."
     )
     st.dataframe(table.predictions(disputed[:SHOWN]), hide_index=True, key="disputed")

@@ -1,4 +1,4 @@
-"""The page History: the latest predictions of all users, from the API's log."""
+"""Page History: the latest predictions of all users."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def page() -> None:
         st.info("No predictions in the log yet. They appear here within a second.", icon=":material/info:")
         return
     rows = table.predictions(logged)
-    caption, button = st.columns([4, 1], vertical_alignment="center")
-    caption.caption(
-        f"The latest {len(rows)} predictions of all users (at most {LENGTH}), newest first, with what the other "
-        "model says about the same row. Synthetic ones are in no drift window and in no experiment."
+    place, button = st.columns([4, 1], vertical_alignment="center")
+    place.caption(
+        f"The latest {len(rows)} predictions of all users (at most {LENGTH}), newest first, with the "
+        "prediction of the other model for the same row. Synthetic ones are excluded from drift and experiment."
     )
     button.download_button(
         "Download CSV",

@@ -1,4 +1,4 @@
-"""The page Predict: sliders for one row, and its prediction."""
+"""Page Predict: sliders for one row, and its prediction."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from ui.errors import ApiError, UiError
 from ui.session import api_client, latest, remember
 
 if TYPE_CHECKING:
+    from ui.api.answers import Config, Feature
     from ui.api.client import ApiClient
-    from ui.api.responses import Config, Feature
     from ui.session import Record
 
-REAL_HELP = "Off: you are trying things out, and the row is marked as synthetic. On: it is a row of real use."
+REAL_HELP = "Off: a trial; the row is marked as synthetic. On: a row of real use."
 
 
 def page() -> None:
@@ -35,17 +35,17 @@ def page() -> None:
     show_models_off(config)
     st.caption(f"Traffic: {plain(split_sentence(config))}. Slider ranges are those of the training data.")
     record = latest()
-    submitted = feature_form(config.features, record)
-    if submitted is not None:
-        record = predict(api, *submitted)
+    asked = feature_form(config.features, record)
+    if asked is not None:
+        record = ask(api, *asked)
     if record is not None:
-        show_prediction(record, config)
+        show_answer(record, config)
 
 
 def feature_form(
     features: tuple[Feature, ...], record: Record | None
 ) -> tuple[dict[str, float], bool] | None:
-    """Show one slider per feature; return the row and whether it is real, when the button was pressed."""
+    """Show a slider per feature. Return the row and whether it is real, after the button is pressed."""
     last = record.features if record else {}
     width = inputs.columns(len(features))
     row: dict[str, float] = {}
@@ -59,10 +59,10 @@ def feature_form(
     return (row, real) if pressed else None
 
 
-def feature_slider(column: st.delta_generator.DeltaGenerator, feature: Feature, last: float | None) -> float:
-    """Show the slider of one feature, set to its last value or to the mean of the training data; return its value."""
+def feature_slider(place: st.delta_generator.DeltaGenerator, feature: Feature, last: float | None) -> float:
+    """Show the slider of one feature, set to its last value or to the mean of the training data."""
     spec = inputs.slider(feature, last)
-    value: float = column.slider(
+    value: float = place.slider(
         plain(feature.name),
         min_value=spec.low,
         max_value=spec.high,
@@ -74,8 +74,8 @@ def feature_slider(column: st.delta_generator.DeltaGenerator, feature: Feature, 
     return value
 
 
-def predict(api: ApiClient, row: dict[str, float], real: bool) -> Record | None:
-    """Request a prediction and store it as the session's latest; on an error show it and return None."""
+def ask(api: ApiClient, row: dict[str, float], real: bool) -> Record | None:
+    """Return the prediction and remember it; on an error show it and return None."""
     try:
         return remember(row, api.predict(row, synthetic=not real))
     except ApiError as error:
@@ -83,7 +83,7 @@ def predict(api: ApiClient, row: dict[str, float], real: bool) -> Record | None:
         return None
 
 
-def show_prediction(record: Record, config: Config) -> None:
+def show_answer(record: Record, config: Config) -> None:
     """Show class, model and probabilities of one prediction."""
     prediction = record.prediction
     left, right = st.columns([2, 3], gap="medium")

@@ -1,4 +1,4 @@
-"""The page Status: usage, models and drift as the API reports them; it refreshes by itself."""
+"""Page Status: usage, models and drift of the API, refreshed every few seconds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ui.errors import UiError
 from ui.session import api_client
 
 if TYPE_CHECKING:
-    from ui.api.responses import Config
+    from ui.api.answers import Config
     from ui.api.usage import Usage
 
 REFRESH = "5s"
@@ -26,7 +26,7 @@ def page() -> None:
 
 @st.fragment(run_every=REFRESH)
 def live() -> None:
-    """Show everything on the page, so that an outage gives one message."""
+    """Show the whole page; an outage shows one message."""
     try:
         api = api_client()
         config, usage = api.config(), api.usage()
@@ -49,7 +49,7 @@ def live() -> None:
 
 
 def show_totals(usage: Usage) -> None:
-    """Show predictions, errors, refused requests and latencies in one row."""
+    """Show predictions, failures, rejections and latencies in one row."""
     values = {
         "Predictions": f"{usage.requests:,}",
         "Model errors": f"{usage.errors:,}",
@@ -62,7 +62,7 @@ def show_totals(usage: Usage) -> None:
 
 
 def show_traffic(usage: Usage, config: Config) -> None:
-    """Show requests by the version that answered, with the configured split."""
+    """Show requests by the version that answered, and the split."""
     st.markdown("**Requests by version**")
     counts = {version: usage.requests_by_version.get(version, 0) for version in config.models}
     counts |= usage.requests_by_version
@@ -72,7 +72,7 @@ def show_traffic(usage: Usage, config: Config) -> None:
 
 
 def show_drift(usage: Usage, config: Config) -> None:
-    """Show the drift score, or how many rows the window still needs."""
+    """Show the drift score, or how many rows the window still lacks."""
     st.markdown("**Drift**")
     if usage.drift_score is None:
         part = usage.drift_rows / config.drift.minimum if config.drift.minimum > 0 else 0.0
@@ -81,8 +81,8 @@ def show_drift(usage: Usage, config: Config) -> None:
         st.metric("Score", f"{usage.drift_score:.2f}")
         (st.warning if usage.drift_found else st.success)(drift_sentence(usage, config))
     st.caption(
-        "The score looks at mean and spread alone: 0 is like the training data, 1 is far from it. The test looks at "
-        "more, and the alert stands on it."
+        "The score compares mean and spread only: 0 is like the training data, 1 is far from it. The drift test "
+        "compares more, and the alert depends on it."
     )
 
 

@@ -1,1 +1,1 @@
-"""Presentation: charts, inputs, tables and sentences, all pure; notices that every page shows."""
+"""Pure presentation: charts, inputs, tables, wording."""

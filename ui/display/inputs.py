@@ -1,4 +1,4 @@
-"""Sliders from the ranges of the features. Pure."""
+"""Derive a slider from the range of a feature. Pure."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ui.api.responses import Feature
+    from ui.api.answers import Feature
 
 STEPS = 20
-"""Least number of positions on a slider."""
+"""At least so many positions on a slider."""
 MAX_COLUMNS = 4
 
 
 @dataclass(frozen=True)
 class Slider:
-    """Arguments of st.slider. `low` and `high` enclose the feature's range and are multiples of the step."""
+    """Arguments of st.slider. `low` and `high` contain the feature's range and are multiples of the step."""
 
     low: float
     high: float
@@ -27,7 +27,7 @@ class Slider:
 
 def slider(feature: Feature, last: float | None = None) -> Slider:
     """Return a slider over the feature's range with a power of ten as step, set to `last` or else to the mean."""
-    # A constant feature has a range of width 0, but a slider needs two ends.
+    # A range of no width (a constant feature) still needs two ends.
     spread = feature.max - feature.min or max(abs(feature.max), 1.0)
     exponent = math.floor(math.log10(spread / STEPS))
     step = 10.0**exponent
@@ -47,5 +47,5 @@ def slider(feature: Feature, last: float | None = None) -> Slider:
 
 
 def columns(count: int) -> int:
-    """Return the number of sliders in a row."""
+    """Return the number of sliders side by side."""
     return max(1, min(count, MAX_COLUMNS))

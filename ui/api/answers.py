@@ -1,6 +1,6 @@
-"""The API's JSON responses as typed values. Pure.
+"""Typed responses of the API. Pure.
 
-Unknown fields are ignored, so that an older UI can read the responses of a newer API.
+Unknown fields are ignored, so that an older UI works with a newer API.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from ui.api.fields import ResponseError, flag, mapping, number, numbers, optional_text, sequence, text
+from ui.api.fields import AnswerError, flag, mapping, number, numbers, optional_text, sequence, text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Feature:
-    """One input: its range and mean in the training data."""
+    """One input feature: its range and spread in the training data."""
 
     name: str
     min: float
@@ -26,7 +26,7 @@ class Feature:
 
 @dataclass(frozen=True)
 class Arm:
-    """One model of the A/B test. `reason` tells why it is unavailable; what is unknown then is None or empty."""
+    """One model of the A/B split. `reason` tells why it is unavailable; unknown fields are then None or empty."""
 
     up: bool
     sha256: str | None
@@ -38,7 +38,7 @@ class Arm:
 
 @dataclass(frozen=True)
 class DriftSettings:
-    """The latest `window` rows are compared; there is no score for fewer than `minimum` rows."""
+    """Number of rows: `window` is compared; below `minimum` there is no score."""
 
     threshold: float
     window: int
@@ -47,9 +47,9 @@ class DriftSettings:
 
 @dataclass(frozen=True)
 class Config:
-    """The response of GET /config: arms by version, with weights as configured and as shares of 1.
+    """Response of GET /config: arms by version, with configured weights and shares of 1.
 
-    An API without any model has no features and no classes, and gives the cause in `reason`.
+    An API without any model has no features and no classes, and `reason` tells why.
     """
 
     weights: Mapping[str, float]
@@ -63,33 +63,33 @@ class Config:
 
     @classmethod
     def from_json(cls, value: object) -> Self:
-        """Return the typed response. Raises ResponseError, which names the first field that does not fit."""
-        body = mapping(value, "config")
-        drift = mapping(body.get("drift"), "drift")
+        """Return the typed response. Raise AnswerError naming the first invalid field."""
+        answer = mapping(value, "config")
+        drift = mapping(answer.get("drift"), "drift")
         return cls(
-            weights=numbers(body, "weights"),
-            split=numbers(body, "split"),
+            weights=numbers(answer, "weights"),
+            split=numbers(answer, "split"),
             models={
                 version: _arm(arm, f"models.{version}")
-                for version, arm in mapping(body.get("models"), "models").items()
+                for version, arm in mapping(answer.get("models"), "models").items()
             },
             features=tuple(
-                _feature(item, f"features[{i}]") for i, item in enumerate(sequence(body, "features"))
+                _feature(item, f"features[{i}]") for i, item in enumerate(sequence(answer, "features"))
             ),
-            classes=tuple(str(name) for name in sequence(body, "classes")),
-            service_digest=text(body, "service_digest"),
+            classes=tuple(str(name) for name in sequence(answer, "classes")),
+            service_digest=text(answer, "service_digest"),
             drift=DriftSettings(
                 threshold=number(drift, "threshold", "drift."),
                 window=int(number(drift, "window", "drift.")),
                 minimum=int(number(drift, "minimum", "drift.")),
             ),
-            reason=optional_text(body, "reason"),
+            reason=optional_text(answer, "reason"),
         )
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """The response of POST /predict; `probabilities` by class name, each 0 to 1."""
+    """Response of POST /predict; `probabilities` by class name, each 0 to 1."""
 
     class_name: str
     probabilities: Mapping[str, float]
@@ -99,27 +99,27 @@ class Prediction:
 
     @classmethod
     def from_json(cls, value: object) -> Self:
-        """Return the typed response. Raises ResponseError, which names the first field that does not fit."""
-        body = mapping(value, "prediction")
+        """Return the typed response. Raise AnswerError naming the first invalid field."""
+        answer = mapping(value, "prediction")
         return cls(
-            class_name=text(body, "class"),
-            probabilities=numbers(body, "probabilities"),
-            model_version=text(body, "model_version"),
-            prediction_id=text(body, "prediction_id"),
-            reason=text(body, "reason"),
+            class_name=text(answer, "class"),
+            probabilities=numbers(answer, "probabilities"),
+            model_version=text(answer, "model_version"),
+            prediction_id=text(answer, "prediction_id"),
+            reason=text(answer, "reason"),
         )
 
 
 @dataclass(frozen=True)
 class Problem:
-    """An error response (RFC 9457), as far as it could be read."""
+    """Problem document (RFC 9457), as far as it could be read."""
 
     detail: str
     field: str | None
 
     @classmethod
     def from_json(cls, value: object) -> Self | None:
-        """Return the problem, or None for another body (a proxy's page, for example)."""
+        """Return the problem, or None if the body is not one (a proxy's page, for example)."""
         if not isinstance(value, dict):
             return None
         detail = value.get("detail") or value.get("title")
@@ -133,7 +133,7 @@ def _feature(value: object, path: str) -> Feature:
     item = mapping(value, path)
     low, high = number(item, "min", f"{path}."), number(item, "max", f"{path}.")
     if low > high:
-        raise ResponseError(f"{path}.min", "at most its max")
+        raise AnswerError(f"{path}.min", "at most its max")
     mean = min(max(number(item, "mean", f"{path}."), low), high)
     return Feature(name=text(item, "name", f"{path}."), min=low, max=high, mean=mean)
 
