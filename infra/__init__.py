@@ -1,1 +1,1 @@
-"""The Pulumi program: what exists in the cloud, and the release on it."""
+"""The Pulumi program: the cloud resources of a stack, and the release on its host."""

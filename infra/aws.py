@@ -1,9 +1,8 @@
-"""What this program uses of pulumi_aws, and nothing else of it.
+"""The part of pulumi_aws that the program uses, imported without the rest.
 
-`pulumi_aws.ec2` imports some 180 modules when it is imported, one for each resource type that EC2 has, and every
-engine run would wait for them. The modules of single resources stand for themselves, so they are imported without
-their packages' own code. Afterwards the packages are left as if nobody had touched them: whoever imports
-pulumi_aws itself gets all of it, with these very classes.
+`pulumi_aws.ec2` imports some 180 modules, one for each resource type of EC2, and every engine run would wait for
+them. The module of one resource needs none of the others, so it is imported without its packages' own code.
+Afterwards the packages are as before: a later import of pulumi_aws yields all of it, with these very classes.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ _PACKAGES = (_ROOT, f"{_ROOT}.ec2", f"{_ROOT}.vpc")
 
 @contextmanager
 def _packages_without_their_code() -> Iterator[None]:
-    """Empty packages in place of these; nothing where pulumi_aws is imported already, or is not installed."""
+    """Stand-ins without code for the packages; none where pulumi_aws is imported already, or is not installed."""
     path: list[str] | None = None
     made = []
     for name in () if _ROOT in sys.modules else _PACKAGES:

@@ -1,4 +1,4 @@
-"""User-data: what cloud-init does on the host's first boot. Pure: settings in, text out."""
+"""User-data: the cloud-config of the host's first boot. Pure."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ from typing import Any
 import yaml
 
 from infra.settings import OperatingSystem
+from provisioning.config.settings import DEFAULT_REMOTE_ROOT
 
 USER_DATA_LIMIT_BYTES = 16_384
 """EC2's limit of user-data before base64."""
 
-REMOTE_ROOT = "/opt/onebox"
-
 
 class UserDataTooLong(ValueError):
-    """The cloud-config is larger than EC2 takes."""
+    """The cloud-config is larger than EC2 accepts."""
 
     hint = "Shorten onebox:extraCaFiles: certificates are the only long part of it."
 
@@ -27,7 +26,7 @@ class UserDataTooLong(ValueError):
 
 @dataclass(frozen=True)
 class BootSettings:
-    """All that the first boot depends on. Equal settings give equal bytes, so nothing is replaced for nothing."""
+    """All that the first boot depends on. Equal settings give equal bytes: an unchanged host is not replaced."""
 
     os: OperatingSystem
     user: str
@@ -38,7 +37,7 @@ class BootSettings:
 
 
 def render(boot: BootSettings) -> str:
-    """The cloud-config text. Raises UserDataTooLong beyond EC2's limit."""
+    """Return the cloud-config. Raises UserDataTooLong beyond EC2's limit."""
     config = _common(boot) | (_debian(boot) if boot.os == "debian-13" else _amazon_linux(boot))
     text = "#cloud-config\n" + yaml.safe_dump(config, sort_keys=True, width=4096)
     size = len(text.encode())
@@ -49,7 +48,7 @@ def render(boot: BootSettings) -> str:
 
 def _common(boot: BootSettings) -> dict[str, Any]:
     config: dict[str, Any] = {
-        # For the first contact only: the first push has the host make a key of its own and removes this one.
+        # For the first connection only: the first push replaces it by a key that the host creates itself.
         "ssh_deletekeys": True,
         "ssh_keys": {"ed25519_private": boot.host_key_private, "ed25519_public": boot.host_key_public},
         "ssh_pwauth": False,
@@ -68,22 +67,22 @@ def _daemon_json(boot: BootSettings) -> str:
     settings: dict[str, Any] = {
         "log-driver": "json-file",
         "log-opts": {"max-size": "10m", "max-file": "3"},
-        # Containers go on while the daemon is upgraded or restarted.
+        # Containers keep running while the daemon is upgraded or restarted.
         "live-restore": True,
     }
     if boot.registry_mirror:
         settings["registry-mirrors"] = [boot.registry_mirror]
-        scheme, _, place = boot.registry_mirror.partition("://")
+        scheme, _, address = boot.registry_mirror.partition("://")
         if scheme == "http":
-            # Image builds speak TLS to a mirror unless its place is named here too.
-            settings["insecure-registries"] = [place]
+            # Image builds speak TLS to a mirror whose address is not listed here.
+            settings["insecure-registries"] = [address]
     return json.dumps(settings, indent=2, sort_keys=True) + "\n"
 
 
 def _ready_commands(boot: BootSettings) -> list[list[str]]:
     return [
         ["usermod", "-aG", "docker", boot.user],
-        ["install", "-d", "-o", boot.user, "-g", boot.user, "-m", "0755", REMOTE_ROOT],
+        ["install", "-d", "-o", boot.user, "-g", boot.user, "-m", "0755", DEFAULT_REMOTE_ROOT],
         ["systemctl", "enable", "--now", "docker"],
     ]
 

@@ -1,4 +1,4 @@
-"""The key under which digests of the services' secrets are made: random, made once, kept in the state as a secret."""
+"""The HMAC key of the digests of the services' secrets: random, created once, a secret of the state."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, Resou
 
 
 class DigestKeyProvider(ResourceProvider):
-    """Makes a key once; nothing outside the state exists."""
+    """Create a key once; it exists in the state alone."""
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         return CreateResult(id_="hmac-sha256", outs={**props, "key": secrets.token_hex(32)})
@@ -23,7 +23,7 @@ class DigestKeyProvider(ResourceProvider):
 
 
 class DigestKey(Resource, module="onebox", name="DigestKey"):
-    """256 random bits as hex. It outlives the host, so that a new host gets the same digests."""
+    """256 random bits as hex. It outlives the host: a new host gets the same digests."""
 
     key: pulumi.Output[str]
 

@@ -23,13 +23,13 @@ class StackHost(pulumi.ComponentResource):
     """One EC2 instance with a fixed public address.
 
     Produces a HostKey, a KeyPair, an Instance (IMDSv2 only, encrypted gp3 root), an Eip and its EipAssociation.
-    Another user-data replaces the instance; a newer image does not (`amiId` chooses one on purpose).
+    Changed user-data replaces the instance; a newer image does not (`amiId` selects one).
     """
 
     instance_id: pulumi.Output[str]
     public_ip: pulumi.Output[str]
     birth_public_key: pulumi.Output[str]
-    """The host key of the first contact, `ssh-ed25519 AAAA…`."""
+    """The injected host key of the first connection, `ssh-ed25519 AAAA…`."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class StackHost(pulumi.ComponentResource):
             metadata_options={
                 "http_endpoint": "enabled",
                 "http_tokens": "required",
-                # Containers sit one hop further away and have no business with the instance's credentials.
+                # Containers are one hop further away and must not read the instance's credentials.
                 "http_put_response_hop_limit": 1,
             },
             root_block_device={
@@ -78,7 +78,7 @@ class StackHost(pulumi.ComponentResource):
         association = EipAssociation(
             f"{name}-address", instance_id=instance.id, allocation_id=address.allocation_id, opts=child
         )
-        # Whoever uses the address waits until it leads to this instance.
+        # A user of the address waits until it leads to this instance.
         self.public_ip = pulumi.Output.all(address.public_ip, association.id).apply(lambda pair: pair[0])
         self.instance_id = instance.id
         self.birth_public_key = host_key.public_key

@@ -1,4 +1,4 @@
-"""The host's keys as resources: the one it is born with, and the one it makes for itself."""
+"""The injected host key: the key of the first connection, as a resource."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, Resou
 
 
 class HostKeyProvider(ResourceProvider):
-    """Makes a pair once and keeps it in the state; nothing outside the state exists."""
+    """Create a key pair once; it exists in the state alone."""
 
     def create(self, props: dict[str, Any]) -> CreateResult:
-        # Only a new host needs it, and every engine run loads this module.
+        # Only a new host needs it, and every engine run imports this module.
         from infra.keys import new_host_key
 
         pair = new_host_key()
@@ -28,7 +28,7 @@ class HostKeyProvider(ResourceProvider):
 
 
 class HostKey(Resource, module="onebox", name="HostKey"):
-    """An ed25519 host key pair; the private half is a secret of the state."""
+    """An ed25519 host key pair; its private half is a secret of the state."""
 
     private_key: pulumi.Output[str]
     public_key: pulumi.Output[str]

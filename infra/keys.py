@@ -1,9 +1,7 @@
-"""SSH keys as files and as text: what the configuration may point at, and the host key a stack is born with."""
+"""SSH keys: the files that the configuration names, and a new host key pair."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,17 +9,11 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-PUBLIC_KEY_TYPES = (
-    "ssh-ed25519",
-    "ecdsa-sha2-nistp256",
-    "ecdsa-sha2-nistp384",
-    "ecdsa-sha2-nistp521",
-    "ssh-rsa",
-)
+from provisioning.config.keys import PUBLIC_KEY_TYPES
 
 
 class KeyFileError(ValueError):
-    """A key file that cannot be used; `setting` is the config key that points at it."""
+    """A key file cannot be used; `setting` is the config key that names it."""
 
     def __init__(self, setting: str, sentence: str) -> None:
         self.setting = setting
@@ -36,7 +28,7 @@ class HostKeyPair(NamedTuple):
 
 
 def new_host_key() -> HostKeyPair:
-    """A fresh pair from the operating system's randomness."""
+    """Return a new pair from the operating system's randomness."""
     key = Ed25519PrivateKey.generate()
     private = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
@@ -45,14 +37,8 @@ def new_host_key() -> HostKeyPair:
     return HostKeyPair(private.decode(), public.decode())
 
 
-def fingerprint(public_key: str) -> str:
-    """`SHA256:…` of a public key line, as ssh-keygen -lf prints it."""
-    digest = hashlib.sha256(base64.b64decode(public_key.split()[1])).digest()
-    return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
-
-
 def read_public_key(path: Path) -> str:
-    """The key of an OpenSSH public key file as `type base64`, without its comment. Raises KeyFileError."""
+    """Return the key of an OpenSSH public key file as `type base64`, without its comment. Raises KeyFileError."""
     setting = "sshPublicKeyFile"
     if not path.is_file():
         raise KeyFileError(setting, f"there is no file {path}; make a pair with: ssh-keygen -t ed25519")
@@ -61,18 +47,18 @@ def read_public_key(path: Path) -> str:
         raise KeyFileError(
             setting, f"{path} is a private key; the public half is wanted, most likely {path.name}.pub"
         )
-    words = text.split()
-    if len(words) < 2 or words[0] not in PUBLIC_KEY_TYPES:
+    fields = text.split()
+    if len(fields) < 2 or fields[0] not in PUBLIC_KEY_TYPES:
         raise KeyFileError(setting, f"{path} is not an OpenSSH public key (one line: ssh-ed25519 AAAA…)")
     try:
-        serialization.load_ssh_public_key(f"{words[0]} {words[1]}".encode())
+        serialization.load_ssh_public_key(f"{fields[0]} {fields[1]}".encode())
     except (ValueError, UnsupportedAlgorithm) as error:
         raise KeyFileError(setting, f"{path} is not an OpenSSH public key ({error})") from error
-    return f"{words[0]} {words[1]}"
+    return f"{fields[0]} {fields[1]}"
 
 
 def check_private_key_file(path: Path) -> None:
-    """Passes when the file can serve as the key that logs in. Raises KeyFileError; never shows its content."""
+    """Raise KeyFileError unless the file can be the login key. The error never holds its content."""
     setting = "sshPrivateKeyFile"
     if not path.is_file():
         raise KeyFileError(setting, f"there is no file {path}; make a pair with: ssh-keygen -t ed25519")

@@ -1,4 +1,4 @@
-"""Who may reach the host: one security group, closed until opened by name."""
+"""Network access to the host: one security group, closed until a port is opened by name."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 import pulumi
 
 from infra.aws import SecurityGroup, SecurityGroupEgressRule, SecurityGroupIngressRule
-from infra.settings import PORTS
+from provisioning.config.service_facts import PUBLIC_PORTS
 
 
 class StackNetwork(pulumi.ComponentResource):
     """The host's security group.
 
     Produces one SecurityGroup, one SecurityGroupIngressRule per (port, CIDR) and one egress rule. A port without
-    a CIDR has no rule, so nobody reaches it.
+    a CIDR has no rule: it is closed.
     """
 
     group_id: pulumi.Output[str]
@@ -60,7 +60,7 @@ def _ingress(
     tags: Mapping[str, str],
     opts: pulumi.ResourceOptions,
 ) -> None:
-    port = PORTS[port_name]
+    port = PUBLIC_PORTS[port_name]
     version_6 = ":" in network
     SecurityGroupIngressRule(
         f"{name}-{port_name}-{network}",

@@ -1,7 +1,8 @@
-"""What one stack consists of, in the order in which it comes to life."""
+"""The resources of one stack, in the order of their creation, and its outputs."""
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Mapping
 
@@ -10,29 +11,28 @@ from pulumi.runtime.config import is_config_secret
 
 from infra.digest_key import DigestKey
 from infra.host import StackHost
-from infra.keys import fingerprint
-from infra.login import Login
 from infra.network import StackNetwork
-from infra.outputs import StackOutputs
-from infra.release import PROJECT_ROOT, HostTrust, Release
-from infra.settings import PORTS, ConfigError, StackSettings
+from infra.release import HostTrust, Release, project_root
+from infra.settings import ConfigError, StackSettings
+from provisioning.config.keys import fingerprint
 from provisioning.config.secrets import ServiceSecrets
-from provisioning.config.settings import Jump
+from provisioning.config.service_facts import SERVICES
+from provisioning.config.stack_outputs import StackOutputs
 from provisioning.errors import ProvisioningError
 from provisioning.release.release import Release as Tree
 from provisioning.release.release import read_release
-from provisioning.ssh.openssh import ssh_line
+from provisioning.ssh.openssh import ssh_argv
 
-# Enough to see whether the tree can be released at all; no digest made with it is kept.
+# Only to validate the tree; no digest under this key is kept.
 _ANY_KEY = "0" * 64
 
 
 def deploy() -> None:
-    """Registers the stack's resources and exports its outputs; a bad value ends it before the engine acts."""
+    """Register the stack's resources and export its outputs. Exit with 1 before that for an invalid value."""
     try:
         config = _config()
         settings = StackSettings.from_config(
-            config, PROJECT_ROOT, frozenset(filter(is_config_secret, config))
+            config, project_root(), frozenset(filter(is_config_secret, config))
         )
         _read(settings, _ANY_KEY)
     except ConfigError as error:
@@ -48,7 +48,7 @@ def deploy() -> None:
     tags = {"onebox:stack": stack, "onebox:managed-by": "pulumi", **settings.tags}
     network = StackNetwork("onebox", settings.cidrs, tags, settings.aws_plugin_version)
     host = StackHost("onebox", settings, network.group_id, tags)
-    login = Login.of(settings)
+    login = settings.login()
     trust = HostTrust("onebox-trust", host.public_ip, login, host.birth_public_key, host.instance_id)
     digest_key = DigestKey("onebox-digest-key").key
     release = Release(
@@ -69,12 +69,12 @@ def deploy() -> None:
 
 def _read(settings: StackSettings, digest_key: str) -> Tree:
     return read_release(
-        PROJECT_ROOT, settings.service_environment, ServiceSecrets(settings.secret_values, digest_key)
+        project_root(), settings.service_environment, ServiceSecrets(settings.secret_values, digest_key)
     )
 
 
 def _tree(settings: StackSettings, digest_key: pulumi.Output[str]) -> pulumi.Output[Tree]:
-    """The release of the tree. Only with secrets does it wait for the key; under it their digests tell nothing."""
+    """Return the tree's release. With secrets it waits for the digest key, which keeps their digests from guesses."""
     if not settings.service_secrets:
         return pulumi.Output.from_input(_read(settings, _ANY_KEY))
     return pulumi.Output.unsecret(digest_key.apply(lambda key: _read(settings, key)))
@@ -93,28 +93,25 @@ def _export(
     release: Release,
     digest_key: pulumi.Output[str],
 ) -> None:
-    key_file = settings.ssh_private_key_file
-    jump = Jump.parse(settings.ssh_jump, settings.ssh_jump_host_key or "") if settings.ssh_jump else None
+    login = settings.login()
     secrets = settings.secret_values
     outputs = {
         "public_ip": host.public_ip,
-        "api_url": pulumi.Output.format("http://{0}:{1}", host.public_ip, PORTS["api"]),
-        "ui_url": pulumi.Output.format("http://{0}:{1}", host.public_ip, PORTS["ui"]),
-        "prometheus_url": pulumi.Output.format("http://{0}:{1}", host.public_ip, PORTS["prometheus"]),
+        **{
+            f"{service.opened_as}_url": pulumi.Output.format("http://{0}:{1}", host.public_ip, service.port)
+            for service in SERVICES
+            if service.opened_as
+        },
         "ssh_command": pulumi.Output.all(host.public_ip, trust.host_public_key).apply(
-            lambda pair: ssh_line(pair[0], settings.ssh_user, key_file, pair[1], jump=jump)
+            lambda pair: shlex.join(ssh_argv(login, *pair))
         ),
         "host_key_fingerprint": trust.host_public_key.apply(fingerprint),
         "release": release.deployed,
         "host_public_key": trust.host_public_key,
-        "ssh_user": settings.ssh_user,
-        "ssh_private_key_file": str(key_file or ""),
+        **login.properties("ssh_"),
         "instance_id": host.instance_id,
         "open_ports": sorted(settings.open_ports),
         "service_environment": settings.service_environment,
-        "ssh_public_key": settings.public_key(),
-        "ssh_jump": settings.ssh_jump or "",
-        "ssh_jump_host_key": settings.ssh_jump_host_key or "",
         "service_secrets": pulumi.Output.secret(secrets) if secrets else {},
         "digest_key": digest_key if secrets else "",
     }

@@ -1,8 +1,7 @@
-"""The release as a resource: preview shows it, up pushes it, refresh finds a host that drifted, destroy ends it.
+"""The release as a resource: preview shows its plan, up pushes it, refresh detects drift, destroy ends the services.
 
-Everything that touches the host is the library in `provisioning`; this module says when it runs and what the
-state remembers. The classes live in an importable module, so the state holds their name and not their code:
-an edit here is no change of the stack.
+The library in `provisioning` does all work on the host; this module decides when, and what the state keeps. The
+state holds the names of these classes, not their code: an edit here does not change the stack, a move does.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,63 +17,60 @@ from typing import TYPE_CHECKING, Any
 import pulumi
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, ResourceProvider, UpdateResult
 
-from infra.login import Login
+from infra.preview import previewed
+from provisioning.config.login import Login
+from provisioning.config.project import find_project_root
+from provisioning.config.settings import PushSettings, Target
+from provisioning.errors import ProvisioningError
+from provisioning.events import Event, StepFailed, StepFinished, WarningGiven
 
 if TYPE_CHECKING:
-    from provisioning.config.settings import PushSettings
-    from provisioning.events import Event
     from provisioning.release.release import Release as Tree
 
-PROJECT_ROOT = Path(__file__).resolve().parents[1]
 _PLAN_SECONDS = 5.0
+_FIRST_PUSH_SECONDS = 1500.0
+"""The first push waits for the end of the first boot before it can begin."""
 
 
-def _settings(props: Mapping[str, Any], host_keys: tuple[str, ...]) -> PushSettings:
-    from provisioning.config.passphrase import read_passphrase
-    from provisioning.config.secrets import ServiceSecrets
-    from provisioning.config.settings import Jump, PushSettings, Target
+def project_root() -> Path:
+    """Return the root of the project that the engine runs. Raises SettingsError."""
+    return find_project_root(Path.cwd())
 
-    configured, jump = props["private_key_file"], props.get("jump")
-    key_file = PROJECT_ROOT / Path(configured).expanduser() if configured else None
-    return PushSettings(
-        target=Target(
-            host=props["host"],
-            user=props["user"],
-            private_key_file=key_file,
-            host_keys=host_keys,
-            passphrase=read_passphrase(key_file),
-            login_key=props.get("public_key") or "",
-            jump=Jump.parse(jump, props["jump_host_key"]) if jump else None,
-        ),
-        project_root=PROJECT_ROOT,
-        environment=dict(props["environment"]),
-        open_ports=frozenset(int(port) for port in props["open_ports"]),
-        secrets=ServiceSecrets(props.get("secrets") or {}, props.get("digest_key") or ""),
+
+def _target(props: Mapping[str, Any], host_key: str) -> Target:
+    return Login.of(props).target(props["host"], (host_key,), project_root())
+
+
+def _settings(props: Mapping[str, Any]) -> PushSettings:
+    """Return the settings of a push that trusts the host's own key alone."""
+    return PushSettings.of_stack(
+        _target(props, props["host_public_key"]),
+        project_root(),
+        props["environment"],
+        props["open_ports"],
+        props.get("secrets") or {},
+        props.get("digest_key") or "",
     )
 
 
-def _say(line: str) -> None:
-    # What a dynamic provider prints reaches the user as a line of the engine's own output.
+def _print(line: str) -> None:
+    # The engine shows each line that a dynamic provider prints.
     print(line, file=sys.stderr, flush=True)
 
 
-def _tell(event: Event) -> None:
-    from provisioning.events import StepFailed, StepFinished, WarningGiven
-
+def _report(event: Event) -> None:
     match event:
         case StepFinished(step, seconds, detail):
-            _say(f"{step}: done in {seconds:.1f}s{f' ({detail})' if detail else ''}")
+            _print(f"{step}: done in {seconds:.1f}s{f' ({detail})' if detail else ''}")
         case StepFailed(step, seconds, detail):
-            _say(f"{step}: failed after {seconds:.1f}s: {detail}")
+            _print(f"{step}: failed after {seconds:.1f}s: {detail}")
         case WarningGiven(text):
-            _say(text)
+            _print(text)
 
 
 @contextmanager
 def _one_sentence() -> Iterator[None]:
-    """The engine shows an error's text and nothing else, so what to do next belongs into it."""
-    from provisioning.errors import ProvisioningError
-
+    """Put an error's hint and log into its text: the engine shows nothing else."""
     try:
         yield
     except ProvisioningError as error:
@@ -82,34 +78,31 @@ def _one_sentence() -> Iterator[None]:
         raise RuntimeError(f"{error}. {error.hint}{tail}") from error
 
 
-def _tell_plan(props: Mapping[str, Any]) -> None:
-    """Show what the push would do, read from the host within a few seconds. Never a reason to stop."""
+def _print_plan(props: Mapping[str, Any]) -> None:
+    """Show the plan of the push, read from the host within a few seconds. A failure never ends the preview."""
     from provisioning.deploy.plan_push import preview_push
     from provisioning.plan.render import short_lines
     from provisioning.ssh import Timeouts, connect
 
     soon = partial(connect, timeouts=Timeouts(tcp=3, banner=3, auth=3, channel=3))
     try:
-        found = preview_push(
-            _settings(props, (props["host_public_key"],)), deadline_seconds=_PLAN_SECONDS, connector=soon
-        )
+        found = preview_push(_settings(props), deadline_seconds=_PLAN_SECONDS, connector=soon)
         unknown = found.unknown
         lines = short_lines(found.forecast) if found.forecast else []
     except Exception as error:  # noqa: BLE001 - a preview of values that are not known yet, or of a broken host
         unknown, lines = str(error), []
     for line in lines or [f"what the push would do is not known: {unknown}"]:
-        _say(line)
+        _print(line)
 
 
 class HostTrustProvider(ResourceProvider):
-    """Has the host make a key of its own over the connection that the birth key vouches for."""
+    """Create the host's own key, over a connection that trusts the injected key alone."""
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         from provisioning.host.host_key import make_host_key
 
-        settings = _settings({**props, "environment": {}, "open_ports": []}, (props["birth_public_key"],))
         with _one_sentence():
-            own = make_host_key(settings.target)
+            own = make_host_key(_target(props, props["birth_public_key"]))
         return CreateResult(id_=props["instance_id"], outs={**props, "host_public_key": own})
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
@@ -121,7 +114,7 @@ class HostTrustProvider(ResourceProvider):
 
 
 class HostTrust(Resource, module="onebox", name="HostTrust"):
-    """The key that the host made for itself: the one that every later connection expects."""
+    """The host's own key, which every later connection pins."""
 
     host_public_key: pulumi.Output[str]
 
@@ -139,7 +132,7 @@ class HostTrust(Resource, module="onebox", name="HostTrust"):
             name,
             {
                 "host": host,
-                **asdict(login),
+                **login.properties(),
                 "birth_public_key": birth_public_key,
                 "instance_id": instance_id,
                 "host_public_key": None,
@@ -149,72 +142,68 @@ class HostTrust(Resource, module="onebox", name="HostTrust"):
 
 
 class ReleaseProvider(ResourceProvider):
-    """Pushes when the host does not have the wanted release; `deployed` in the state is what was found there."""
+    """Push when the observed release (`deployed` in the state) is not the desired one."""
 
     def create(self, props: dict[str, Any]) -> CreateResult:
-        return CreateResult(id_=props["instance_id"], outs=self._first_push(props))
+        return CreateResult(id_=props["instance_id"], outs=self._push(props, first=True))
 
     def update(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
         if olds["instance_id"] != news["instance_id"]:
-            return UpdateResult(outs=self._first_push(news))
-        return UpdateResult(outs=self._push(news, (news["host_public_key"],)))
+            return UpdateResult(outs=self._push(news, first=True))
+        return UpdateResult(outs=self._push(news))
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
-        told = any(olds.get(name) != news.get(name) for name in ("instance_id", "host", "host_public_key"))
-        # What is not set and what an older state does not know yet are the same.
-        told |= any((olds.get(name) or "") != (news.get(name) or "") for name in ("jump", "jump_host_key"))
+        moved = any(olds.get(name) != news.get(name) for name in ("instance_id", "host", "host_public_key"))
+        moved |= Login.of(olds).jump != Login.of(news).jump
         pushes = olds.get("deployed") != news["digest"]
-        if pushes and not told:
-            _tell_plan(news)
-        return DiffResult(changes=told or pushes)
+        if pushes and not moved:
+            _print_plan(news)
+        return DiffResult(changes=moved or pushes)
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
-        from provisioning.errors import ProvisioningError
         from provisioning.host.drift import read_status
 
         try:
-            status = read_status(_settings(props, (props["host_public_key"],)))
+            status = read_status(_settings(props))
         except ProvisioningError as error:
-            _say(f"the host could not be read: {error}")
+            _print(f"the host could not be read: {error}")
             return ReadResult(id_, {**props, "deployed": "unknown"})
         for line in status.drift:
-            _say(f"drift on the host: {line}")
+            _print(f"drift on the host: {line}")
         deployed = "drifted" if status.drift else (status.release or "nothing")
         return ReadResult(id_, {**props, "deployed": deployed})
 
     def delete(self, _id: str, props: dict[str, Any]) -> None:
         from provisioning.deploy.push import retire
-        from provisioning.errors import ProvisioningError
 
         try:
-            warnings = retire(_settings(props, (props["host_public_key"],)), deadline_seconds=20)
+            warnings = retire(_settings(props), deadline_seconds=20)
         except ProvisioningError as error:
-            # A key file that is gone must not keep a host alive.
+            # A missing key file must not keep a host alive.
             warnings = (f"the services were not ended cleanly: {error}",)
         for warning in warnings:
-            _say(warning)
+            _print(warning)
 
-    def _first_push(self, props: dict[str, Any]) -> dict[str, Any]:
-        """On a host that may still present its birth key: the own key is put in force first."""
-        from provisioning.host.host_key import seal_host_key
-
-        both = (props["host_public_key"], props["birth_public_key"])
-        with _one_sentence():
-            seal_host_key(_settings(props, both).target, props["host_public_key"])
-        return self._push(props, (props["host_public_key"],))
-
-    def _push(self, props: dict[str, Any], host_keys: tuple[str, ...]) -> dict[str, Any]:
+    def _push(self, props: dict[str, Any], *, first: bool = False) -> dict[str, Any]:
+        """Push the release of the preview. A first push begins with sealing the host key."""
         from provisioning.deploy.push import push_release
+        from provisioning.host.host_key import seal_host_key
+        from provisioning.host.readiness import wait_for_login
 
         with _one_sentence():
-            result = push_release(_settings(props, host_keys), _tell)
-        # The inputs hold the secrets, encrypted; what comes out of a push need not repeat them.
+            settings = _settings(props)
+            log_in = wait_for_login
+            if first:
+                settings = replace(settings, deadline_seconds=_FIRST_PUSH_SECONDS)
+                log_in = partial(seal_host_key, injected_key=props["birth_public_key"])
+            result = push_release(settings, _report, digest=props["digest"], log_in=log_in)
+        # The inputs hold the secrets, encrypted; the outputs need not repeat them.
         kept = {name: value for name, value in props.items() if name not in ("secrets", "digest_key")}
         return {**kept, "deployed": result.release}
 
 
 class Release(Resource, module="onebox", name="Release"):
-    """The tree beside this program, serving on the host; `deployed` is the digest the host was left with."""
+    """The project's release on the host; `deployed` is the digest that the last push left there."""
 
     deployed: pulumi.Output[str]
 
@@ -237,14 +226,14 @@ class Release(Resource, module="onebox", name="Release"):
             ReleaseProvider(),
             name,
             {
-                "digest": tree.apply(lambda read: read.digest),
+                "digest": tree.apply(lambda read: previewed(read.digest)),
                 "services": tree.apply(lambda read: dict(read.services)),
                 "environment": dict(environment),
                 "secrets": pulumi.Output.secret(dict(secrets)) if secrets else {},
                 "digest_key": digest_key if secrets else "",
                 "open_ports": sorted(open_ports),
                 "host": host,
-                **asdict(login),
+                **login.properties(),
                 "birth_public_key": birth_public_key,
                 "host_public_key": trust.host_public_key,
                 "instance_id": instance_id,

@@ -1,4 +1,4 @@
-"""The stack's configuration: read once, checked whole, refused before the engine is asked for anything."""
+"""The stack's configuration: read once, and validated as a whole before the engine acts."""
 
 from __future__ import annotations
 
@@ -13,19 +13,17 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, Va
 from pydantic.alias_generators import to_camel
 
 from infra.keys import KeyFileError, check_private_key_file, read_public_key
-from provisioning.config.settings import Jump
+from provisioning.config.login import Login
+from provisioning.config.service_facts import PUBLIC_PORTS
 from provisioning.errors import SettingsError
 
 NAMESPACE = "onebox"
-
-PORTS = {"ssh": 22, "api": 5000, "ui": 8501, "prometheus": 9090}
-"""The card's four ports under the names that the configuration uses."""
 
 OperatingSystem = Literal["debian-13", "amazon-linux-2023"]
 
 
 class ConfigError(ValueError):
-    """A value of the stack's configuration that cannot be used; `problems` has one sentence for each."""
+    """Values of the stack's configuration cannot be used; `problems` has one sentence for each."""
 
     hint = "Set it with `pulumi config set`, or edit the stack's Pulumi.<stack>.yaml."
 
@@ -34,8 +32,8 @@ class ConfigError(ValueError):
         super().__init__("; ".join(self.problems))
 
 
-def _nearest(word: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(word, list(known), n=1)
+def _nearest(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1)
     return f"; did you mean {close[0]}?" if close else ""
 
 
@@ -91,7 +89,7 @@ Weight = Annotated[int, Field(ge=0, le=100)]
 
 
 class StackSettings(BaseModel):
-    """Everything the program may be told, typed. Field names are the config keys in snake case."""
+    """The stack's configuration, typed. Field names are the config keys in snake case."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
 
@@ -120,13 +118,13 @@ class StackSettings(BaseModel):
     aws_plugin_version: str | None = None
 
     @model_validator(mode="after")
-    def _world_is_named(self) -> Self:
+    def _open_networks_are_confirmed(self) -> Self:
         for name, networks in self.cidrs.items():
             wide = [network for network in networks if ipaddress.ip_network(network).prefixlen < 8]
             if wide and name not in self.open_to_the_world:
                 raise ValueError(
-                    f"{name}Cidrs: {wide[0]} opens port {PORTS[name]} to the world; if that is what you want, "
-                    f"add {name} to openToTheWorld"
+                    f"{name}Cidrs: {wide[0]} opens port {PUBLIC_PORTS[name]} to the world; "
+                    f"if that is what you want, add {name} to openToTheWorld"
                 )
         if not self.ssh_cidrs:
             raise ValueError(
@@ -135,7 +133,7 @@ class StackSettings(BaseModel):
         return self
 
     @model_validator(mode="after")
-    def _somebody_serves(self) -> Self:
+    def _a_model_serves(self) -> Self:
         if self.model_v1_weight + self.model_v2_weight == 0:
             raise ValueError("modelV1Weight and modelV2Weight: both are 0, so no model would answer")
         return self
@@ -151,18 +149,7 @@ class StackSettings(BaseModel):
         return self
 
     @model_validator(mode="after")
-    def _the_way_is_known(self) -> Self:
-        if self.ssh_jump:
-            try:
-                Jump.parse(self.ssh_jump, self.ssh_jump_host_key or "")
-            except SettingsError as error:
-                raise ValueError(f"{to_camel(error.field)}: {error}. {error.hint}") from error
-        elif self.ssh_jump_host_key:
-            raise ValueError("sshJumpHostKey: there is no sshJump that it could belong to")
-        return self
-
-    @model_validator(mode="after")
-    def _files_are_there(self) -> Self:
+    def _files_exist(self) -> Self:
         try:
             read_public_key(self.absolute(self.ssh_public_key_file))
             if self.ssh_private_key_file:
@@ -174,9 +161,17 @@ class StackSettings(BaseModel):
                 raise ValueError(f"extraCaFiles: there is no file {path}")
         return self
 
+    @model_validator(mode="after")
+    def _jump_host_is_usable(self) -> Self:
+        try:
+            self.login()
+        except SettingsError as error:
+            raise ValueError(f"{to_camel(error.field)}: {error}. {error.hint}".rstrip(". ")) from error
+        return self
+
     @property
     def cidrs(self) -> dict[str, tuple[str, ...]]:
-        """Who may reach each of the four ports, by the port's name."""
+        """The CIDRs that may reach each public port, by the port's name."""
         return {
             "ssh": self.ssh_cidrs,
             "api": self.api_cidrs,
@@ -187,11 +182,11 @@ class StackSettings(BaseModel):
     @property
     def open_ports(self) -> frozenset[int]:
         """The ports that at least one address may reach."""
-        return frozenset(PORTS[name] for name, networks in self.cidrs.items() if networks)
+        return frozenset(PUBLIC_PORTS[name] for name, networks in self.cidrs.items() if networks)
 
     @property
     def ssh_user(self) -> str:
-        """The user that the image's cloud-init makes."""
+        """The user that the image's cloud-init creates."""
         return "admin" if self.os == "debian-13" else "ec2-user"
 
     @property
@@ -206,25 +201,37 @@ class StackSettings(BaseModel):
         return {name: value.get_secret_value() for name, value in self.service_secrets.items()}
 
     def absolute(self, path: Path) -> Path:
-        """A configured path; relative ones start at the project's root, `~` is the user's home."""
+        """Return a configured path as absolute: relative to the project's root, `~` is the user's home."""
         return self.project_root / path.expanduser()
 
     def public_key(self) -> str:
-        """The public half of the key that may log in, `type base64`."""
+        """Return the public half of the key that may log in, `type base64`."""
         return read_public_key(self.absolute(self.ssh_public_key_file))
 
+    def login(self) -> Login:
+        """Return the login to the host."""
+        return Login.of(
+            {
+                "user": self.ssh_user,
+                "private_key_file": self.ssh_private_key_file,
+                "public_key": self.public_key(),
+                "jump": self.ssh_jump,
+                "jump_host_key": self.ssh_jump_host_key,
+            }
+        )
+
     def ca_certificates(self) -> list[str]:
-        """PEM texts of the extra certificate authorities the host shall trust."""
+        """Return the certificates (PEM) of the extra authorities that the host trusts."""
         return [self.absolute(path).read_text().strip() + "\n" for path in self.extra_ca_files]
 
     @classmethod
     def from_config(
         cls, config: Mapping[str, str], project_root: Path, secret_keys: Collection[str] = ()
     ) -> Self:
-        """The settings from the engine's flat config, `onebox:key` -> text (JSON for lists and maps).
+        """Return the settings from the engine's flat config, `onebox:key` -> text (JSON for lists and maps).
 
         `secret_keys` are the keys that the engine keeps encrypted.
-        Raises ConfigError with one sentence for every value that cannot be used. Other namespaces are left alone.
+        Raises ConfigError with one sentence for every value that cannot be used. Ignores other namespaces.
         """
         values: dict[str, Any] = {"projectRoot": project_root}
         known = {str(field.alias) for field in cls.model_fields.values()} - {"projectRoot"}

@@ -21,6 +21,7 @@ ProvisioningError
 │   └── UploadFailed         what arrived on the host is not what was sent
 ├── ServiceFailure           one service did not come up, or answers wrongly; a push turns it into:
 ├── PlanRefused              a plan no longer is what a push would do
+├── TreeChanged              the tree is no longer the release that a preview showed
 ├── UnhealthyRelease         services of the release did not become healthy (exit 3)
 ├── HostMoved                the host is no longer as a plan showed it
 ├── Locked                   somebody else is pushing (exit 4)
@@ -100,6 +101,16 @@ class PlanRefused(ProvisioningError):
             hint="Make a new one with `onebox plan --out FILE`, read it, and push with that.",
         )
         self.reason = reason
+
+
+class TreeChanged(ProvisioningError):
+    """The tree is no longer the release that the preview showed. Nothing was changed."""
+
+    def __init__(self, shown: str, found: str) -> None:
+        super().__init__(
+            f"the preview showed the release {shown[:12]}, and the tree now is {found[:12]}; nothing was changed",
+            hint="Run `pulumi up` again: its preview shows the new release.",
+        )
 
 
 class HostMoved(ProvisioningError):

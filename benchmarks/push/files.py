@@ -6,7 +6,8 @@ import re
 import shutil
 from pathlib import Path
 
-from provisioning.release.release import UI_CODE_VARIABLE, read_release
+from provisioning.config.service_facts import UI_CODE
+from provisioning.release.release import read_release
 
 _PORT = re.compile(r'(ports: \[")(\d+)(:\d+"\])')
 _TITLE = "onebox prediction API"
@@ -50,7 +51,7 @@ def change_page(place: Path, mark: str) -> None:
 
 def pages_digest(place: Path) -> str:
     """What a UI that runs this tree's pages says of itself."""
-    return read_release(place, {}).data[UI_CODE_VARIABLE].digest
+    return read_release(place, {}).data[UI_CODE.variable].digest
 
 
 def change_rule(place: Path, mark: str) -> None:

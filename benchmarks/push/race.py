@@ -18,9 +18,9 @@ from benchmarks.push.rehearsal import NoHost, Rehearsal, measure, prove
 from benchmarks.push.table import Sample, markdown, rows
 from benchmarks.push.with_ansible import Ansible
 from benchmarks.push.with_pyinfra import Pyinfra
+from provisioning.config.service_facts import API, PROMETHEUS, UI
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
-API_PORT, UI_PORT, PROMETHEUS_PORT = 5000, 8501, 9090
 
 
 @dataclass(frozen=True)
@@ -61,15 +61,15 @@ def _page(one: Contestant, mark: str) -> None:
 
 
 def _has_rule(host: Rehearsal, one: Contestant, mark: str) -> bool:
-    return host.has_rule(PROMETHEUS_PORT + one.shift, mark)
+    return host.has_rule(PROMETHEUS.port + one.shift, mark)
 
 
 def _has_code(host: Rehearsal, one: Contestant, mark: str) -> bool:
-    return host.has_code(API_PORT + one.shift, mark)
+    return host.has_code(API.port + one.shift, mark)
 
 
 def _has_page(host: Rehearsal, one: Contestant, _mark: str) -> bool:
-    return host.has_pages(UI_PORT + one.shift, pages_digest(one.tree))
+    return host.has_pages(UI.port + one.shift, pages_digest(one.tree))
 
 
 def run_all(host: Rehearsal, contestants: Sequence[Contestant], tell: Callable[[str], None]) -> list[Sample]:

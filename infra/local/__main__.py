@@ -45,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     common.add_argument("--subnet", help=f"of its network (default: {DEFAULT_SUBNET})")
     common.add_argument("--registry-port", type=int, help=f"of the mirror (default: {DEFAULT_REGISTRY_PORT})")
     commands.add_parser("start", parents=[common], help="have it running")
-    stop = commands.add_parser("stop", parents=[common], help="end the daemon; instances go on")
+    stop = commands.add_parser("stop", parents=[common], help="end the daemon; instances keep running")
     stop.add_argument("--all", action="store_true", help="also remove instances, their disks and the network")
     status = commands.add_parser("status", parents=[common], help="endpoint, process, instances")
     status.add_argument("--json", action="store_true", help="for programs")
@@ -58,18 +58,18 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _settings(options: argparse.Namespace) -> CloudSettings:
-    """What the command line says; what it leaves out is as the cloud was started."""
-    asked = {
+    """Return the settings of the command line; what it omits is as the cloud was started."""
+    given = {
         key: value
         for key in ("name", "port", "subnet", "state_dir", "cache_dir", "registry_port")
         if (value := getattr(options, key, None)) is not None
     }
-    fresh = cloud_settings(**asked)
+    fresh = cloud_settings(**given)
     known = fresh.state_dir / lifecycle.SETTINGS_FILE
     if not known.is_file():
         return fresh
     started = json.loads(known.read_text())
-    return settings_from_json(json.dumps({**started, **{key: _plain(value) for key, value in asked.items()}}))
+    return settings_from_json(json.dumps({**started, **{key: _plain(value) for key, value in given.items()}}))
 
 
 def _plain(value: object) -> object:

@@ -5,7 +5,7 @@ LocalCloudError
 ├── DockerFailedError        one Docker command failed
 ├── ImageUnavailableError    the base image can neither be pulled nor made
 ├── PortTakenError           something else listens where the cloud should
-├── NetworkConflictError     the cloud's network cannot exist as asked for
+├── NetworkConflictError     the cloud's network cannot have the configured subnet
 ├── StateUnreadableError     the saved state cannot be loaded, or is gone while instances remain
 ├── NotStartedError          the daemon did not come up, or did not end
 ├── NotRunningError          the cloud is not running
@@ -33,7 +33,7 @@ class DockerUnavailableError(LocalCloudError):
 
 
 class DockerFailedError(LocalCloudError):
-    """A Docker command ended with an error; `command`, `code` and `detail` (its last words) say which."""
+    """A Docker command ended with an error; `command`, `code` and `detail` (its last lines) identify it."""
 
     def __init__(self, argv: Sequence[str], code: int, detail: str) -> None:
         self.command = " ".join(argv[:2])
@@ -59,7 +59,7 @@ class PortTakenError(LocalCloudError):
 
 
 class NetworkConflictError(LocalCloudError):
-    """The cloud's Docker network cannot be had with the subnet asked for."""
+    """The cloud's Docker network cannot have the configured subnet."""
 
 
 class StateUnreadableError(LocalCloudError):
@@ -67,7 +67,7 @@ class StateUnreadableError(LocalCloudError):
 
 
 class NotStartedError(LocalCloudError):
-    """The daemon did not reach the state that was asked for in time."""
+    """The daemon did not reach the desired state in time."""
 
 
 class NotRunningError(LocalCloudError):

@@ -1,7 +1,6 @@
 """The rehearsal's AWS provider as a plugin of the engine: `python -m infra.local.plugin PULUMI_HOME`.
 
-It carries a version of its own, so that a stack asks for it by name (`onebox:awsPluginVersion`) and the vendor's
-plugin of the SDK's version can lie beside it.
+Its own version number lets a stack select it (`onebox:awsPluginVersion`) while the vendor's plugin is installed too.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ _EXECUTABLE: Final = "pulumi-resource-aws"
 
 
 def install(pulumi_home: Path) -> Path:
-    """The plugin's directory inside the engine's home, holding a link to this checkout's provider."""
+    """Return the plugin's directory inside the engine's home, holding a link to this checkout's provider."""
     directory = pulumi_home / "plugins" / f"resource-aws-v{VERSION}"
     directory.mkdir(parents=True, exist_ok=True)
     link, target = directory / _EXECUTABLE, Path(__file__).resolve().parent / "provider" / _EXECUTABLE

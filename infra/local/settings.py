@@ -1,4 +1,4 @@
-"""What a local cloud is told at its start, and what follows from that."""
+"""The settings of a local cloud, and the values that follow from them."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class CloudSettings:
 
     @property
     def log_file(self) -> Path:
-        """Everything the daemon has to say."""
+        """The daemon's log."""
         return self.state_dir / "daemon.log"
 
     @property

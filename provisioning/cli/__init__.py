@@ -1,6 +1,6 @@
-"""The command `onebox`: words for what the library does. One module for each group of verbs.
+"""The command `onebox`, a thin layer over the library. One module for each group of verbs.
 
-Everything heavy is imported when it is needed, so that `--help` answers at once.
+A verb imports what it needs when it runs, so that `--help` answers at once.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from provisioning.cli.session import EPILOG
 
 app = typer.Typer(
     name="onebox",
-    help="Push a release to a stack's host over SSH, and look after it there.",
+    help="Push a release to a stack's host over SSH, and operate it there.",
     epilog=EPILOG,
     no_args_is_help=True,
     add_completion=True,
@@ -56,9 +56,9 @@ app.command("ssh", epilog=EPILOG)(ssh.ssh)
 
 
 def main() -> None:
-    """Entry point."""
+    """Run the command line."""
     try:
         app(prog_name="onebox")
     finally:
-        # All is done but for the interpreter's own end, and that is no time for a traceback.
+        # Ctrl-C while the interpreter ends must not print a traceback.
         signal.signal(signal.SIGINT, signal.SIG_IGN)

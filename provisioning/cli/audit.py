@@ -12,11 +12,11 @@ from provisioning.cli import session
 def audit(
     stack: session.Stack = None,
     as_json: session.AsJson = False,
-    tail: Annotated[int, typer.Option(min=1, help="How many of the last entries.")] = 50,
+    tail: Annotated[int, typer.Option(min=1, help="Number of the last entries to show.")] = 50,
 ) -> None:
-    """Show who did what on the host.
+    """Show the audit log of the host.
 
-    That is pushes, rollbacks, commands and broken locks. Ends with 1 when the log itself was changed.
+    It lists pushes, rollbacks, commands and broken locks. Exits with 1 when the log itself was changed.
     """
     with session.running(as_json):
         settings = session.settings(stack)
@@ -27,15 +27,15 @@ def audit(
         session.print_json(log.as_json())
     else:
         for entry in log.entries:
-            who = f"{entry.who} from {entry.came_from}" if entry.came_from else entry.who
-            what = f"{entry.what} {entry.release[:12]}".strip()
+            user = f"{entry.who} from {entry.came_from}" if entry.came_from else entry.who
+            action = f"{entry.what} {entry.release[:12]}".strip()
             detail = f"  {entry.detail}" if entry.detail else ""
             typer.echo(
-                f"{entry.at[:19].replace('T', ' ')}  {what:<21}  {entry.result:<12}  "
-                f"{entry.seconds:>6.1f} s  {who}{detail}"
+                f"{entry.at[:19].replace('T', ' ')}  {action:<21}  {entry.result:<12}  "
+                f"{entry.seconds:>6.1f} s  {user}{detail}"
             )
         if not log.entries:
-            typer.echo("nothing is written there yet")
+            typer.echo("the audit log is empty")
     if log.broken:
         lines = ", ".join(map(str, log.broken[:10]))
         typer.echo(f"error: the log was changed: line {lines} does not follow the one before it", err=True)

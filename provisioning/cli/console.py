@@ -1,4 +1,4 @@
-"""How a push looks in a terminal: one line for each step, and a spinner while it runs."""
+"""Progress in a terminal: one line for each step, and a spinner while it runs."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 
 class Console:
-    """Shows events on standard error; where that is no terminal, one plain line for each step that ended."""
+    """Show events on standard error; where that is no terminal, one plain line for each finished step."""
 
     def __init__(self, *, verbose: bool = False) -> None:
         self._rich: RichConsole | None = None
         self._status: Status | None = None
         self._verbose = verbose
-        # A pipeline needs no colours, and is spared the time that it takes to load them.
+        # Importing rich takes time, and a pipeline needs no colours.
         if sys.stderr.isatty() or os.environ.get("FORCE_COLOR"):
             from rich.console import Console as RichConsole
             from rich.status import Status
@@ -58,7 +58,7 @@ class Console:
             self._line("yellow", "! ", text)
 
     def fail(self, error: ProvisioningError) -> None:
-        """Show an error: its sentence, the log lines it carries, and what to do next."""
+        """Show an error: its sentence, its log lines and its hint."""
         if isinstance(error, UnhealthyRelease | BuildFailed):
             source = error.service if isinstance(error, UnhealthyRelease) else "build"
             for line in error.log_tail:

@@ -11,9 +11,9 @@ _MARKS = {"ok": "ok", "note": "note", "broken": "BROKEN", "unknown": "?"}
 
 
 def doctor(stack: session.Stack = None, as_json: session.AsJson = False) -> None:
-    """Name what is broken, and its cure.
+    """Find the first failed check, and name its remedy.
 
-    Walks every rung from the stack's outputs to the public ports, once, and repairs nothing.
+    Checks once, from the stack's outputs to the public ports. Changes nothing.
     """
     from provisioning.errors import ProvisioningError
 

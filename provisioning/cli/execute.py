@@ -17,10 +17,10 @@ EPILOG = (
 
 
 def execute(
-    service: Annotated[str, typer.Argument(help="Service whose running container it is.")],
+    service: Annotated[str, typer.Argument(help="Service in whose container it runs.")],
     command: Annotated[list[str], typer.Argument(help="The command and its arguments, after `--`.")],
     stdin: Annotated[
-        bool, typer.Option("--stdin", "-i", help="Hand this command's standard input on, up to its end.")
+        bool, typer.Option("--stdin", "-i", help="Forward standard input to the command.")
     ] = False,
     stack: session.Stack = None,
     as_json: session.AsJson = False,
@@ -28,19 +28,19 @@ def execute(
 ) -> None:
     """Run a command in a service's container.
 
-    For example `onebox exec flask-api -- python --version`. It is written to
-    the host's audit log. With --json its output is part of the document.
+    For example `onebox exec flask-api -- python --version`. The host's
+    audit log records it. With --json its output is part of the document.
     """
-    said: list[bytes] = []
+    output: list[bytes] = []
     with session.running(as_json):
         settings = session.settings(stack)
         from provisioning.operate.exec import execute as run
 
         data = sys.stdin.buffer.read() if stdin else None
-        write = said.append if as_json else session.write_bytes
+        write = output.append if as_json else session.write_bytes
         done = run(settings, service, command, write, data=data, deadline_seconds=timeout)
     if as_json:
-        session.print_json({**asdict(done), "stdout": b"".join(said).decode("utf-8", "replace")})
+        session.print_json({**asdict(done), "stdout": b"".join(output).decode("utf-8", "replace")})
     elif done.stderr:
         typer.echo(done.stderr, nl=False, err=True)
     if done.status != 0:

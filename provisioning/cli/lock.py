@@ -11,29 +11,29 @@ import typer
 from provisioning.cli import session
 
 EPILOG = (
-    "Exit codes: 0 nobody holds the host (any more); 1 failed; 2 wrong usage or setting; "
-    "4 somebody holds the host; 130 interrupted."
+    "Exit codes: 0 the lock is free, or was broken; 1 failed; 2 wrong usage or setting; "
+    "4 the lock is held; 130 interrupted."
 )
 _HELD = 4
 
 
 class LockAction(StrEnum):
-    """What can be done about a lock."""
+    """An action on the lock."""
 
     STATUS = "status"
     BREAK = "break"
 
 
 def lock(
-    action: Annotated[LockAction, typer.Argument(help="Look at it, or end it.")] = LockAction.STATUS,
-    force: Annotated[bool, typer.Option("--force", help="End a push that may still be at work.")] = False,
+    action: Annotated[LockAction, typer.Argument(help="Show or break it.")] = LockAction.STATUS,
+    force: Annotated[bool, typer.Option("--force", help="Break it, even while a push is running.")] = False,
     stack: session.Stack = None,
     as_json: session.AsJson = False,
 ) -> None:
-    """Show who holds the host, or end their push.
+    """Show the lock holder, or break the lock.
 
-    A lock is freed by itself when its push ends or its machine goes away. Breaking one ends
-    its connection and its steps; nothing is put back, the next push finds what is left and goes on.
+    A lock ends with its push, or when the holder's machine goes away. Breaking it ends the
+    holder's connection and its steps. Nothing is rolled back: the next push repairs the host.
     """
     with session.running(as_json):
         settings = session.settings(stack)

@@ -17,8 +17,10 @@ def logs(
     as_json: Annotated[
         bool, typer.Option("--json", help='Print a JSON object for each line: {"container", "line"}.')
     ] = False,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until interrupted.")] = False,
-    tail: Annotated[int, typer.Option(min=0, help="Lines of the past.")] = 100,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Follow the logs until interrupted.")
+    ] = False,
+    tail: Annotated[int, typer.Option(min=0, help="Number of past lines.")] = 100,
 ) -> None:
     """Show the logs of the services, without the values of their secrets."""
     with session.running(as_json):
@@ -30,10 +32,10 @@ def logs(
 
         def show(line: str) -> None:
             if as_json:
-                container, said = of_container(line)
-                typer.echo(json.dumps({"container": container, "line": said}))
+                container, text = of_container(line)
+                typer.echo(json.dumps({"container": container, "line": text}))
             else:
-                # What a service colours is for a terminal; a file or another program gets the text alone.
+                # Colours are for a terminal; a file or another program gets the text alone.
                 typer.echo(line if sys.stdout.isatty() else plain(line))
 
         read_logs(settings, service, show, follow=follow, tail=tail)

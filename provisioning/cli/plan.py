@@ -19,10 +19,10 @@ _CHANGES = 2
 
 
 class PlanCommand(TyperCommand):
-    """Its 2 means that there is something to do, so wrong usage ends with 1."""
+    """The command `plan`: its exit code 2 means changes, so wrong usage exits with 1."""
 
     def make_context(self, *given: Any, **more: Any) -> Any:
-        """As for every command, with another exit code for wrong usage."""
+        """Parse the arguments. Raises TyperException with exit code 1 for wrong usage."""
         try:
             return super().make_context(*given, **more)
         except TyperException as error:

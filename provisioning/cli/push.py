@@ -15,13 +15,13 @@ def push(
     stack: session.Stack = None,
     as_json: session.AsJson = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the lines of image builds.")] = False,
-    timeout: Annotated[int, typer.Option(min=1, help="Seconds for the whole push.")] = 900,
+    timeout: Annotated[int, typer.Option(min=1, help="Timeout of the whole push in seconds.")] = 900,
     plan: Annotated[
-        Path | None, typer.Option("--plan", help="Do what this plan says, or nothing if it no longer holds.")
+        Path | None, typer.Option("--plan", help="Apply this saved plan; refuse if it is out of date.")
     ] = None,
     lock_wait: session.LockWait = 0,
 ) -> None:
-    """Bring this tree's release onto the host. Does nothing where it already serves."""
+    """Push this tree's release to the host. Idempotent: a host that serves it is not changed."""
     with session.running(as_json, verbose) as console:
         agreed = None
         if plan:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from provisioning.cli import session
-from provisioning.cli.words import ago
+from provisioning.cli.units import ago
 
 if TYPE_CHECKING:
     from provisioning.deploy.go_back import RollbackPlan
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
 def rollback(
     release: Annotated[
         str | None,
-        typer.Argument(help="Beginning of a kept release's digest; without it the release before this one."),
+        typer.Argument(help="Prefix of a retained release's digest; without it the previous release."),
     ] = None,
     yes: Annotated[
-        bool, typer.Option("--yes", "-y", help="Do not ask; needed where nobody can answer.")
+        bool, typer.Option("--yes", "-y", help="Skip the confirmation; required without a terminal.")
     ] = False,
     stack: session.Stack = None,
     as_json: session.AsJson = False,
-    timeout: Annotated[int, typer.Option(min=1, help="Seconds for the whole rollback.")] = 300,
+    timeout: Annotated[int, typer.Option(min=1, help="Timeout of the whole rollback in seconds.")] = 300,
     lock_wait: session.LockWait = 0,
 ) -> None:
-    """Serve a kept release again.
+    """Roll back to a retained release.
 
-    Its images, models, rules and values come back as a set. The plan is shown first. Nothing is built
-    and nothing is uploaded, so it takes seconds.
+    Restores its images, models, rules and values together. Shows the plan first. Builds
+    nothing and uploads nothing, so it takes seconds.
     """
     with session.running(as_json) as console:
         settings = replace(
@@ -48,10 +48,10 @@ def rollback(
             if as_json or not (sys.stdin.isatty() and sys.stdout.isatty()):
                 raise SettingsError(
                     "yes",
-                    "a rollback changes what serves, and nobody is here to say yes; nothing was changed",
+                    "a rollback needs a confirmation, and there is no terminal; nothing was changed",
                     hint="Give --yes.",
                 )
-            if not typer.confirm("go back?"):
+            if not typer.confirm("roll back?"):
                 typer.echo("nothing was changed")
                 raise typer.Exit(1)
         result = roll_back(settings, plan, console.show)
@@ -62,7 +62,7 @@ def rollback(
 
 
 def releases(stack: session.Stack = None, as_json: session.AsJson = False) -> None:
-    """List the kept releases: when, who, what differs."""
+    """List the retained releases: time, user, differences."""
     with session.running(as_json):
         settings = session.settings(stack)
         from provisioning.host.history import read_releases
@@ -78,17 +78,17 @@ def releases(stack: session.Stack = None, as_json: session.AsJson = False) -> No
 
 
 def plan_text(plan: RollbackPlan) -> str:
-    """Pure: the plan of a rollback for somebody who has to decide."""
+    """Return the plan of a rollback as text. Pure."""
     target = plan.target
     by = f" by {target.who}" if target.who else ""
     lines = [
         f"from {(plan.current or 'nothing')[:12]} back to {target.release[:12]}, "
         f"which came {ago(target.age_seconds)} ago{by}"
     ]
-    for action, told in zip(plan.actions, plan.services, strict=True):
+    for action, effect in zip(plan.actions, plan.services, strict=True):
         image = "" if action.image == "keep" else f"{action.image} image, "
         reason = f"  ({action.reason})" if action.reason else ""
-        lines.append(f"  {action.service:<16} {image}{told}{reason}")
+        lines.append(f"  {action.service:<16} {image}{effect}{reason}")
     if plan.differences is not None:
         lines.append(f"  what differs: {plan.differences}")
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""What all verbs share: their common options, the stack's settings, and how an error ends the command."""
+"""The common options of the verbs, the stack's settings, and exit codes of errors."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from provisioning.config.settings import PushSettings
 
 INTERRUPTED = 130
-PROJECT_ROOT = Path(__file__).resolve().parents[2]
 
 EPILOG = (
     "Exit codes: 0 ok; 1 failed; 2 wrong usage or setting; 3 the new release was unhealthy and the previous one "
@@ -33,7 +32,7 @@ _STACK_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_.-]+){0,2}"
 
 
 def _stack_name(name: str | None) -> str | None:
-    # An empty name, as from a variable that is not set, must not become the stack that happens to be selected.
+    # An empty name, as from a variable that is not set, must not mean the selected stack.
     if name is not None and not _STACK_NAME.fullmatch(name):
         raise typer.BadParameter(f"{name!r} is not the name of a stack")
     return name
@@ -50,21 +49,23 @@ Stack = Annotated[
     ),
 ]
 LockWait = Annotated[
-    int, typer.Option("--lock-wait", min=0, help="Seconds to wait for a host that somebody else holds.")
+    int, typer.Option("--lock-wait", min=0, help="Seconds to wait while another push holds the lock.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 
 
 def settings(stack: str | None) -> PushSettings:
-    """The settings of a push to the stack's host. Raises ProvisioningError."""
+    """Return the settings of a push to the stack's host. Raises ProvisioningError."""
+    from provisioning.config.project import VARIABLE, find_project_root
     from provisioning.config.stack_outputs import push_settings, read_outputs
 
-    return push_settings(read_outputs(PROJECT_ROOT, stack), PROJECT_ROOT)
+    root = find_project_root(Path.cwd(), os.environ.get(VARIABLE, ""))
+    return push_settings(read_outputs(root, stack), root)
 
 
 @contextmanager
 def running(as_json: bool = False, verbose: bool = False) -> Iterator[Console]:
-    """A console for what runs inside; our errors become a sentence and an exit code."""
+    """Yield a console; turn an error of the block into a sentence and an exit code."""
     from provisioning.cli.console import Console
 
     with Console(verbose=verbose) as console, _interruptible():
@@ -84,9 +85,9 @@ def running(as_json: bool = False, verbose: bool = False) -> Iterator[Console]:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Ctrl-C, and the signal of a pipeline that is cancelled, end us in good order; a second one at once.
+    """Turn SIGINT and SIGTERM into KeyboardInterrupt; a second signal ends the process at once.
 
-    Either way the lock is free then: its process on the host ends with our connection.
+    Either way the lock is free afterwards: its process on the host ends with the connection.
     """
     kinds = (signal.SIGINT, signal.SIGTERM)
     seen: list[int] = []
@@ -107,11 +108,11 @@ def _interruptible() -> Iterator[None]:
 
 
 def print_json(value: Mapping[str, Any]) -> None:
-    """One JSON document on standard output."""
+    """Print one JSON document on standard output."""
     typer.echo(json.dumps(value, indent=2))
 
 
 def write_bytes(chunk: bytes) -> None:
-    """Bytes from the host to standard output as they come."""
+    """Write bytes from the host to standard output at once."""
     sys.stdout.buffer.write(chunk)
     sys.stdout.buffer.flush()

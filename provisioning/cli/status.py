@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from provisioning.cli import session
-from provisioning.cli.words import ago, size
+from provisioning.cli.units import ago, size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,9 +22,9 @@ _UNHEALTHY = 3
 
 
 def status(stack: session.Stack = None, as_json: session.AsJson = False) -> None:
-    """Show what serves on the host and how it is.
+    """Show the release on the host and the state of its services.
 
-    Release, age, health, split, memory, restarts, disk, lock and drift.
+    Release, age, health, traffic split, memory, restarts, disk, lock and drift.
     """
     with session.running(as_json):
         settings = session.settings(stack)

@@ -17,14 +17,14 @@ EPILOG = (
 def tunnel(
     port: Annotated[int, typer.Argument(min=1, max=65535, help="Port of the host, for example 9090.")],
     local_port: Annotated[
-        int | None, typer.Option("--local-port", min=0, max=65535, help="Port here; 0 for any that is free.")
+        int | None, typer.Option("--local-port", min=0, max=65535, help="Local port; 0 for any free one.")
     ] = None,
     stack: session.Stack = None,
     as_json: session.AsJson = False,
 ) -> None:
-    """Reach a port of the host without opening it.
+    """Forward a local port to a port of the host, until Ctrl-C.
 
-    It is reached from this machine alone, until Ctrl-C.
+    It listens on the loopback interface: no port of the host is opened.
     """
     with session.running(as_json):
         target = session.settings(stack).target

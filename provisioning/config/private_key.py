@@ -1,4 +1,4 @@
-"""What a private key file is, told from its text: no key is loaded and nothing of it is shown."""
+"""The format of a private key file, read from its text: no key is loaded, no error holds any of it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MAGIC = b"openssh-key-v1\0"
 
 
 def check_key_file(path: Path) -> None:
-    """Passes for a private key that only this user can read. Raises SettingsError naming what it is instead."""
+    """Raise SettingsError unless the file is a private key that only this user can read."""
     if not path.exists():
         raise SettingsError(_FIELD, f"the private key file {path} does not exist")
     if not path.is_file():
@@ -44,7 +44,7 @@ def check_key_file(path: Path) -> None:
 
 
 def is_encrypted(path: Path) -> bool:
-    """Whether a passphrase is needed to use the key."""
+    """Return whether the key needs a passphrase."""
     text = _text(path)
     if not text.startswith(_OPENSSH):
         return "ENCRYPTED" in text[:400]
@@ -53,7 +53,7 @@ def is_encrypted(path: Path) -> bool:
         blob = base64.b64decode(body)
     except binascii.Error:
         return False
-    # After the magic comes the cipher's name, with its length before it.
+    # After the magic: the length of the cipher's name, and the name (PROTOCOL.key of OpenSSH).
     return blob.startswith(_MAGIC) and blob[len(_MAGIC) + 4 :][:4] != b"none"
 
 

@@ -1,9 +1,8 @@
-"""The stack's outputs straight from the engine's own file, where that is certain to say the same as the engine.
+"""A stack's outputs from the engine's state file, where that certainly equals the engine's own answer.
 
-Starting the engine to ask for them costs about a second. A backend in a directory keeps each stack as one JSON
-file, which the engine replaces by rename. Everything that is not exactly as known here gives None, and the
-caller asks the engine: another backend, another format, a stack that does not exist, and every output that is
-encrypted. Nothing is decrypted here, and nothing is written.
+Starting the engine for them takes about a second. A backend in a directory keeps each stack as one JSON file,
+which the engine replaces by rename. Anything unexpected returns None, and the caller runs the engine: another
+backend, another format, a missing stack, an encrypted output. Decrypts nothing and writes nothing.
 """
 
 from __future__ import annotations
@@ -22,15 +21,15 @@ _PROJECT = re.compile(r"^name:[ \t]*([A-Za-z0-9_.-]+)[ \t]*$", re.MULTILINE)
 _VERSION = 3
 _ROOT_TYPE = "pulumi:pulumi:Stack"
 _SPECIAL = "4dabf18193072939515e22adb298388d"
-"""The key that the engine gives to every value that is not plain: secrets, assets, references."""
+"""The key in every value that is not plain: secrets, assets, references."""
 
 
 def read_checkpoint(
     project_root: Path, stack: str | None, names: Iterable[str], environment: Mapping[str, str]
 ) -> dict[str, Any] | None:
-    """The outputs of these names that the stack (None: the selected one) has, or None: ask the engine.
+    """Return those of these outputs that the stack (None: the selected one) has, or None: run the engine.
 
-    `environment` is the one that the engine would run in.
+    `environment` is the engine's environment.
     """
     directory = _directory(environment.get("PULUMI_BACKEND_URL", ""))
     project = _project(project_root)
@@ -63,12 +62,12 @@ def _project(root: Path) -> str | None:
 
 
 def _selected(root: Path, project: str, environment: Mapping[str, str]) -> str | None:
-    """What `pulumi stack select` left for the project in this place."""
+    """Return the stack that `pulumi stack select` chose for the project in this directory."""
     home = environment.get("PULUMI_HOME")
     if not home or environment.get("PULUMI_STACK"):
         return None
-    place = hashlib.sha1(str(root / "Pulumi.yaml").encode(), usedforsecurity=False).hexdigest()
-    chosen = (_load(Path(home) / "workspaces" / f"{project}-{place}-workspace.json") or {}).get("stack")
+    directory = hashlib.sha1(str(root / "Pulumi.yaml").encode(), usedforsecurity=False).hexdigest()
+    chosen = (_load(Path(home) / "workspaces" / f"{project}-{directory}-workspace.json") or {}).get("stack")
     if not isinstance(chosen, str):
         return None
     return chosen.removeprefix(f"organization/{project}/")
@@ -83,7 +82,7 @@ def _load(file: Path) -> dict[str, Any] | None:
 
 
 def _root_outputs(state: Mapping[str, Any] | None, urn: str) -> Mapping[str, Any] | None:
-    """The outputs of the one resource that stands for the stack itself."""
+    """Return the outputs of the stack's own resource."""
     if state is None or state.get("version") != _VERSION or state.get("features"):
         return None
     latest = (state.get("checkpoint") or {}).get("latest") or {}

@@ -1,4 +1,4 @@
-"""Secret values for the services, and marks of them that tell two values apart without telling what they are."""
+"""Secret values of the services, and keyed hashes that distinguish values without revealing them."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _FIELD = "service_secrets"
 class ServiceSecrets:
     """Values by the names that the compose file gives them. Neither they nor the key show in `repr`.
 
-    `key` is a secret of the stack: a mark is an HMAC under it, so that a digest that everybody may read
-    cannot be used to try guesses. Raises SettingsError, which never holds a value.
+    `key` is a secret of the stack. A mark is an HMAC (RFC 2104) under it, so a published digest does not help to
+    guess a value. Raises SettingsError, which never holds a value.
     """
 
     values: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -46,7 +46,7 @@ class ServiceSecrets:
         object.__setattr__(self, "values", MappingProxyType(dict(self.values)))
 
     def mark(self, name: str) -> str:
-        """SHA-256 hex that changes with the value, and with nothing else."""
+        """Return the HMAC-SHA-256 (hex) of the name and its value."""
         text = json.dumps([name, self.values[name]]).encode()
         return hmac.new(self.key.encode(), text, hashlib.sha256).hexdigest()
 

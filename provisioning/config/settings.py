@@ -1,4 +1,4 @@
-"""What a push needs to know, checked once when it is made."""
+"""The settings of a push and the target of a connection, validated when they are made."""
 
 from __future__ import annotations
 
@@ -6,19 +6,22 @@ import base64
 import binascii
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Self
 
+from provisioning.config.keys import PUBLIC_KEY_TYPES
 from provisioning.config.private_key import check_key_file
 from provisioning.config.secrets import NO_SECRETS, ServiceSecrets
+from provisioning.config.service_facts import PUBLIC_PORTS
 from provisioning.errors import SettingsError
 
+SSH_PORT = 22
 DEFAULT_REMOTE_ROOT = "/opt/onebox"
 DEFAULT_PROJECT_NAME = "onebox"
-DEFAULT_OPEN_PORTS = frozenset({22, 5000, 8501, 9090})
+DEFAULT_OPEN_PORTS = frozenset(PUBLIC_PORTS.values())
 
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?")
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
@@ -26,33 +29,26 @@ _REMOTE_ROOT = re.compile(r"(/[A-Za-z0-9._-]+)+")
 _PROJECT = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _KEY_TYPES = ("ssh-ed25519",)
-_JUMP_KEY_TYPES = (
-    *_KEY_TYPES,
-    "ecdsa-sha2-nistp256",
-    "ecdsa-sha2-nistp384",
-    "ecdsa-sha2-nistp521",
-    "ssh-rsa",
-)
 _JUMP = re.compile(r"(?P<user>[^@]*)@(?P<host>\[[^\]]*\]|[^:]*)(:(?P<port>[0-9]{1,5}))?")
 
 
 @dataclass(frozen=True)
 class Jump:
-    """A host to go through, and the one host key of it that is trusted. Raises SettingsError."""
+    """A jump host and the one host key that is accepted from it. Raises SettingsError."""
 
     host: str
     user: str
     host_key: str
-    port: int = 22
+    port: int = SSH_PORT
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "host", _address("ssh_jump", self.host))
         _check_login("ssh_jump", self.user, self.port)
-        object.__setattr__(self, "host_key", _host_key("ssh_jump_host_key", self.host_key, _JUMP_KEY_TYPES))
+        object.__setattr__(self, "host_key", _host_key("ssh_jump_host_key", self.host_key, PUBLIC_KEY_TYPES))
 
     @classmethod
     def parse(cls, text: str, host_key: str) -> Self:
-        """The jump host of `user@host[:port]`, an IPv6 address in brackets."""
+        """Return the jump host of `user@host[:port]`, an IPv6 address in brackets. Raises SettingsError."""
         match = _JUMP.fullmatch(text)
         if match is None:
             raise SettingsError("ssh_jump", f"jump host {text!r} is not like user@host or user@host:port")
@@ -62,7 +58,7 @@ class Jump:
                 f"the host key of the jump host {match['host']} is not set",
                 hint="Set onebox:sshJumpHostKey to the line that `ssh-keyscan` shows, after checking it.",
             )
-        return cls(match["host"], match["user"], host_key, int(match["port"] or 22))
+        return cls(match["host"], match["user"], host_key, int(match["port"] or SSH_PORT))
 
     def __str__(self) -> str:
         return f"{self.user}@{self.address}"
@@ -72,10 +68,16 @@ class Jump:
         """`host:port`, as messages show it."""
         return _with_port(self.host, self.port)
 
+    @property
+    def text(self) -> str:
+        """`user@host[:port]`, as `parse` reads it."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.user}@{host}" if self.port == SSH_PORT else str(self)
+
 
 @dataclass(frozen=True)
 class Target:
-    """The host, how to log in, and the one or two host keys (`ssh-ed25519 AAAA…`) that are trusted.
+    """The host, its login, and the one or two host keys (`ssh-ed25519 AAAA…`) that are accepted.
 
     Raises SettingsError naming the field when a value cannot be used.
     """
@@ -85,7 +87,7 @@ class Target:
     private_key_file: Path | None
     """None: the key is in the ssh-agent."""
     host_keys: tuple[str, ...]
-    port: int = 22
+    port: int = SSH_PORT
     passphrase: str | None = field(default=None, repr=False, compare=False)
     login_key: str = ""
     """Public half (`type base64`) of the agent's key to use; empty: whichever of its keys is accepted."""
@@ -110,24 +112,24 @@ class Target:
 
 @dataclass(frozen=True)
 class PushSettings:
-    """A target and what to bring onto it. Raises SettingsError naming the field."""
+    """A target, and the project to push to it. Raises SettingsError naming the field."""
 
     target: Target
     project_root: Path
     environment: Mapping[str, str] = field(default_factory=dict)
     open_ports: frozenset[int] = DEFAULT_OPEN_PORTS
-    """Ports that this machine is expected to reach; the others are asked through the SSH connection."""
+    """Ports that this machine reaches directly; the smoke test reaches the others through the SSH connection."""
     deadline_seconds: float = 900
     remote_root: str = DEFAULT_REMOTE_ROOT
     project_name: str = DEFAULT_PROJECT_NAME
     keep_releases: int = 5
     min_free_bytes: int = 1024**3
     wait_seconds: int = 120
-    """How long one service may take to become healthy."""
+    """Timeout for one service to become healthy."""
     secrets: ServiceSecrets = NO_SECRETS
-    """Values that reach the services as files; they show in no output."""
+    """Values that the services read as files; no output holds them."""
     lock_wait_seconds: float = 0
-    """How long a host that somebody else holds is waited for."""
+    """Timeout for a lock that another push holds."""
 
     def __post_init__(self) -> None:
         if not (Path(self.project_root) / "docker-compose.yml").is_file():
@@ -154,9 +156,28 @@ class PushSettings:
         object.__setattr__(self, "open_ports", frozenset(self.open_ports))
         object.__setattr__(self, "environment", MappingProxyType(_environment(self.environment)))
 
+    @classmethod
+    def of_stack(
+        cls,
+        target: Target,
+        project_root: Path,
+        environment: Mapping[str, str],
+        open_ports: Iterable[float],
+        secrets: Mapping[str, str],
+        digest_key: str,
+    ) -> Self:
+        """Return the settings of a push to a stack's host, from values as the engine keeps them."""
+        return cls(
+            target=target,
+            project_root=project_root,
+            environment=environment,
+            open_ports=frozenset(map(int, open_ports)),
+            secrets=ServiceSecrets(secrets, digest_key),
+        )
+
 
 def _address(name: str, text: str) -> str:
-    """A host name or an address; an IPv6 address loses its brackets."""
+    """Return a host name or an address, an IPv6 address without its brackets. Raises SettingsError."""
     host = text[1:-1] if text.startswith("[") and text.endswith("]") else text
     if ":" in host or host != text:
         try:
@@ -183,21 +204,21 @@ def _with_port(host: str, port: int) -> str:
 
 
 def _host_key(name: str, text: str, types: tuple[str, ...]) -> str:
-    """The key as `type base64`, without a comment."""
-    words = text.split()
-    if len(words) < 2:
+    """Return the key as `type base64`, without its comment. Raises SettingsError."""
+    fields = text.split()
+    if len(fields) < 2:
         raise SettingsError(name, f"host key {text[:40]!r} is not a public key like 'ssh-ed25519 AAAA…'")
-    if words[0] not in types:
+    if fields[0] not in types:
         raise SettingsError(
             name, f"host key {text[:40]!r} is not a public key of a kind that is trusted: {', '.join(types)}"
         )
     try:
-        blob = base64.b64decode(words[1], validate=True)
+        blob = base64.b64decode(fields[1], validate=True)
     except binascii.Error as error:
         raise SettingsError(name, f"host key {text[:40]!r} is not valid base64") from error
-    if not blob.startswith(len(words[0]).to_bytes(4, "big") + words[0].encode()):
-        raise SettingsError(name, f"host key {text[:40]!r} does not hold a {words[0]} key")
-    return f"{words[0]} {words[1]}"
+    if not blob.startswith(len(fields[0]).to_bytes(4, "big") + fields[0].encode()):
+        raise SettingsError(name, f"host key {text[:40]!r} does not hold a {fields[0]} key")
+    return f"{fields[0]} {fields[1]}"
 
 
 def _environment(values: Mapping[str, str]) -> dict[str, str]:

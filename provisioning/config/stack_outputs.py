@@ -1,4 +1,4 @@
-"""From a Pulumi stack to what a push needs: the stack's outputs are the only link."""
+"""The outputs of a Pulumi stack: their names and types, how they are read, and the settings of a push in them."""
 
 from __future__ import annotations
 
@@ -6,26 +6,84 @@ import json
 import os
 import subprocess
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
+from typing import Any, Self
 
-from infra.outputs import OutputsError, StackOutputs
-from provisioning.config.passphrase import read_passphrase
+from provisioning.config.login import Login
 from provisioning.config.pulumi_state import read_checkpoint
-from provisioning.config.secrets import ServiceSecrets
-from provisioning.config.settings import Jump, PushSettings, Target
+from provisioning.config.settings import PushSettings
 from provisioning.errors import StackError
 
 _SECONDS = 60
 
 
+class OutputsError(ValueError):
+    """The stack lacks outputs of a finished `pulumi up`; `missing` names them."""
+
+    def __init__(self, missing: list[str]) -> None:
+        self.missing = missing
+        self.hint = "Run `pulumi up` for this stack first; `pulumi stack output` shows what it has."
+        super().__init__(f"the stack has no output named {', '.join(missing)}")
+
+
+@dataclass(frozen=True)
+class StackOutputs:
+    """The outputs of a stack after a successful `pulumi up`. Field names are their names."""
+
+    public_ip: str
+    api_url: str
+    ui_url: str
+    prometheus_url: str
+    ssh_command: str
+    host_key_fingerprint: str
+    release: str
+    """Digest of the release that the last `pulumi up` left serving."""
+    host_public_key: str
+    """The pinned host key: `ssh-ed25519 AAAA…`, without host name."""
+    ssh_user: str
+    ssh_private_key_file: str
+    """Path as configured; relative paths start at the project's root."""
+    instance_id: str
+    open_ports: list[int]
+    """The ports that at least one address may reach."""
+    service_environment: dict[str, str]
+    """Plain values for the services' environment, as configured in the stack."""
+    ssh_public_key: str = ""
+    """The key that may log in, `type base64`; it selects the ssh-agent's key when no file is configured."""
+    ssh_jump: str = ""
+    """The jump host as `user@host[:port]`; empty for none."""
+    ssh_jump_host_key: str = ""
+    service_secrets: dict[str, str] = field(default_factory=dict, repr=False)
+    """Values of the services' secrets. A secret of the state."""
+    digest_key: str = field(default="", repr=False)
+    """Key of the digests of those values. A secret of the state."""
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any]) -> Self:
+        """Return the outputs from `pulumi stack output --json`.
+
+        Raises OutputsError naming every output that is missing; those with a default may be.
+        Ignores unknown names.
+        """
+        needed = [item.name for item in fields(cls) if item.default is item.default_factory is MISSING]
+        missing = [name for name in needed if name not in values]
+        if missing:
+            raise OutputsError(missing)
+        return cls(**{item.name: values[item.name] for item in fields(cls) if item.name in values})
+
+    @property
+    def login(self) -> Login:
+        """The login to the host. Raises SettingsError."""
+        return Login.of(vars(self), "ssh_")
+
+
 def read_outputs(
     project_root: Path, stack: str | None, environment: Mapping[str, str] | None = None
 ) -> StackOutputs:
-    """The outputs of a stack (None: the selected one). Raises StackError.
+    """Return the outputs of a stack (None: the selected one). Raises StackError.
 
-    From the engine's own file where that is enough, else from the engine, which runs in `environment`
-    (None: this process's).
+    Reads the engine's own file where that suffices, else runs the engine in `environment` (None: this process's).
     """
     environment = os.environ if environment is None else environment
     names = [item.name for item in fields(StackOutputs)]
@@ -34,12 +92,12 @@ def read_outputs(
         try:
             return StackOutputs.from_mapping(values)
         except OutputsError:
-            # An update may be under way; the engine has the last word.
+            # An update may be running; the engine decides.
             pass
-    return _ask_engine(project_root, stack, environment)
+    return _run_engine(project_root, stack, environment)
 
 
-def _ask_engine(project_root: Path, stack: str | None, environment: Mapping[str, str]) -> StackOutputs:
+def _run_engine(project_root: Path, stack: str | None, environment: Mapping[str, str]) -> StackOutputs:
     argv = [
         "pulumi",
         "stack",
@@ -64,11 +122,11 @@ def _ask_engine(project_root: Path, stack: str | None, environment: Mapping[str,
     except FileNotFoundError as error:
         raise StackError("pulumi is not on PATH", hint="Run `. tools/env.sh` first.") from error
     except subprocess.TimeoutExpired as error:
-        raise StackError(f"pulumi did not give the outputs of {name} within {_SECONDS} s") from error
+        raise StackError(f"pulumi did not return the outputs of {name} within {_SECONDS} s") from error
     if done.returncode != 0:
-        said = (done.stderr.strip().splitlines() or ["it said nothing"])[-1].removeprefix("error: ")
+        reason = (done.stderr.strip().splitlines() or ["it printed nothing"])[-1].removeprefix("error: ")
         raise StackError(
-            f"the outputs of {name} cannot be read: {said}",
+            f"the outputs of {name} cannot be read: {reason}",
             hint="`pulumi stack ls` shows the stacks there are.",
         )
     try:
@@ -79,22 +137,12 @@ def _ask_engine(project_root: Path, stack: str | None, environment: Mapping[str,
 
 
 def push_settings(outputs: StackOutputs, project_root: Path) -> PushSettings:
-    """The settings of a push to the stack's host. Raises SettingsError."""
-    configured = outputs.ssh_private_key_file
-    key_file = project_root / Path(configured).expanduser() if configured else None
-    target = Target(
-        host=outputs.public_ip,
-        user=outputs.ssh_user,
-        private_key_file=key_file,
-        host_keys=(outputs.host_public_key,),
-        passphrase=read_passphrase(key_file),
-        login_key=outputs.ssh_public_key,
-        jump=Jump.parse(outputs.ssh_jump, outputs.ssh_jump_host_key) if outputs.ssh_jump else None,
-    )
-    return PushSettings(
-        target=target,
-        project_root=project_root,
-        environment=dict(outputs.service_environment),
-        open_ports=frozenset(int(port) for port in outputs.open_ports),
-        secrets=ServiceSecrets(outputs.service_secrets, outputs.digest_key),
+    """Return the settings of a push to the stack's host. Raises SettingsError."""
+    return PushSettings.of_stack(
+        outputs.login.target(outputs.public_ip, (outputs.host_public_key,), project_root),
+        project_root,
+        outputs.service_environment,
+        outputs.open_ports,
+        outputs.service_secrets,
+        outputs.digest_key,
     )

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from provisioning.config.settings import PushSettings
 from provisioning.deadline import Deadline
-from provisioning.errors import ProvisioningError
+from provisioning.errors import ProvisioningError, TreeChanged
 from provisioning.events import Report, masked, silent, step
-from provisioning.host.readiness import Connector, climb, wait_for_login
+from provisioning.host.readiness import Connector, LogIn, climb, wait_for_login
 from provisioning.redaction import Mask
 from provisioning.release.release import read_release
 from provisioning.ssh import connect
@@ -43,13 +43,16 @@ def push_release(
     report: Report = silent,
     *,
     agreed: BoundPlan | None = None,
+    digest: str | None = None,
+    log_in: LogIn = wait_for_login,
     connector: Connector = connect,
     run_dir: str = "/run/cloud-init",
 ) -> PushResult:
     """Bring the project's release onto the host and leave it serving, or leave what served before.
 
     Idempotent: a host that already is as wanted is only looked at. With `agreed`, a plan that somebody has
-    read, nothing is done when the tree or the host has changed since. Raises UnhealthyRelease after the
+    read, nothing is done when the tree or the host has changed since; with `digest`, nothing when the tree
+    is another release (TreeChanged). `log_in` opens the connection. Raises UnhealthyRelease after the
     previous release was put back, Locked when somebody else pushes, PlanRefused, and other
     ProvisioningErrors.
     """
@@ -60,13 +63,15 @@ def push_release(
     with step("read the release", report) as running:
         release = read_release(settings.project_root, settings.environment, settings.secrets)
         running.detail = f"{release.short}, {len(release.files)} files"
+    if digest and digest != release.digest:
+        raise TreeChanged(digest, release.digest)
     if agreed:
         agreed.check_release(settings, release.digest)
     # Most of the time of a login belongs to the host.
     threading.Thread(target=_load, name="onebox-load", daemon=True).start()
     with ExitStack() as open_connections:
         connection = open_connections.enter_context(
-            wait_for_login(settings.target, deadline, report, connector=connector)
+            log_in(settings.target, deadline, report, connector=connector)
         )
         from provisioning.deploy.context import Push
         from provisioning.host.lock import hold

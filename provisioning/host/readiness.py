@@ -8,7 +8,7 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from provisioning.config.settings import PushSettings, Target
 from provisioning.deadline import Deadline
@@ -36,6 +36,14 @@ _LONGEST_PAUSE = 5.0
 _CHECK_SECONDS = 30.0
 
 Connector = Callable[[Target], Connection]
+
+
+class LogIn(Protocol):
+    """What opens the connection of a push, as `wait_for_login` does."""
+
+    def __call__(
+        self, target: Target, deadline: Deadline, report: Report, *, connector: Connector
+    ) -> Connection: ...
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
+from provisioning.config.service_facts import SERVICES
 from provisioning.config.settings import PushSettings
 from provisioning.deadline import Deadline
 from provisioning.errors import ProvisioningError, SettingsError
@@ -27,7 +28,6 @@ from provisioning.host_errors import (
     Unreachable,
 )
 from provisioning.plan.observed import HostState
-from provisioning.services.smoke import PORTS
 from provisioning.ssh import Connection, connect
 
 STACK = "stack"
@@ -239,7 +239,8 @@ def containers_check(state: HostState) -> Check:
 def ports_check(state: HostState, settings: PushSettings, closed: Callable[[int], str]) -> Check:
     """Whether the ports that should be open from here are. `closed` tells why one is not; empty for open."""
     running = {item.service for item in state.containers if item.state == "running"}
-    wanted = sorted(PORTS[name] for name in running & PORTS.keys() if PORTS[name] in settings.open_ports)
+    ports = {service.port for service in SERVICES if service.name in running}
+    wanted = sorted(ports & settings.open_ports)
     if not wanted:
         return Check("public ports", Condition.NOTE, "none is open by the stack's settings")
     reasons = {port: closed(port) for port in wanted}

@@ -6,18 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from provisioning.config.service_facts import live_data_facts
 from provisioning.plan.observed import HostState
-from provisioning.release.release import (
-    API_CODE_VARIABLE,
-    MODELS_VARIABLE,
-    UI_CODE_VARIABLE,
-    Release,
-    ReleaseFile,
-    ServiceRelease,
-)
-
-_NAMES = {API_CODE_VARIABLE: "code", MODELS_VARIABLE: "models", UI_CODE_VARIABLE: "pages"}
-"""What people call the data directories of the stack that ships with this repo."""
+from provisioning.release.release import Release, ReleaseFile, ServiceRelease
 
 
 class ImageWork(StrEnum):
@@ -163,7 +154,7 @@ def _reload_work(
     if len(there) < len(found):
         # A container that runs without it holds a directory that is gone.
         return ContainerWork.RECREATE, "its data is not on the host"
-    changed = [_NAMES.get(name, "data") for name, live in there.items() if live.digest != data[name]]
+    changed = [live_data_facts(name).noun for name, live in there.items() if live.digest != data[name]]
     if changed:
         return ContainerWork.RELOAD, f"its {' and '.join(dict.fromkeys(changed))} changed"
     for variable, live in there.items():

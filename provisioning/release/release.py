@@ -14,16 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from provisioning.config.secrets import NO_SECRETS, ServiceSecrets
+from provisioning.config.service_facts import live_data_facts
 from provisioning.errors import ReleaseError
 from provisioning.release.compose_file import ComposeFile, Service, parse_compose_file, substitute
 from provisioning.release.dockerfile import matters, sources_of
 from provisioning.release.tree import COMPOSE_FILE as COMPOSE_FILE
 from provisioning.release.tree import ReleaseFile as ReleaseFile
 from provisioning.release.tree import read_files
-
-MODELS_VARIABLE = "ONEBOX_MODELS_DIR"
-API_CODE_VARIABLE = "ONEBOX_API_CODE_DIR"
-UI_CODE_VARIABLE = "ONEBOX_UI_CODE_DIR"
 
 
 @dataclass(frozen=True)
@@ -247,8 +244,9 @@ def _data_directory(
 ) -> DataDirectory:
     content = _content(files, path, paths)
     if not content:
-        hint = "Run `python app/train_model.py` first." if variable == MODELS_VARIABLE else ""
-        what = "models are not there" if variable == MODELS_VARIABLE else f"data of {variable} is not there"
+        facts = live_data_facts(variable)
+        hint = f"Run `{facts.made_by}` first." if facts.made_by else ""
+        what = f"{facts.noun} are not there" if facts.made_by else f"data of {variable} is not there"
         raise ReleaseError(f"{path} is empty: the {what}", hint=hint)
     return DataDirectory(path, _digest(_lines(content)), live)
 

@@ -9,12 +9,12 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from provisioning.config.service_facts import MODELS
 from provisioning.deadline import Deadline
 from provisioning.errors import ServiceFailure
 from provisioning.host.docker_commands import reload_argv
 from provisioning.host.store import Store
 from provisioning.host_errors import Unreachable
-from provisioning.release.release import MODELS_VARIABLE
 from provisioning.services.proof import ApiProof, PrometheusProof, Proof, UiProof
 from provisioning.services.smoke import API, CODE, PORTS, PROMETHEUS, UI, Ask, NotYet, ask_through_ssh
 
@@ -96,7 +96,7 @@ def _api_proof(ask: Ask, manifest: Mapping[str, Any]) -> ApiProof | None:
     code = _digest(data, CODE[API])
     models = [
         item["sha256"]
-        for item in data.get(MODELS_VARIABLE, {"files": ()})["files"]
+        for item in data.get(MODELS.variable, {"files": ()})["files"]
         if item["path"] == "manifest.json"
     ]
     return ApiProof(ask, models[0] if models else "", code) if code or models else None

@@ -12,15 +12,16 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Self
 
+from provisioning.config.service_facts import API_CODE, UI_CODE
 from provisioning.deadline import Deadline
 from provisioning.errors import ServiceFailure
 from provisioning.host_errors import ConnectionLost, Unreachable
-from provisioning.release.release import API_CODE_VARIABLE, UI_CODE_VARIABLE, ServiceRelease
+from provisioning.release.release import ServiceRelease
 from provisioning.ssh import Connection
 
 API, UI, PROMETHEUS = "flask-api", "streamlit-ui", "prometheus"
 PORTS = {API: 5000, UI: 8501, PROMETHEUS: 9090}
-CODE = {API: API_CODE_VARIABLE, UI: UI_CODE_VARIABLE}
+CODE = {API: API_CODE.variable, UI: UI_CODE.variable}
 """The variable of the code that a service takes up while it runs."""
 PATIENCE_SECONDS = 10.0
 """How long a service that says that it is healthy may still answer wrongly: users see that, too."""

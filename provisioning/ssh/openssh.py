@@ -1,47 +1,30 @@
-"""Pure: the line that opens a shell on the host with the system's ssh, trusting one key and nothing else."""
+"""Pure: the command that opens a shell on the host with the system's ssh, trusting one key and nothing else."""
 
 from __future__ import annotations
 
 import shlex
 from pathlib import Path
 
-from provisioning.config.settings import Jump
+from provisioning.config.login import Login
+from provisioning.config.settings import SSH_PORT, Jump, Target
 
 
-def ssh_argv(
-    host: str,
-    user: str,
-    private_key_file: Path | str | None,
-    host_key: str,
-    port: int = 22,
-    jump: Jump | None = None,
-) -> list[str]:
-    """The argv of ssh. The trusted key is in the command itself, so no known_hosts file is read or written.
+def ssh_argv(login: Login | Target, host: str, host_key: str, port: int = SSH_PORT) -> list[str]:
+    """Return the argv of ssh. The command itself pins the host key: no known_hosts file is read or written.
 
-    Without a key file the ssh-agent's keys are used. A jump host is pinned to its own key in the same way.
+    Without a key file ssh offers the ssh-agent's keys. A jump host is pinned to its own key in the same way.
     """
+    key_file, jump = login.private_key_file, login.jump
     return [
         "ssh",
-        *_options(private_key_file, f"/bin/echo %H {host_key}"),
-        *(["-o", f"ProxyCommand={_proxy(private_key_file, jump)}"] if jump else []),
-        *([] if port == 22 else ["-p", str(port)]),
-        f"{user}@{host}",
+        *_options(key_file, f"/bin/echo %H {host_key}"),
+        *(["-o", f"ProxyCommand={_proxy(key_file, jump)}"] if jump else []),
+        *([] if port == SSH_PORT else ["-p", str(port)]),
+        f"{login.user}@{host}",
     ]
 
 
-def ssh_line(
-    host: str,
-    user: str,
-    private_key_file: Path | str | None,
-    host_key: str,
-    port: int = 22,
-    jump: Jump | None = None,
-) -> str:
-    """The same as one line for a shell."""
-    return shlex.join(ssh_argv(host, user, private_key_file, host_key, port, jump))
-
-
-def _options(private_key_file: Path | str | None, known_hosts_command: str) -> list[str]:
+def _options(private_key_file: Path | None, known_hosts_command: str) -> list[str]:
     key = ["-i", str(private_key_file), "-o", "IdentitiesOnly=yes"] if private_key_file else []
     return [
         *key,
@@ -56,8 +39,8 @@ def _options(private_key_file: Path | str | None, known_hosts_command: str) -> l
     ]
 
 
-def _proxy(private_key_file: Path | str | None, jump: Jump) -> str:
-    """The way through the jump host. ssh expands it once more, so its own percent signs are doubled."""
-    key_file = str(private_key_file).replace("%", "%%") if private_key_file else None
+def _proxy(private_key_file: Path | None, jump: Jump) -> str:
+    """Return the command that goes through the jump host. ssh expands it once more, so percent signs are doubled."""
+    key_file = Path(str(private_key_file).replace("%", "%%")) if private_key_file else None
     options = _options(key_file, f"/bin/echo %%H {jump.host_key}")
     return shlex.join(["ssh", *options, "-p", str(jump.port), f"{jump.user}@{jump.host}"]) + " -W %h:%p"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.conftest import STACK, changed
+from tests.e2e.conftest import MINUTE, STACK, changed, eventually
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Checkout
@@ -113,3 +113,30 @@ def test_an_engine_cache_that_is_half_written_is_made_anew(rehearsal: Checkout, 
         ).stdout
     )
     assert not list(cache.glob("*.partial.*"))
+
+
+def test_a_tree_that_changes_after_the_preview_is_not_pushed(rehearsal: Checkout) -> None:
+    before = rehearsal.outputs()["release"]
+    page = rehearsal.root / "ui" / "streamlit_app.py"
+    recorded = rehearsal.root / ".onebox" / "pulumi" / "onebox" / f"onebox-{STACK}.preview.json"
+    recorded.unlink(missing_ok=True)
+    with changed(page, page.read_text() + "# shown\n"):
+        up = subprocess.Popen(
+            ["bash", "-c", f". tools/env.sh && exec pulumi up --stack {STACK} --yes --non-interactive"],
+            cwd=rehearsal.root,
+            env=rehearsal.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        try:
+            eventually(recorded.exists, 2 * MINUTE)
+            page.write_text(page.read_text() + "# changed since\n")
+            said, _ = up.communicate(timeout=5 * MINUTE)
+        finally:
+            up.kill()
+
+    assert up.returncode != 0
+    assert "the preview showed the release" in said
+    assert "nothing was changed. Run `pulumi up` again" in said
+    assert rehearsal.outputs()["release"] == before

@@ -16,7 +16,7 @@ from pulumi.runtime.mocks import MockCallArgs, MockResourceArgs, Mocks
 
 from infra.host import StackHost
 from infra.network import StackNetwork
-from infra.settings import PORTS
+from provisioning.config.service_facts import PUBLIC_PORTS
 
 if TYPE_CHECKING:
     from tests.infra.conftest import Configure
@@ -105,7 +105,7 @@ def test_there_is_one_ingress_rule_for_each_port_and_cidr(recorder: Recorder, co
 
 def test_a_port_without_a_cidr_has_no_rule(recorder: Recorder, configure: Configure) -> None:
     run(recorder, configure)
-    assert {rule["fromPort"] for rule in recorder.of(INGRESS)} == {PORTS["ssh"]}
+    assert {rule["fromPort"] for rule in recorder.of(INGRESS)} == {PUBLIC_PORTS["ssh"]}
 
 
 def test_an_ipv4_rule_names_no_ipv6_network_and_the_other_way_round(

@@ -15,7 +15,15 @@ from provisioning.deploy.plan_push import Preview
 from provisioning.errors import UnhealthyRelease
 from provisioning.host_errors import Unreachable
 from provisioning.plan.preview import Forecast, ServiceForecast
+from provisioning.release.release import read_release
 
+COMPOSE = """services:
+  api:
+    build: ./app
+    image: onebox/api:${ONEBOX_API_DIGEST:-dev}
+    labels: {io.onebox.service-digest: "${ONEBOX_API_DIGEST:-dev}"}
+    environment: {MODEL_V1_WEIGHT: "${MODEL_V1_WEIGHT:-50}"}
+"""
 OWN, BIRTH = "ssh-ed25519 " + "A" * 68, "ssh-ed25519 " + "B" * 68
 
 
@@ -33,11 +41,15 @@ class Host:
         self.calls.append(("make_host_key", target.host_keys))
         return OWN
 
-    def seal_host_key(self, target: Target, own: str) -> None:
-        self.calls.append(("seal", (target.host_keys, own)))
+    def seal_host_key(self, target: Target, *_given: Any, injected_key: str, **_more: Any) -> None:
+        self.calls.append(("seal", (target.host_keys, injected_key)))
 
-    def push_release(self, settings: PushSettings, report: Any) -> Any:
-        self.calls.append(("push", settings.target.host_keys))
+    def wait_for_login(self, target: Target, *_given: Any, **_more: Any) -> None:
+        self.calls.append(("log in", target.host_keys))
+
+    def push_release(self, settings: PushSettings, report: Any, *, digest: str, log_in: Any) -> Any:
+        self.calls.append(("push", digest))
+        log_in(settings.target, None, report, connector=None)
         if self.broken:
             raise self.broken
         return type("Result", (), {"release": "new", "warnings": ()})()
@@ -63,6 +75,7 @@ def host(monkeypatch: pytest.MonkeyPatch) -> Host:
     fake = Host()
     for module, names in {
         "host.host_key": ("make_host_key", "seal_host_key"),
+        "host.readiness": ("wait_for_login",),
         "deploy.push": ("push_release", "retire"),
         "host.drift": ("read_status",),
         "deploy.plan_push": ("preview_push",),
@@ -110,23 +123,23 @@ def test_another_instance_is_another_trust(props: dict[str, Any]) -> None:
     assert other.replaces == ["instance_id"]
 
 
-def test_the_first_push_puts_the_own_key_in_force_and_then_trusts_nothing_else(
+def test_the_first_push_begins_with_sealing_the_own_key_and_trusts_nothing_else(
     host: Host, props: dict[str, Any]
 ) -> None:
     made = ReleaseProvider().create(props)
-    assert host.calls == [("seal", ((OWN, BIRTH), OWN)), ("push", (OWN,))]
+    assert host.calls == [("push", "new"), ("seal", ((OWN,), BIRTH))]
     assert made.outs is not None
     assert made.outs["deployed"] == "new"
 
 
 def test_a_later_push_trusts_the_own_key_alone(host: Host, props: dict[str, Any]) -> None:
     ReleaseProvider().update("i-1", {**props, "digest": "old"}, props)
-    assert host.calls == [("push", (OWN,))]
+    assert host.calls == [("push", "new"), ("log in", (OWN,))]
 
 
 def test_a_replaced_instance_goes_through_its_first_push(host: Host, props: dict[str, Any]) -> None:
     ReleaseProvider().update("i-1", props, {**props, "instance_id": "i-2"})
-    assert [name for name, _ in host.calls] == ["seal", "push"]
+    assert [name for name, _ in host.calls] == ["push", "seal"]
 
 
 @pytest.mark.parametrize(
@@ -246,6 +259,57 @@ def test_a_failed_push_tells_what_happened_what_to_do_and_shows_the_log(
     assert "flask-api of the new release is not healthy" in str(failed.value)
     assert "onebox logs flask-api" in str(failed.value)
     assert "ImportError: flask" in str(failed.value)
+
+
+@pytest.fixture
+def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project that the engine runs in."""
+    root = tmp_path / "project"
+    for path, text in {
+        "Pulumi.yaml": "name: onebox\n",
+        "docker-compose.yml": COMPOSE,
+        "app/Dockerfile": "FROM scratch\nCOPY . /srv\n",
+        "app/server.py": "print('api')\n",
+    }.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text)
+    monkeypatch.chdir(root / "app")
+    return root
+
+
+class LoggedIn(Exception):
+    """The push reached the host."""
+
+
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("changed", [True, False])
+def test_a_tree_that_changed_after_its_preview_is_not_pushed(
+    props: dict[str, Any], tree: Path, monkeypatch: pytest.MonkeyPatch, first: bool, changed: bool
+) -> None:
+    def log_in(*_given: Any, **_more: Any) -> None:
+        raise LoggedIn
+
+    monkeypatch.setattr("provisioning.host.readiness.wait_for_login", log_in)
+    monkeypatch.setattr("provisioning.host.host_key.seal_host_key", log_in)
+    monkeypatch.setattr(
+        "provisioning.deploy.plan_push.preview_push", lambda *_given, **_more: Preview({}, None, "no answer")
+    )
+    shown = {**props, "digest": read_release(tree, props["environment"]).digest}
+    provider = ReleaseProvider()
+    olds = {**props, "deployed": "old"}
+    assert provider.diff("i-1", olds, shown).changes is True
+    if changed:
+        (tree / "app/server.py").write_text("print('another')\n")
+
+    with pytest.raises(RuntimeError if changed else LoggedIn) as ended:
+        provider.create(shown) if first else provider.update("i-1", olds, shown)
+
+    if changed:
+        now = read_release(tree, props["environment"]).digest
+        assert str(ended.value) == (
+            f"the preview showed the release {shown['digest'][:12]}, and the tree now is {now[:12]}; nothing was "
+            "changed. Run `pulumi up` again: its preview shows the new release."
+        )
 
 
 def test_what_a_push_leaves_in_the_state_holds_no_secret(host: Host, props: dict[str, Any]) -> None:

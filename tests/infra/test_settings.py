@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from infra.login import Login
 from infra.settings import ConfigError, StackSettings
 
 if TYPE_CHECKING:
@@ -138,8 +137,9 @@ JUMP_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9ok
 
 
 def test_a_jump_host_comes_with_its_key(configure: Configure) -> None:
-    login = Login.of(configure(sshJump="me@jump.example:2222", sshJumpHostKey=JUMP_KEY))
-    assert (login.jump, login.jump_host_key) == ("me@jump.example:2222", JUMP_KEY)
+    login = configure(sshJump="me@jump.example:2222", sshJumpHostKey=JUMP_KEY).login()
+    assert login.properties("ssh_")["ssh_jump"] == "me@jump.example:2222"
+    assert login.properties("ssh_")["ssh_jump_host_key"] == JUMP_KEY
 
 
 @pytest.mark.parametrize(
@@ -174,8 +174,8 @@ def test_without_a_private_key_file_the_key_comes_from_the_agent(
     config: dict[str, str], tmp_path: Path
 ) -> None:
     config["onebox:sshPrivateKeyFile"] = ""
-    login = Login.of(StackSettings.from_config(config, tmp_path))
-    assert login.private_key_file == ""
+    login = StackSettings.from_config(config, tmp_path).login()
+    assert login.private_key_file is None
     assert login.public_key.startswith("ssh-ed25519 ")
 
 

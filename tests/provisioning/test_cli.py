@@ -140,45 +140,37 @@ def test_what_is_needed_after_the_login_is_not_loaded_before_it() -> None:
     assert done.stdout == "[]\n"
 
 
-AS_PROGRAM = (
-    "import atexit, runpy, sys, threading\n"
-    "atexit.register(print, 'taken down', file=sys.stderr)\n"
-    "{more}\n"
-    "runpy.run_module('provisioning', run_name='__main__', alter_sys=True)\n"
-)
-
-
-def as_program(*words: str, more: str = "", **how: Any) -> subprocess.CompletedProcess[str]:
-    code = AS_PROGRAM.format(more=more)
-    return subprocess.run([sys.executable, "-c", code, *words], text=True, check=False, **how)
-
-
-@pytest.mark.parametrize(("words", "status", "said"), [(["--help"], 0, "Usage: "), (["--no-such"], 2, "")])
-def test_a_command_that_is_over_does_not_wait_for_the_interpreter_to_be_taken_down(
-    words: list[str], status: int, said: str
+def test_outside_a_project_one_sentence_names_the_next_step(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    done = as_program(*words, capture_output=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("ONEBOX_PROJECT", raising=False)
 
-    assert done.returncode == status
-    assert said in done.stdout
-    assert "taken down" not in done.stderr
+    result = CliRunner().invoke(cli.app, ["push"])
 
-
-def test_a_thread_that_still_works_is_waited_for() -> None:
-    more = "threading.Timer(0.5, print, ['worked']).start()"
-
-    done = as_program("--help", more=more, capture_output=True)
-
-    assert done.stdout.endswith("worked\n")
+    assert result.exit_code == 2
+    assert f"error: neither {tmp_path} nor a directory above it has a Pulumi.yaml" in result.stderr
+    assert "hint: Change to the project's directory, or set ONEBOX_PROJECT to it." in result.stderr
 
 
-def test_words_that_nobody_could_be_told_are_a_failure() -> None:
-    more = "sys.stdout.write('something')"
-    with Path("/dev/full").open("w") as full:
-        done = as_program("--no-such", more=more, stdout=full, stderr=subprocess.PIPE)
+@pytest.mark.parametrize("configured", [True, False])
+def test_the_project_is_above_the_working_directory_or_configured(
+    monkeypatch: pytest.MonkeyPatch, project: Path, tmp_path: Path, configured: bool
+) -> None:
+    found = []
+    (project / "Pulumi.yaml").write_text("name: mine\n")
+    monkeypatch.chdir(tmp_path if configured else project / "app")
+    monkeypatch.setenv("ONEBOX_PROJECT", str(project) if configured else "")
+    monkeypatch.setattr(
+        "provisioning.config.stack_outputs.read_outputs", lambda root, _stack: found.append(root)
+    )
+    monkeypatch.setattr(
+        "provisioning.config.stack_outputs.push_settings", lambda _outputs, root: found.append(root)
+    )
 
-    assert done.returncode != 2
-    assert "No space left" in done.stderr
+    session.settings(None)
+
+    assert found == [project, project]
 
 
 OUTPUTS = {

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from provisioning.cli import session
-from provisioning.cli.words import ago, size
+from provisioning.cli.units import ago, size
 from provisioning.errors import StackError
 from provisioning.host.audit import AuditEntry, AuditLog
 from provisioning.host.lock import LockState
@@ -96,7 +96,7 @@ def test_a_rollback_that_nobody_can_confirm_shows_its_plan_and_changes_nothing(h
     assert "web              recreate, about " in result.stderr
     assert " s without answer  (it changed)" in result.stderr
     assert "what differs: web; 1 file" in result.stderr
-    assert "nobody is here to say yes; nothing was changed" in result.stderr
+    assert "a rollback needs a confirmation, and there is no terminal; nothing was changed" in result.stderr
     assert host.calls() == []
 
 

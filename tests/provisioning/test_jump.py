@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from provisioning.config.keys import fingerprint
+from provisioning.config.login import Login
 from provisioning.config.settings import Jump, Target
 from provisioning.errors import SettingsError
 from provisioning.host_errors import AuthFailed, ConnectionLost, HostKeyMismatch, Unreachable
@@ -68,7 +69,7 @@ def test_a_jump_host_without_a_usable_host_key_is_refused(key: str, sentence: st
 def test_the_ssh_command_pins_both_keys_and_reads_no_known_hosts() -> None:
     jump = Jump.parse("me@[2001:db8::1]:2222", KEY)
 
-    argv = ssh_argv("10.0.0.5", "admin", "/keys/a b%/id", f"{KEY}XX", jump=jump)
+    argv = ssh_argv(Login("admin", Path("/keys/a b%/id"), jump=jump), "10.0.0.5", f"{KEY}XX")
 
     (proxy,) = [word.removeprefix("ProxyCommand=") for word in argv if word.startswith("ProxyCommand=")]
     inner = shlex.split(proxy.replace("%%", "%"))

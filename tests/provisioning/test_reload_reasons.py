@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from provisioning.config.service_facts import API_CODE, MODELS
 from provisioning.plan.observed import Container, HostState, LiveData
 from provisioning.plan.plan import ContainerWork, service_actions
-from provisioning.release.release import API_CODE_VARIABLE, MODELS_VARIABLE, ServiceRelease
+from provisioning.release.release import ServiceRelease
 
 RULES = "ONEBOX_RULES_DIR"
-NAMES = (API_CODE_VARIABLE, MODELS_VARIABLE, RULES)
+NAMES = (API_CODE.variable, MODELS.variable, RULES)
 PART = ServiceRelease("d", None, "image:d", NAMES, "ONEBOX_API_DIGEST", "SIGHUP")
 CONTAINER = Container("c", "api", "d", "image:d", "i", "running", "healthy")
 
@@ -23,10 +24,10 @@ def planned(live: dict[str, LiveData]) -> tuple[ContainerWork, str]:
 @pytest.mark.parametrize(
     ("old", "reason"),
     [
-        ([API_CODE_VARIABLE], "its code changed"),
-        ([MODELS_VARIABLE], "its models changed"),
+        ([API_CODE.variable], "its code changed"),
+        ([MODELS.variable], "its models changed"),
         ([RULES], "its data changed"),
-        ([API_CODE_VARIABLE, MODELS_VARIABLE], "its code and models changed"),
+        ([API_CODE.variable, MODELS.variable], "its code and models changed"),
     ],
 )
 def test_what_changed_is_named(old: list[str], reason: str) -> None:
@@ -39,7 +40,7 @@ def test_what_was_changed_by_hand_or_was_never_confirmed_is_read_again() -> None
     live = {name: LiveData("new", "new") for name in NAMES}
     assert planned(live) == (ContainerWork.NOTHING, "")
 
-    by_hand = {**live, API_CODE_VARIABLE: LiveData("new", "new", ("changed routes.py",))}
+    by_hand = {**live, API_CODE.variable: LiveData("new", "new", ("changed routes.py",))}
     assert planned(by_hand) == (ContainerWork.RELOAD, "its data on the host was changed: changed routes.py")
 
     unconfirmed = {**live, RULES: LiveData("new", "")}
@@ -47,6 +48,6 @@ def test_what_was_changed_by_hand_or_was_never_confirmed_is_read_again() -> None
 
 
 def test_a_container_whose_data_is_gone_is_made_anew_whatever_else_changed() -> None:
-    live = {API_CODE_VARIABLE: LiveData("old", "old"), RULES: LiveData("new", "new")}
+    live = {API_CODE.variable: LiveData("old", "old"), RULES: LiveData("new", "new")}
 
     assert planned(live) == (ContainerWork.RECREATE, "its data is not on the host")

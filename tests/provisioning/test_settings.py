@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from provisioning.config.login import Login
 from provisioning.config.settings import PushSettings, Target
 from provisioning.errors import SettingsError
-from provisioning.ssh.openssh import ssh_argv, ssh_line
+from provisioning.ssh.openssh import ssh_argv
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl"
 
@@ -114,11 +116,11 @@ def test_a_directory_without_compose_file_is_no_project(values: dict[str, Any], 
 
 
 def test_the_ssh_line_trusts_the_one_key_and_reads_no_known_hosts() -> None:
-    assert ssh_line("192.0.2.7", "admin", "keys/id", KEY) == (
+    assert shlex.join(ssh_argv(Login("admin", Path("keys/id")), "192.0.2.7", KEY)) == (
         "ssh -i keys/id -o IdentitiesOnly=yes -o StrictHostKeyChecking=yes -o UserKnownHostsFile=/dev/null "
         f"-o GlobalKnownHostsFile=/dev/null -o 'KnownHostsCommand=/bin/echo %H {KEY}' admin@192.0.2.7"
     )
 
 
 def test_another_port_stands_before_the_host_in_the_ssh_line() -> None:
-    assert ssh_argv("h", "u", "k", KEY, 2222)[-3:] == ["-p", "2222", "u@h"]
+    assert ssh_argv(Login("u", Path("k")), "h", KEY, 2222)[-3:] == ["-p", "2222", "u@h"]

@@ -5,11 +5,15 @@ from __future__ import annotations
 import pickle
 import subprocess
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from provisioning.deadline import Deadline
+from provisioning.deploy.push import push_release
+from provisioning.events import StepFinished, silent
 from provisioning.host.host_key import make_host_key, seal_host_key
 from provisioning.host_errors import CommandFailed, HostKeyMismatch
 from provisioning.ssh import connect
@@ -45,6 +49,11 @@ def system(host: Any, tmp_path: Path) -> Path:
     return root
 
 
+def seal(host: Any, own: str, system: Path) -> None:
+    target = replace(host.target, host_keys=(own,))
+    seal_host_key(target, Deadline(600), silent, injected_key=host.host_key, root=str(system)).close()
+
+
 def test_the_own_key_is_made_once_and_is_for_root_only(host: Any, system: Path) -> None:
     first = make_host_key(host.target, root=str(system))
 
@@ -73,7 +82,7 @@ def test_making_a_key_leaves_the_first_one_in_force(host: Any, system: Path) -> 
 def test_a_sealed_host_shows_only_its_own_key(host: Any, system: Path) -> None:
     own = make_host_key(host.target, root=str(system))
 
-    seal_host_key(host.target, own, root=str(system))
+    seal(host, own, system)
 
     with connect(replace(host.target, host_keys=(own,))) as connection:
         assert connection.active
@@ -89,7 +98,7 @@ def test_the_first_key_is_scrubbed_from_cloud_inits_caches_which_stay_readable(
     host: Any, system: Path, tmp_path: Path
 ) -> None:
     secret = (tmp_path / "host_key").read_text().splitlines()[1]
-    seal_host_key(host.target, make_host_key(host.target, root=str(system)), root=str(system))
+    seal(host, make_host_key(host.target, root=str(system)), system)
 
     found = subprocess.run(["grep", "-rlE", f"{secret}|BEGIN OPENSSH PRIVATE", system / "var"], check=False)
     assert found.returncode == 1
@@ -100,9 +109,9 @@ def test_the_first_key_is_scrubbed_from_cloud_inits_caches_which_stay_readable(
 
 def test_sealing_again_is_harmless(host: Any, system: Path) -> None:
     own = make_host_key(host.target, root=str(system))
-    seal_host_key(host.target, own, root=str(system))
+    seal(host, own, system)
 
-    seal_host_key(host.target, own, root=str(system))
+    seal(host, own, system)
 
     assert make_host_key(replace(host.target, host_keys=(own,)), root=str(system)) == own
 
@@ -117,7 +126,7 @@ def test_sealing_goes_on_after_a_crash(host: Any, system: Path, done: str) -> No
     if done == "reload":
         (host.sshd.host_key_file).write_text((system / "etc/ssh/onebox/host_ed25519").read_text())
 
-    seal_host_key(host.target, own, root=str(system))
+    seal(host, own, system)
 
     with connect(replace(host.target, host_keys=(own,))) as connection:
         assert connection.active
@@ -129,8 +138,35 @@ def test_a_configuration_that_sshd_refuses_is_taken_back(host: Any, system: Path
     (host.home / "bin/sshd").write_text("#!/bin/sh\necho bad line >&2\nexit 255\n")
 
     with pytest.raises(CommandFailed, match="sshd does not accept the key as its only one: bad line"):
-        seal_host_key(host.target, own, root=str(system))
+        seal(host, own, system)
 
     assert not (system / "etc/ssh/sshd_config.d/10-onebox-host-key.conf").exists()
     assert (system / "etc/ssh/ssh_host_ed25519_key").exists()
     assert not (host.home / "reloads").exists()
+
+
+def test_the_first_push_seals_the_key_over_the_connection_that_it_pushes_over(
+    host: Any, system: Path
+) -> None:
+    own = make_host_key(host.target, root=str(system))
+    sealed = replace(host.target, host_keys=(own,))
+    trusted: list[tuple[str, ...]] = []
+    steps: list[str] = []
+
+    def counted(target: Any) -> Any:
+        connection = connect(target)
+        trusted.append(target.host_keys)
+        return connection
+
+    result = push_release(
+        replace(host.settings(), target=sealed),
+        lambda event: steps.append(event.step) if isinstance(event, StepFinished) else None,
+        log_in=partial(seal_host_key, injected_key=host.host_key, root=str(system)),
+        connector=counted,
+        run_dir=str(host.home / "cloud-init"),
+    )
+
+    assert result.changed
+    assert trusted == [(own, host.host_key), (own,)]
+    assert steps[:4] == ["read the release", "connect", "connect", "remove the injected host key"]
+    assert not list(system.glob("etc/ssh/ssh_host_*"))

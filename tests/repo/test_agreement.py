@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
-from infra.outputs import StackOutputs
-from infra.settings import PORTS, StackSettings
+from infra.settings import StackSettings
+from provisioning.config.service_facts import API, PROMETHEUS, PUBLIC_PORTS, SERVICES, UI
+from provisioning.config.stack_outputs import StackOutputs
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
@@ -81,34 +82,52 @@ def test_the_aws_stack_opens_nothing_to_the_world() -> None:
 
 def test_ports_agree_between_program_compose_and_prometheus() -> None:
     services = loaded("docker-compose.yml")["services"]
-    published = {name: service["ports"] for name, service in services.items()}
-    assert published == {
-        "flask-api": [f"{PORTS['api']}:{PORTS['api']}"],
-        "streamlit-ui": [f"{PORTS['ui']}:{PORTS['ui']}"],
-        "prometheus": [f"{PORTS['prometheus']}:{PORTS['prometheus']}"],
-    }
+    published = {name: service["ports"] for name, service in services.items() if "ports" in service}
+    assert published == {facts.name: [f"{facts.port}:{facts.port}"] for facts in SERVICES}
     targets = {
         target
         for job in loaded("monitoring/prometheus.yml")["scrape_configs"]
         for static in job["static_configs"]
         for target in static["targets"]
     }
-    assert f"flask-api:{PORTS['api']}" in targets
-    assert services["streamlit-ui"]["environment"]["API_URL"] == f"http://flask-api:{PORTS['api']}"
+    assert targets == {f"{API.name}:{API.port}", f"localhost:{PROMETHEUS.port}"}
+    assert services[UI.name]["environment"]["API_URL"] == f"http://{API.name}:{API.port}"
+
+
+def test_the_configuration_names_exactly_the_ports_that_can_be_opened() -> None:
+    fields = StackSettings.model_fields
+    settable = {name.removesuffix("_cidrs") for name in fields if name.endswith("_cidrs")}
+    nameable = str(fields["open_to_the_world"].annotation)
+    assert settable == set(PUBLIC_PORTS) == set(re.findall(r"'(\w+)'", nameable))
+    outputs = {name for name in StackOutputs.__dataclass_fields__ if name.endswith("_url")}
+    assert outputs == {f"{name}_url" for name in set(PUBLIC_PORTS) - {"ssh"}}
+
+
+def test_every_declared_data_directory_is_mounted_by_its_service() -> None:
+    services = loaded("docker-compose.yml")["services"]
+    for facts in SERVICES:
+        mounted = re.findall(r"\$\{(ONEBOX_\w+_DIR):-", str(services[facts.name]["volumes"]))
+        assert mounted == [data.variable for data in facts.live_data]
+
+
+def test_pulumi_yaml_describes_each_port_by_its_number() -> None:
+    config = loaded("Pulumi.yaml")["config"]
+    for facts in SERVICES:
+        assert f"port {facts.port};" in config[f"onebox:{facts.opened_as}Cidrs"]["description"]
 
 
 def test_prometheus_scrapes_the_api_every_ten_seconds() -> None:
     (job,) = [
         job
         for job in loaded("monitoring/prometheus.yml")["scrape_configs"]
-        if job["static_configs"][0]["targets"] == ["flask-api:5000"]
+        if job["static_configs"][0]["targets"] == [f"{API.name}:{API.port}"]
     ]
     config = loaded("monitoring/prometheus.yml")
     assert job.get("scrape_interval", config["global"]["scrape_interval"]) == "10s"
-    assert job.get("metrics_path", "/metrics") == "/metrics"
+    assert job.get("metrics_path", "/metrics") == API.metrics
 
 
-@pytest.mark.parametrize("service", ["flask-api", "streamlit-ui", "prometheus"])
+@pytest.mark.parametrize("service", loaded("docker-compose.yml")["services"])
 def test_every_service_runs_hardened_and_is_watched(service: str) -> None:
     definition = loaded("docker-compose.yml")["services"][service]
     assert definition["read_only"] is True

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from app.launcher.code import read_code
-from provisioning.release.release import API_CODE_VARIABLE, UI_CODE_VARIABLE, Release, read_release
+from provisioning.config.service_facts import API_CODE, UI_CODE
+from provisioning.release.release import Release, read_release
 from ui.launcher.snapshot import take
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,11 +40,11 @@ def put_on_host(project: Path, release: Release, variable: str, on_host: Path) -
 
 def test_the_launcher_of_the_api_names_code_as_the_release_does(project: Path, tmp_path: Path) -> None:
     release = read_release(project, {})
-    on_host = put_on_host(project, release, API_CODE_VARIABLE, tmp_path / "host")
+    on_host = put_on_host(project, release, API_CODE.variable, tmp_path / "host")
 
     code = read_code(on_host)
 
-    assert code.digest == release.data[API_CODE_VARIABLE].digest
+    assert code.digest == release.data[API_CODE.variable].digest
     assert "api/routes.py" in code.modules
     (on_host / "api" / "routes.py").write_text("# other\n")
     assert read_code(on_host).digest != code.digest
@@ -51,11 +52,11 @@ def test_the_launcher_of_the_api_names_code_as_the_release_does(project: Path, t
 
 def test_the_launcher_of_the_ui_names_code_as_the_release_does(project: Path, tmp_path: Path) -> None:
     release = read_release(project, {})
-    on_host = put_on_host(project, release, UI_CODE_VARIABLE, tmp_path / "host")
+    on_host = put_on_host(project, release, UI_CODE.variable, tmp_path / "host")
 
     code = take(on_host, tmp_path / "store")
 
-    assert code.digest == release.data[UI_CODE_VARIABLE].digest
+    assert code.digest == release.data[UI_CODE.variable].digest
     assert (code.path / "ui/app_pages/drift.py").is_file()
     (on_host / "display" / "wording.py").write_text("# other\n")
     assert take(on_host, tmp_path / "store").digest != code.digest

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from provisioning.config.service_facts import SERVICES
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -82,3 +84,12 @@ def test_every_decision_record_is_in_the_index() -> None:
     for record in folder.glob("0*.md"):
         title = record.read_text().splitlines()[0].removeprefix("# ").partition(". ")[2]
         assert f"[{title}]({record.name})" in index, record.name
+
+
+def test_documents_name_the_services_by_their_ports() -> None:
+    names = "|".join(("HOST", *(facts.name for facts in SERVICES)))
+    shown = [
+        int(port) for file in documents() for port in re.findall(rf"(?:{names}):(\d+)", file.read_text())
+    ]
+    assert shown
+    assert set(shown) <= {facts.port for facts in SERVICES}

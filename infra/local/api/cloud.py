@@ -1,4 +1,4 @@
-"""The EC2 API: moto answers, and every answer that changed something is made true before it is sent."""
+"""The EC2 API: moto answers; a request that changes something is reconciled before its answer is sent."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from moto.moto_server.werkzeug_app import create_backend_app
 from werkzeug.test import run_wsgi_app
 from werkzeug.wrappers import Request, Response
 
-from infra.local.api import backend as ec2
-from infra.local.api import state as memory
+from infra.local.ec2 import backend as ec2
+from infra.local.ec2 import state as memory
 from infra.local.errors import LocalCloudError
 from infra.local.instances.reconcile import Reconciler
 from infra.local.settings import REGION, STATUS_PATH
@@ -37,7 +37,7 @@ _SERVICES: Final = ("ec2", "sts")
 
 
 class Cloud:
-    """A WSGI application. One request at a time, so that what is answered is what is."""
+    """A WSGI application. One request at a time, so that every answer is the observed state."""
 
     def __init__(
         self, settings: CloudSettings, state: memory.CloudState, machine: Machine, log: Callable[[str], None]
@@ -51,7 +51,7 @@ class Cloud:
         self._apps: dict[str, Any] = {"ec2": create_backend_app("ec2")}
 
     def reconcile(self, *, power_back: bool = False) -> None:
-        """Bring containers and EC2's objects together now. Raises LocalCloudError."""
+        """Reconcile containers and EC2's objects now. Raises LocalCloudError."""
         with self._lock:
             self._reconciler.run(power_back=power_back)
 
@@ -82,22 +82,22 @@ class Cloud:
                 return self._perform(service, action, fields, request.environ)
             except LocalCloudError as error:
                 self._log(f"{action}: {error}")
-                # Not a server error in HTTP's sense: clients would try again, and nothing gets better by that.
+                # Not a server error in HTTP's sense: clients would retry, which does not help.
                 return _error("LocalCloudFailure", f"{error} {error.hint}".strip())
 
     def _perform(
         self, service: str, action: str, fields: dict[str, list[str]], environ: dict[str, Any]
     ) -> Response:
         if service != "ec2":
-            return self._ask_moto(service, environ)
+            return self._forward_to_moto(service, environ)
         if action.startswith(_READING):
             self._reconciler.run()
             if action == "GetConsoleOutput":
                 console = self._console_output((fields.get("InstanceId") or [""])[0])
                 if console is not None:
                     return console
-            return self._ask_moto(service, environ)
-        response = self._ask_moto(service, environ)
+            return self._forward_to_moto(service, environ)
+        response = self._forward_to_moto(service, environ)
         if response.status_code == HTTPStatus.OK:
             began = time.monotonic()
             self._save()
@@ -105,7 +105,7 @@ class Cloud:
             self._log(f"{action}: done in {time.monotonic() - began:.1f} s")
         return response
 
-    def _ask_moto(self, service: str, environ: dict[str, Any]) -> Response:
+    def _forward_to_moto(self, service: str, environ: dict[str, Any]) -> Response:
         if service == "sts" and service not in self._apps:
             self._apps[service] = create_backend_app("sts")
         body, status, headers = run_wsgi_app(self._apps[service], environ, buffered=True)
@@ -127,7 +127,7 @@ class Cloud:
         return Response(xml, content_type="text/xml")
 
     def status(self) -> dict[str, Any]:
-        """What `python -m infra.local status --json` prints."""
+        """Return what `python -m infra.local status --json` prints."""
         problem = ""
         with self._lock:
             try:

@@ -65,13 +65,13 @@ def prepare(docker: DockerCommand, progress: Callable[[str], None]) -> str:
         _fetch_base(docker, progress)
     tag = host_image_tag()
     if image_id(docker, tag) is None:
-        with _told(progress, f"building {tag} (about a minute, once)"):
+        with _announced(progress, f"building {tag} (about a minute, once)"):
             _build_host(docker, tag)
     return tag
 
 
 @contextmanager
-def _told(progress: Callable[[str], None], what: str) -> Iterator[None]:
+def _announced(progress: Callable[[str], None], what: str) -> Iterator[None]:
     progress(f"{what} ...")
     started = time.monotonic()
     yield
@@ -91,7 +91,7 @@ def _build_host(docker: DockerCommand, tag: str) -> None:
 
 def _fetch_base(docker: DockerCommand, progress: Callable[[str], None]) -> None:
     try:
-        with _told(progress, f"pulling {BASE_IMAGE} (some seconds, once)"):
+        with _announced(progress, f"pulling {BASE_IMAGE} (some seconds, once)"):
             docker.run(["pull", "--quiet", BASE_IMAGE], timeout=_PULL_SECONDS)
     except DockerFailedError as error:
         progress(
@@ -104,7 +104,7 @@ def _fetch_base(docker: DockerCommand, progress: Callable[[str], None]) -> None:
             f"{BASE_IMAGE} can be neither pulled nor made: making it needs root and debootstrap.",
             "Give this machine access to an image registry, or run as root after: apt-get install debootstrap",
         )
-    with _told(progress, f"making {BASE_IMAGE} with debootstrap (about a minute, once)"):
+    with _announced(progress, f"making {BASE_IMAGE} with debootstrap (about a minute, once)"):
         _bootstrap_base(docker)
 
 

@@ -136,7 +136,7 @@ class PullHandler(BaseHTTPRequestHandler):
     image: ServedImage
 
     def handle(self) -> None:
-        """One connection. BuildKit asks in TLS first and goes on in plain HTTP only when the answer is HTTP."""
+        """One connection. BuildKit tries TLS first and falls back to HTTP only when the answer is HTTP."""
         with contextlib.suppress(ConnectionError):
             if self.connection.recv(1, socket.MSG_PEEK) == _TLS_HANDSHAKE:
                 self.wfile.write(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import json
-import os
 import re
 import shutil
 import time
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from infra.local.errors import DockerFailedError
+from infra.local.private_file import write_private
 from infra.local.settings import CLOUD_LABEL, INSTANCE_LABEL, REGION
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from infra.local.docker import Docker
     from infra.local.settings import CloudSettings
 
-# systemd, a nested container engine and its networks need these. Not --privileged: that asks for every
-# capability, also for those that this machine itself may not have.
+# systemd, a nested container engine and its networks need these. Not --privileged: that requires
+# every capability, also those that this machine itself may not have.
 CAPABILITIES: Final = (
     *(
         "AUDIT_CONTROL",
@@ -65,7 +65,7 @@ class Network:
 
 @dataclass(frozen=True)
 class Container:
-    """What Docker says about the container of an instance. `started` changes with every start."""
+    """The observed container of an instance. `started` changes with every start."""
 
     instance_id: str
     running: bool
@@ -80,10 +80,10 @@ class Machine(Protocol):
         """All containers of this cloud, by instance id."""
 
     def create(self, boot: Boot, network: Network) -> None:
-        """Boot a new instance; its filter is in force before its first process listens."""
+        """Boot a new instance; its filter is active before its first process listens."""
 
     def start(self, boot: Boot, network: Network) -> None:
-        """Start a stopped instance, with the user-data and rules of now."""
+        """Start a stopped instance, with the current user-data and rules."""
 
     def stop(self, instance_id: str) -> None:
         """Shut an instance down; its disk stays."""
@@ -95,7 +95,7 @@ class Machine(Protocol):
         """Remove container, volume and files; no error when they are gone."""
 
     def refresh(self, instance_id: str, network: Network) -> None:
-        """Put filter and addresses in force on a running instance."""
+        """Activate filter and addresses on a running instance."""
 
     def console(self, instance_id: str) -> str:
         """The latest boot log, at most 64 KiB of it."""
@@ -179,18 +179,6 @@ def instance_resolver(sources: Iterable[Path] = RESOLVERS) -> str:
     return next((text for text in texts if "nameserver" in text), "")
 
 
-def write_private(path: Path, content: str | bytes) -> None:
-    """Replace a file as a whole; only its owner can read it."""
-    part = path.with_name(path.name + ".part")
-    part.unlink(missing_ok=True)
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content if isinstance(content, bytes) else content.encode())
-        file.flush()
-        os.fsync(descriptor)
-    part.replace(path)
-
-
 class DockerMachine:
     """The Machine that Docker is."""
 
@@ -261,7 +249,7 @@ class DockerMachine:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_private(home / "seed" / "meta-data", meta_data(boot))
         write_private(home / "seed" / "user-data", boot.user_data)
-        # Written in place: the container sees this very file. Everybody in the instance may read it.
+        # Written in place: the container sees this very file. Every user of the instance may read it.
         (home / "resolv.conf").write_text(instance_resolver())
         (home / "resolv.conf").chmod(0o644)
         self._write_network(boot.instance_id, network)

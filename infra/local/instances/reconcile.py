@@ -1,6 +1,6 @@
-"""One mechanism for everything: what EC2's objects say should be, and what containers are, brought together.
+"""Reconciliation of the desired state (EC2's objects) with the observed one (containers).
 
-Every request that changes something, every event of a container and every start of the daemon ends here.
+Every changing request, every event of a container and every start of the daemon ends here.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import enum
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from infra.local.api import backend as ec2
+from infra.local.ec2 import backend as ec2
 from infra.local.errors import DockerFailedError, LocalCloudError
 from infra.local.instances.instance import Boot, Container, Network
 from infra.local.network.firewall import filter_v4, filter_v6
@@ -17,10 +17,10 @@ from infra.local.network.firewall import filter_v4, filter_v6
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from infra.local.api.state import CloudState
+    from infra.local.ec2.state import CloudState
     from infra.local.instances.instance import Machine
 
-# The exit code of a container whose systemd asked the kernel to reboot: the kernel ends PID 1 with SIGHUP.
+# The exit code of a container whose systemd requested a reboot: the kernel ends PID 1 with SIGHUP.
 REBOOT_EXIT_CODE: Final = 129
 FORGET_AFTER_SECONDS: Final = 3600.0
 
@@ -38,7 +38,7 @@ class Step(enum.Enum):
     HALTED = enum.auto()
     """The guest shut itself down."""
     LOST = enum.auto()
-    """Somebody removed the container."""
+    """The container was removed from outside."""
 
 
 def decide(
@@ -52,7 +52,7 @@ def decide(
     """The step for one instance.
 
     `wanted` is EC2's state of the instance (None: unknown to EC2), `settled` the last state its container was seen
-    to reach (None: never booted), `reboot` whether a reboot was asked for, `power_back` whether the daemon has
+    to reach (None: never booted), `reboot` whether a reboot was requested, `power_back` whether the daemon has
     just started: what should run and does not is then started, as after a power cut.
     """
     if wanted is None or wanted == "terminated":
@@ -71,7 +71,7 @@ def decide(
 
 
 class Reconciler:
-    """Brings containers to what EC2's objects say, and EC2's objects to what containers have become."""
+    """Bring containers to the state of EC2's objects, and EC2's objects to what containers have become."""
 
     def __init__(
         self, state: CloudState, machine: Machine, save: Callable[[], None], log: Callable[[str], None]
@@ -80,11 +80,11 @@ class Reconciler:
         self._machine = machine
         self._save = save
         self._log = log
-        # Container start and network that are known to be in force, by instance id.
-        self._in_force: dict[str, tuple[str, Network]] = {}
+        # Container start and network that are known to be active, by instance id.
+        self._active: dict[str, tuple[str, Network]] = {}
 
     def run(self, *, power_back: bool = False) -> None:
-        """Reconcile all instances. Goes on after a failure; raises the first one at the end."""
+        """Reconcile all instances. Continue after a failure; raise the first one at the end."""
         backend, seen = self._state.backend, self._machine.survey()
         instances = {instance.id: instance for instance in backend.all_instances()}
         changed, failures = False, []
@@ -130,7 +130,7 @@ class Reconciler:
         elif step is Step.REMOVE:
             self._machine.remove(instance_id)
             self._state.settled.pop(instance_id, None)
-            self._in_force.pop(instance_id, None)
+            self._active.pop(instance_id, None)
         elif step is Step.REFRESH and container is not None:
             return self._refresh(instance, container)
         elif step in (Step.HALTED, Step.LOST):
@@ -139,17 +139,17 @@ class Reconciler:
 
     def _note(self, instance_id: str, settled: str, network: Network | None = None) -> None:
         self._state.settled[instance_id] = settled
-        self._in_force.pop(instance_id, None)
+        self._active.pop(instance_id, None)
         if network is not None:
-            self._in_force[instance_id] = ("", network)
+            self._active[instance_id] = ("", network)
 
     def _refresh(self, instance: Any, container: Container) -> bool:
         network = self._network(instance)
-        known = self._in_force.get(instance.id)
-        # After create and start the files were in place before the boot; only the time of the start is not known.
+        known = self._active.get(instance.id)
+        # After create and start the files existed before the boot; only the time of the start is unknown.
         if known is None or known[1] != network or known[0] not in ("", container.started):
             self._machine.refresh(instance.id, network)
-        self._in_force[instance.id] = (container.started, network)
+        self._active[instance.id] = (container.started, network)
         if self._state.settled.get(instance.id) == "running":
             return False
         self._state.settled[instance.id] = "running"
@@ -164,7 +164,7 @@ class Reconciler:
         else:
             ec2.mark(instance, "stopped", "Client.InstanceInitiatedShutdown", "The instance shut itself down")
             self._state.settled[instance.id] = "stopped"
-        self._in_force.pop(instance.id, None)
+        self._active.pop(instance.id, None)
         self._log(f"{instance.id}: {step.name.lower()}, now {instance.state}")
 
     def _give_up(self, step: Step, instance: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Security groups as packet filters, in the words of iptables-restore.
+"""Security groups as packet filters, in the syntax of iptables-restore.
 
 The filter sits in mangle/PREROUTING of the instance's network namespace: before the nested Docker's DNAT, so that
 published container ports are covered too. Packets of known connections pass, as with EC2's connection tracking.

@@ -1,4 +1,4 @@
-"""The process of a cloud: EC2 API and registry mirror, until it is told to end."""
+"""The process of a cloud: EC2 API and registry mirror, until SIGINT or SIGTERM."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from infra.local.instances.instance import DockerMachine, survey_argv
 from infra.local.settings import CLOUD_LABEL
 
 if TYPE_CHECKING:
-    from infra.local.api.state import CloudState
     from infra.local.docker import DockerCommand
+    from infra.local.ec2.state import CloudState
     from infra.local.settings import CloudSettings
 
 _QUIET_SECONDS: Final = 1.0
@@ -31,8 +31,8 @@ def log(message: str) -> None:
 def remembered(settings: CloudSettings, docker: DockerCommand) -> CloudState:
     """The saved state, or a new one. Raises StateUnreadableError when it is gone while instances remain."""
     # moto takes seconds to import; only the daemon does.
-    from infra.local.api import state as memory
-    from infra.local.api.backend import CloudBackend
+    from infra.local.ec2 import state as memory
+    from infra.local.ec2.backend import CloudBackend
 
     if settings.state_file.exists():
         return memory.load(settings.state_file, settings.name)
@@ -86,7 +86,7 @@ def _follow(cloud: Any, settings: CloudSettings, docker: DockerCommand) -> None:
             if power_back:
                 cloud.reconcile(power_back=True)
             for event in docker.events(f"{CLOUD_LABEL}={settings.name}"):
-                # Whoever restarts a container by hand stops and starts it: look once it has settled.
+                # A container that is restarted by hand stops and starts: read it once it has settled.
                 if event == "die":
                     time.sleep(_QUIET_SECONDS)
                 cloud.reconcile()

@@ -42,7 +42,7 @@ _CA_DIR: Final = Path("/usr/local/share/ca-certificates")
 
 
 def status(settings: CloudSettings, timeout: float = 30.0) -> dict[str, Any] | None:
-    """What the running daemon of this cloud says about itself, None when none answers."""
+    """Return the status of this cloud's daemon; None when none answers."""
     connection = http.client.HTTPConnection("127.0.0.1", settings.port, timeout=timeout)
     try:
         connection.request("GET", STATUS_PATH)
@@ -136,7 +136,7 @@ def _await_answer(settings: CloudSettings, process: subprocess.Popen[bytes] | No
 
 
 def stop(settings: CloudSettings) -> None:
-    """End the daemon; instances go on. Raises NotRunningError when there is none."""
+    """End the daemon; instances keep running. Raises NotRunningError when there is none."""
     pid = daemon_pid(settings)
     if pid is None:
         settings.pid_file.unlink(missing_ok=True)

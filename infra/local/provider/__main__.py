@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 import sys
@@ -26,15 +25,11 @@ def main() -> int:
     """
     # Read first: an engine killed while this starts must not leave its successor's pid here.
     engine = os.getppid()
-    # Loading modules makes many objects and hardly any garbage.
-    gc.disable()
     bare_pulumi.install()
     from pulumi.runtime.proto import provider_pb2_grpc
 
     from infra.local.provider.grpc.server import Provider
 
-    gc.freeze()
-    gc.enable()
     provider = Provider()
     options = [
         ("grpc.max_receive_message_length", _MESSAGE_BYTES),

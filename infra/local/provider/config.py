@@ -26,7 +26,7 @@ _PLACEHOLDER: Final = "rehearsal"
 class ProviderConfig:
     """Where the local cloud is and how to speak to it.
 
-    Keys that are not configured are a fixed word: the environment's credentials never go to the local cloud.
+    Keys that are not configured are a constant: the environment's credentials never go to the local cloud.
     """
 
     region: str

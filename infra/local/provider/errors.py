@@ -7,10 +7,10 @@ ProviderError
 ├── CloudUnreachableError       nothing answers at the endpoint
 ├── CloudRefusedError           EC2 answered with an error; carries its code
 ├── WaitTimeoutError           a state was not reached in time
-├── CancelledError              the engine asked to stop while something was waited for
+├── CancelledError              the engine cancelled during a wait
 └── NotReadyError     the resource exists, but its creation did not come to its end
 
-Every error is one sentence; `hint` says what to do next and is empty where the sentence says it already.
+Every error is one sentence; `hint` is the next step, empty where the sentence contains it.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ class CancelledError(ProviderError):
 class NotReadyError(ProviderError):
     """The resource `id` exists, but a later step of its creation failed with `cause`.
 
-    The engine records it, so that the next `up` goes on and `destroy` removes it.
+    The engine records it, so that the next `up` continues and `destroy` removes it.
     """
 
     def __init__(self, id_: str, cause: ProviderError) -> None:

@@ -9,9 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from infra.outputs import StackOutputs
 from provisioning.config.settings import PushSettings, Target
-from provisioning.config.stack_outputs import push_settings
+from provisioning.config.stack_outputs import StackOutputs, push_settings
 from tests.e2e.conftest import STACK, Checkout
 
 SSH_PORT = 22

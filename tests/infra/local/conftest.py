@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 from werkzeug.serving import make_server
 
-from infra.local.api import state as memory
-from infra.local.api.backend import ACCOUNT, CloudBackend
 from infra.local.api.cloud import Cloud
+from infra.local.ec2 import state as memory
+from infra.local.ec2.backend import ACCOUNT, CloudBackend
 from infra.local.settings import REGION, cloud_settings
 from tests.infra.local.running import FakeMachine, Running
 

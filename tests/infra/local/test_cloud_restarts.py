@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import ClientError
 
-from infra.local.api import state as memory
-from infra.local.api.backend import CloudBackend
 from infra.local.api.cloud import Cloud
+from infra.local.ec2 import state as memory
+from infra.local.ec2.backend import CloudBackend
 from infra.local.errors import StateUnreadableError
 from infra.local.settings import REGION, cloud_settings
 
@@ -94,7 +94,7 @@ def test_a_damaged_or_foreign_state_is_refused_with_the_way_out(tmp_path: Path) 
     path = tmp_path / "ec2.state"
     memory.save(memory.CloudState(CloudBackend(cloud_settings().subnet)), path)
     whole = path.read_bytes()
-    for content in (b"", whole[: len(whole) // 2], whole.replace(b'"format": 1', b'"format": 0')):
+    for content in (b"", whole[: len(whole) // 2], whole.replace(b'"format": 2', b'"format": 0')):
         path.write_bytes(content)
         with pytest.raises(StateUnreadableError) as refusal:
             memory.load(path, "t")

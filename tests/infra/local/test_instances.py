@@ -16,8 +16,8 @@ from infra.local.instances.instance import (
     read_survey,
     run_argv,
     survey_argv,
-    write_private,
 )
+from infra.local.private_file import write_private
 from infra.local.settings import cloud_settings
 
 CLOUD = cloud_settings("t", 4999, "10.9.8.0/24", Path("/state"), Path("/cache"))

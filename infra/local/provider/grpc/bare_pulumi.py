@@ -1,4 +1,4 @@
-"""Make Pulumi's gRPC stubs importable without the SDK around them, which a provider does not use.
+"""Import Pulumi's gRPC stubs without the rest of the SDK.
 
 Importing the SDK takes half of a provider's start, and a provider starts with every engine run.
 """
@@ -14,9 +14,9 @@ _PACKAGES: Final = ("pulumi", "pulumi.runtime", "pulumi.runtime.proto")
 
 
 def install() -> None:
-    """Put empty packages of the SDK's names in place, whose submodules are the SDK's own.
+    """Install empty packages under the SDK's names, whose submodules are the SDK's own.
 
-    Does nothing where the SDK is already imported, or is not installed (its import will then say so).
+    Does nothing where the SDK is already imported, or is not installed (its import then fails).
     """
     if "pulumi" in sys.modules:
         return

@@ -1,4 +1,4 @@
-"""The gRPC face of the provider: the engine's calls, answered by check, diff and the resource families."""
+"""The gRPC service of the provider: the engine's requests, answered by check, diff and the resource families."""
 
 # The names are gRPC's, and every method gets the request and its context.
 # ruff: noqa: N802, ARG002
@@ -14,8 +14,9 @@ import grpc
 from google.protobuf import empty_pb2, struct_pb2
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2
 
-from infra.local.provider import VERSION
+from infra.local.provider import VERSION, wire
 from infra.local.provider.config import ProviderConfig
+from infra.local.provider.ec2.client import Cloud
 from infra.local.provider.errors import (
     CancelledError,
     CloudRefusedError,
@@ -26,15 +27,13 @@ from infra.local.provider.errors import (
     ProviderError,
     UnknownTokenError,
 )
-from infra.local.provider.grpc import wire
 from infra.local.provider.schema.check import check_properties, check_resource
 from infra.local.provider.schema.diff import Change, Comparison, PropertyChange, compare
-from infra.local.provider.schema.schema import FUNCTIONS, RESOURCE_TYPES, ResourceType
 from infra.local.provider.schema.state import planned, planned_update, refreshed_inputs, secret_names, stored
-from infra.local.provider.types.ec2 import Cloud
-from infra.local.provider.types.families import FAMILIES, LOOKUPS
+from infra.local.provider.types.registry import FAMILIES, FUNCTIONS, LOOKUPS
 
 if TYPE_CHECKING:
+    from infra.local.provider.schema.schema import ResourceType
     from infra.local.provider.types.family import Family
 
 _DEFAULT_SECONDS: Final = 300.0
@@ -58,8 +57,8 @@ _KINDS: Final = {
 }
 
 
-def _told(method: Method[Answer]) -> Method[Answer]:
-    """Turn the provider's errors into gRPC statuses whose text is the error's sentence."""
+def _with_status(method: Method[Answer]) -> Method[Answer]:
+    """Turn a provider error into a gRPC status whose message is the error's sentence."""
 
     @functools.wraps(method)
     def answer(self: Provider, request: Any, context: Any) -> Answer:
@@ -85,9 +84,9 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     def GetPluginInfo(self, request: Any, context: Any) -> plugin_pb2.PluginInfo:
         return plugin_pb2.PluginInfo(version=VERSION)
 
-    @_told
+    @_with_status
     def CheckConfig(self, request: Any, context: Any) -> provider_pb2.CheckResponse:
-        """Refuses unusable settings; a setting that is not known yet is left for Configure."""
+        """Refuse invalid settings; a setting that is still unknown is left to Configure."""
         news = wire.decode(request.news).values
         failures = []
         if not wire.holds_unknown(news):
@@ -98,12 +97,12 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         return provider_pb2.CheckResponse(inputs=request.news, failures=failures)
 
     def DiffConfig(self, request: Any, context: Any) -> provider_pb2.DiffResponse:
-        """Never a replacement: with another endpoint or other keys it is still the same provider."""
+        """Never replace: another endpoint or other keys update the same provider."""
         same = wire.decode(request.old_inputs).values == wire.decode(request.news).values
         changes = provider_pb2.DiffResponse.DIFF_NONE if same else provider_pb2.DiffResponse.DIFF_SOME
         return provider_pb2.DiffResponse(changes=changes)
 
-    @_told
+    @_with_status
     def Configure(self, request: Any, context: Any) -> provider_pb2.ConfigureResponse:
         config = ProviderConfig.from_args(wire.decode(request.args).values)
         self._cloud = Cloud(config, self._cancelled)
@@ -111,7 +110,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             acceptSecrets=True, supportsPreview=True, acceptResources=False, acceptOutputs=False
         )
 
-    @_told
+    @_with_status
     def Check(self, request: Any, context: Any) -> provider_pb2.CheckResponse:
         kind, name = _type_of(request.urn), request.urn.rsplit("::", 1)[-1]
         news = wire.decode(request.news)
@@ -125,7 +124,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             ],
         )
 
-    @_told
+    @_with_status
     def Diff(self, request: Any, context: Any) -> provider_pb2.DiffResponse:
         kind = _type_of(request.urn)
         found = _compare(kind, request)
@@ -140,7 +139,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             hasDetailedDiff=True,
         )
 
-    @_told
+    @_with_status
     def Create(self, request: Any, context: Any) -> provider_pb2.CreateResponse:
         kind, inputs = _type_of(request.urn), wire.decode(request.properties)
         sealed = secret_names(inputs.secrets)
@@ -153,13 +152,13 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             id_ = family.create(cloud, inputs.values, request.timeout or _DEFAULT_SECONDS)
             outputs = _outputs(kind, family, cloud, id_, inputs.values)
         except NotReadyError as error:
-            _tell_unfinished(
+            _attach_unfinished(
                 context, error, wire.encode(stored(kind, inputs.values, {}), sealed), request.properties
             )
             raise
         return provider_pb2.CreateResponse(id=id_, properties=wire.encode(outputs, sealed))
 
-    @_told
+    @_with_status
     def Read(self, request: Any, context: Any) -> provider_pb2.ReadResponse:
         kind, known = _type_of(request.urn), wire.decode(request.inputs)
         sealed = secret_names(known.secrets | wire.decode(request.properties).secrets)
@@ -172,7 +171,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             id=request.id, properties=wire.encode(outputs, sealed), inputs=wire.encode(inputs, sealed)
         )
 
-    @_told
+    @_with_status
     def Update(self, request: Any, context: Any) -> provider_pb2.UpdateResponse:
         kind, news = _type_of(request.urn), wire.decode(request.news)
         sealed = secret_names(news.secrets)
@@ -188,13 +187,13 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         outputs = _outputs(kind, family, cloud, request.id, news.values)
         return provider_pb2.UpdateResponse(properties=wire.encode(outputs, sealed))
 
-    @_told
+    @_with_status
     def Delete(self, request: Any, context: Any) -> empty_pb2.Empty:
         family = FAMILIES[_type_of(request.urn).token]
         family.delete(self._configured(), request.id, request.timeout or _DEFAULT_SECONDS)
         return empty_pb2.Empty()
 
-    @_told
+    @_with_status
     def Invoke(self, request: Any, context: Any) -> provider_pb2.InvokeResponse:
         function = FUNCTIONS.get(request.tok)
         if function is None:
@@ -214,7 +213,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         return answer
 
     def Cancel(self, request: Any, context: Any) -> empty_pb2.Empty:
-        """Ends every wait; the calls that wait answer that they were cancelled."""
+        """End every wait; the requests that wait fail as cancelled."""
         self._cancelled.set()
         return empty_pb2.Empty()
 
@@ -225,11 +224,11 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
 
 def _type_of(urn: str) -> ResourceType:
-    """The type in a URN `urn:pulumi:stack::project::parent$type::name`."""
+    """Return the type in a URN `urn:pulumi:stack::project::parent$type::name`."""
     token = urn.split("::")[2].rsplit("$", 1)[-1]
-    if token not in RESOURCE_TYPES:
-        raise UnknownTokenError("resource type", token, list(RESOURCE_TYPES))
-    return RESOURCE_TYPES[token]
+    if token not in FAMILIES:
+        raise UnknownTokenError("resource type", token, list(FAMILIES))
+    return FAMILIES[token].kind
 
 
 def _compare(kind: ResourceType, request: Any) -> Comparison:
@@ -253,10 +252,10 @@ def _outputs(
     return stored(kind, inputs, live)
 
 
-def _tell_unfinished(
+def _attach_unfinished(
     context: Any, error: NotReadyError, outputs: struct_pb2.Struct, inputs: struct_pb2.Struct
 ) -> None:
-    """Let the failure's status carry the resource that exists, so that the engine does not forget it."""
+    """Attach the resource that exists to the status of the failure: the engine then records it."""
     detail = provider_pb2.ErrorResourceInitFailed(
         id=error.id, properties=outputs, inputs=inputs, reasons=[str(error)]
     )

@@ -1,4 +1,4 @@
-"""Pure checks of what a program gives to a resource or a function."""
+"""Pure: validation of the inputs of a resource or a function."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from infra.local.provider.errors import nearest
-from infra.local.provider.grpc.wire import UNKNOWN, Opaque, Properties, holds_unknown
 from infra.local.provider.schema.schema import Kind, Property, ResourceType
+from infra.local.provider.wire import UNKNOWN, Opaque, Properties, holds_unknown
 
 DEFAULTS_KEY: Final = "__defaults"
 """Input that lists the names the provider filled in, as the real provider records them."""
@@ -30,10 +30,10 @@ class Checked:
 def check_resource(
     kind: ResourceType, news: Mapping[str, Any], olds: Mapping[str, Any], name: str, seed: bytes = b""
 ) -> Checked:
-    """The inputs to store for a resource called `name`.
+    """Return the inputs to store for a resource called `name`.
 
-    `olds` are the inputs of the last deployment (empty for a new or replaced resource): a name that was
-    made up then stays. `seed` makes a new name's ending the same on every call with it.
+    `olds` are the inputs of the last deployment (empty for a new or replaced resource): a generated
+    name stays. The ending of a new name is a function of `seed`.
     """
     given = {key: value for key, value in news.items() if key != DEFAULTS_KEY}
     checked = check_properties(kind.inputs, given)
@@ -52,7 +52,7 @@ def check_resource(
 
 
 def check_properties(known: Mapping[str, Property], given: Mapping[str, Any], path: str = "") -> Checked:
-    """Kinds, required and conflicting properties, choices; unknown names are refused, defaults filled in."""
+    """Check kinds, required and conflicting properties and choices; refuse unknown names, fill in defaults."""
     checked = Checked()
     for name, value in given.items():
         where = f"{path}{name}"
@@ -101,7 +101,7 @@ def _check_item(prop: Property, item: object, where: str, failures: list[Failure
 
 
 def _convert(kind: Kind, value: object) -> Any:
-    """The value in the property's kind, or None. "8" is a number and 8 a text, as for the real provider."""
+    """Return the value in the property's kind, or None. "8" is a number and 8 a text, as for the real provider."""
     match kind:
         case Kind.STRING:
             return _text(value)

@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from infra.local.provider.grpc.wire import UNKNOWN
 from infra.local.provider.schema.check import DEFAULTS_KEY
-from infra.local.provider.schema.schema import INSTANCE, Kind, Property, ResourceType
+from infra.local.provider.schema.schema import Kind, Property, ResourceType
+from infra.local.provider.wire import UNKNOWN
 
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_USER_DATA = ("userData", "userDataBase64")
-_ADDRESS_FAMILIES = ("cidrIpv4", "cidrIpv6")
 
 
 class Change(Enum):
@@ -63,21 +61,22 @@ def compare(
     news: Mapping[str, Any],
     ignored: frozenset[str] = frozenset(),
 ) -> Comparison:
-    """Changes from the old to the new inputs. The top-level properties named in `ignored` do not count."""
+    """Return the changes from the old to the new inputs, without the top-level properties in `ignored`."""
     changes = [
         change
         for name, prop in kind.inputs.items()
         if name not in ignored
-        for change in _changes(_in_force(kind, name, prop, news), name, olds.get(name), news.get(name))
+        for change in _changes(_effective(prop, news), name, olds.get(name), news.get(name))
     ]
-    if all(any(change.path == name for change in changes) for name in _ADDRESS_FAMILIES):
-        changes = [_replacing(change) if change.path in _ADDRESS_FAMILIES else change for change in changes]
+    others = kind.exactly_one_of
+    if others and all(any(change.path == name for change in changes) for name in others):
+        changes = [_replacing(change) if change.path in others else change for change in changes]
     return Comparison(tuple(changes), _delete_first(kind, olds, news, changes))
 
 
-def _in_force(kind: ResourceType, name: str, prop: Property, news: Mapping[str, Any]) -> Property:
-    if kind is INSTANCE and name in _USER_DATA:
-        return Property(prop.kind, replaces=news.get("userDataReplaceOnChange") is True)
+def _effective(prop: Property, news: Mapping[str, Any]) -> Property:
+    if prop.replaces_if:
+        return Property(prop.kind, replaces=news.get(prop.replaces_if) is True)
     return prop
 
 

@@ -1,27 +1,26 @@
-"""Pure: what the engine stores of a resource, from its inputs and from what EC2 tells."""
+"""Pure: the stored state of a resource, from its inputs and EC2's answer."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from typing import Any, Final
 
-from infra.local.provider.grpc.wire import UNKNOWN, Properties
 from infra.local.provider.schema.check import DEFAULTS_KEY
 from infra.local.provider.schema.schema import Kind, Property, ResourceType
-from infra.local.provider.types import tags
+from infra.local.provider.wire import UNKNOWN, Properties
 
 _SAME_SECRET: Final = (frozenset({"tags", "tagsAll"}), frozenset({"userData", "userDataBase64"}))
 """Properties that can hold the same text: a refresh may find under one name what was given under another."""
 
 
 def stored(kind: ResourceType, inputs: Mapping[str, Any], live: Mapping[str, Any]) -> Properties:
-    """The outputs of a resource that exists: its inputs, overlaid with what EC2 has."""
+    """Return the outputs of a resource that exists: its inputs, overlaid with EC2's values."""
     given = {name: value for name, value in inputs.items() if name in kind.inputs}
     return {**given, **live}
 
 
 def planned(kind: ResourceType, inputs: Mapping[str, Any], default_tags: Mapping[str, str]) -> Properties:
-    """The outputs of a resource that a preview would create: unknown where only EC2 can tell."""
+    """Return the outputs of a resource that a preview would create: unknown where EC2 sets them."""
     outputs: Properties = dict.fromkeys(kind.computed_names(), UNKNOWN)
     outputs |= {name: value for name, value in inputs.items() if name in kind.inputs}
     return {**outputs, **_all_tags(kind, inputs, default_tags)}
@@ -34,7 +33,7 @@ def planned_update(
     changed: Collection[str],
     default_tags: Mapping[str, str],
 ) -> Properties:
-    """The outputs of a resource that a preview would change: unknown where `changed` inputs move them."""
+    """Return the outputs of a resource that a preview would update: unknown where `changed` inputs affect them."""
     outputs = dict(olds)
     outputs |= {name: news.get(name) for name in kind.inputs if name in news or name in changed}
     outputs |= dict.fromkeys((name for each in changed for name in kind.recomputed.get(each, ())), UNKNOWN)
@@ -42,10 +41,10 @@ def planned_update(
 
 
 def refreshed_inputs(kind: ResourceType, known: Mapping[str, Any], live: Mapping[str, Any]) -> Properties:
-    """The inputs a program would have to give to get what is there now.
+    """Return the inputs that describe the observed resource.
 
-    A value the program left to the cloud stays left; something it did not have but could have (a tag, a
-    description added by hand) shows up. Without known inputs (import) everything that is there is an input.
+    A value that the program leaves to the cloud stays out; one that was added by hand (a tag, a description)
+    appears. Without known inputs (import) every value is an input.
     """
     inputs: Properties = {}
     for name, prop in kind.inputs.items():
@@ -60,12 +59,12 @@ def refreshed_inputs(kind: ResourceType, known: Mapping[str, Any], live: Mapping
 
 
 def secret_names(secrets: Collection[str]) -> frozenset[str]:
-    """The names that must be sealed when these inputs were secret: themselves and what is made from them."""
+    """Return the names to seal when these inputs were secret: themselves and what derives from them."""
     return frozenset(secrets).union(*(group for group in _SAME_SECRET if not group.isdisjoint(secrets)))
 
 
 def _must_be_there(prop: Property, name: str) -> bool:
-    """Properties that EC2 always tells when they are set: missing in its answer means they are gone."""
+    """Return whether EC2's answer always has the property when it is set: missing means removed."""
     return name in ("userData", "userDataBase64") or (prop.kind is Kind.TAGS and name == "tags")
 
 
@@ -84,4 +83,4 @@ def _all_tags(kind: ResourceType, inputs: Mapping[str, Any], default_tags: Mappi
     if "tagsAll" not in kind.outputs:
         return {}
     own = inputs.get("tags")
-    return {"tagsAll": UNKNOWN if own is UNKNOWN else tags.merged(default_tags, own)}
+    return {"tagsAll": UNKNOWN if own is UNKNOWN else {**default_tags, **(own or {})}}

@@ -1,20 +1,21 @@
 """Elastic addresses and their associations."""
 
-# Every family has the same methods, whether it needs all that they are given or not.
+# Every family has the same methods and arguments, needed or not.
 # ruff: noqa: ARG002
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from infra.local.provider.ec2 import tags
 from infra.local.provider.errors import NotReadyError, ProviderError
-from infra.local.provider.types import tags
+from infra.local.provider.schema.schema import TAGS, Property, ResourceType
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from infra.local.provider.grpc.wire import Properties
-    from infra.local.provider.types.ec2 import Cloud
+    from infra.local.provider.ec2.client import Cloud
+    from infra.local.provider.wire import Properties
 
 _NO_ADDRESS: Final = (
     "InvalidAllocationID.NotFound",
@@ -24,8 +25,41 @@ _NO_ADDRESS: Final = (
 _NO_ASSOCIATION: Final = ("InvalidAssociationID.NotFound", "InvalidAssociationID.Malformed", *_NO_ADDRESS)
 
 
+EIP: Final = ResourceType(
+    "aws:ec2/eip:Eip",
+    inputs={
+        "domain": Property(replaces=True, default="vpc", choices=("vpc",)),
+        "instance": Property(computed=True),
+        "tags": TAGS,
+    },
+    outputs=(
+        "allocationId",
+        "arn",
+        "associationId",
+        "networkInterface",
+        "privateDns",
+        "privateIp",
+        "publicIp",
+        "publicDns",
+        "tagsAll",
+    ),
+    recomputed={"instance": ("associationId", "networkInterface", "privateDns", "privateIp")},
+)
+
+EIP_ASSOCIATION: Final = ResourceType(
+    "aws:ec2/eipAssociation:EipAssociation",
+    inputs={
+        "allocationId": Property(required=True, replaces=True),
+        "instanceId": Property(required=True, replaces=True),
+    },
+    outputs=("networkInterfaceId", "privateIpAddress", "publicIp"),
+)
+
+
 class Eip:
     """`aws:ec2/eip:Eip`; its id is the allocation's."""
+
+    kind: Final = EIP
 
     def create(self, cloud: Cloud, inputs: Mapping[str, Any], seconds: float) -> str:
         answer = cloud.call(
@@ -84,6 +118,8 @@ class Eip:
 class EipAssociation:
     """`aws:ec2/eipAssociation:EipAssociation`; its id is the association's."""
 
+    kind: Final = EIP_ASSOCIATION
+
     def create(self, cloud: Cloud, inputs: Mapping[str, Any], seconds: float) -> str:
         return _associate(cloud, inputs["allocationId"], inputs["instanceId"])
 
@@ -105,7 +141,7 @@ class EipAssociation:
         """Nothing: every change of an association makes a new one."""
 
     def delete(self, cloud: Cloud, id_: str, seconds: float) -> None:
-        # An association that moved has a new id: only the one that still has ours is taken off.
+        # An association that moved has a new id: only one that still has ours is removed.
         if _find_association(cloud, id_):
             cloud.delete("DisassociateAddress", _NO_ASSOCIATION, seconds, AssociationId=id_)
 

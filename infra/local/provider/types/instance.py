@@ -1,12 +1,13 @@
-"""Instances: run, change in place, stop and start where a change needs it, terminate."""
+"""Instances: run, update, stop and start where an update requires it, terminate."""
 
 from __future__ import annotations
 
 import base64
 from typing import TYPE_CHECKING, Any, Final
 
+from infra.local.provider.ec2 import tags
 from infra.local.provider.errors import CloudRefusedError, NotReadyError, ProviderError
-from infra.local.provider.types import tags
+from infra.local.provider.schema.schema import TAGS, Kind, Property, ResourceType
 from infra.local.provider.types.instance_view import (
     find,
     find_root_device,
@@ -19,8 +20,8 @@ from infra.local.provider.types.instance_view import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from infra.local.provider.grpc.wire import Properties
-    from infra.local.provider.types.ec2 import Cloud
+    from infra.local.provider.ec2.client import Cloud
+    from infra.local.provider.wire import Properties
 
 _NO_INSTANCE: Final = ("InvalidInstanceID.NotFound", "InvalidInstanceID.Malformed")
 _NEVER_RUNS: Final = {
@@ -30,8 +31,64 @@ _NEVER_RUNS: Final = {
 }
 
 
+_PUBLIC: Final = ("publicIp", "publicDns")
+
+INSTANCE: Final = ResourceType(
+    "aws:ec2/instance:Instance",
+    inputs={
+        "ami": Property(required=True, replaces=True),
+        "instanceType": Property(required=True),
+        "keyName": Property(replaces=True, computed=True),
+        "vpcSecurityGroupIds": Property(Kind.STRING_SET, computed=True),
+        "subnetId": Property(replaces=True, computed=True),
+        "userData": Property(conflicts=("userDataBase64",), replaces_if="userDataReplaceOnChange"),
+        "userDataBase64": Property(replaces_if="userDataReplaceOnChange"),
+        "userDataReplaceOnChange": Property(Kind.BOOLEAN, default=False),
+        "metadataOptions": Property(
+            Kind.OBJECT,
+            computed=True,
+            fields={
+                "httpTokens": Property(choices=("optional", "required"), computed=True),
+                "httpEndpoint": Property(choices=("enabled", "disabled"), computed=True),
+                "httpPutResponseHopLimit": Property(Kind.INTEGER, choices=tuple(range(1, 65)), computed=True),
+                "instanceMetadataTags": Property(choices=("enabled", "disabled"), computed=True),
+            },
+        ),
+        "rootBlockDevice": Property(
+            Kind.OBJECT,
+            computed=True,
+            fields={
+                "volumeType": Property(
+                    choices=("gp2", "gp3", "io1", "io2", "st1", "sc1", "standard"), computed=True
+                ),
+                "volumeSize": Property(Kind.INTEGER, computed=True),
+                "encrypted": Property(Kind.BOOLEAN, replaces=True, computed=True),
+                "deleteOnTermination": Property(Kind.BOOLEAN, default=True),
+                "tags": TAGS,
+            },
+        ),
+        "monitoring": Property(Kind.BOOLEAN, computed=True),
+        "tags": TAGS,
+        "volumeTags": TAGS,
+    },
+    outputs=(
+        "arn",
+        "availabilityZone",
+        "instanceState",
+        "primaryNetworkInterfaceId",
+        "privateDns",
+        "privateIp",
+        *_PUBLIC,
+        "tagsAll",
+    ),
+    recomputed=dict.fromkeys(("instanceType", "userData", "userDataBase64"), (*_PUBLIC, "instanceState")),
+)
+
+
 class Instance:
     """`aws:ec2/instance:Instance`."""
+
+    kind: Final = INSTANCE
 
     def create(self, cloud: Cloud, inputs: Mapping[str, Any], seconds: float) -> str:
         answer = cloud.call("RunInstances", **_run_request(cloud, inputs))
@@ -151,7 +208,7 @@ def _set_user_data(cloud: Cloud, id_: str, data: bytes) -> None:
     except CloudRefusedError as error:
         if error.code != "InvalidUserData.Malformed":
             raise
-        # boto3 encodes the bytes as EC2 wants them; moto 5.2 decodes that and then asks for base64 once more.
+        # boto3 encodes the bytes as EC2 wants them; moto 5.2 decodes that and expects base64 a second time.
         cloud.call("ModifyInstanceAttribute", InstanceId=id_, UserData={"Value": base64.b64encode(data)})
 
 

@@ -1,4 +1,4 @@
-"""An instance as EC2 describes it, in the provider's properties, and the forms that EC2 wants back."""
+"""An instance in EC2's descriptions and requests, and in the provider's properties."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import base64
 import binascii
 from typing import TYPE_CHECKING, Any, Final
 
-from infra.local.provider.types import tags
+from infra.local.provider.ec2 import tags
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from infra.local.provider.grpc.wire import Properties
-    from infra.local.provider.types.ec2 import Cloud
+    from infra.local.provider.ec2.client import Cloud
+    from infra.local.provider.wire import Properties
 
 _NO_INSTANCE: Final = ("InvalidInstanceID.NotFound", "InvalidInstanceID.Malformed")
 _GONE: Final = frozenset({"terminated", "shutting-down"})
@@ -25,35 +25,35 @@ _METADATA: Final = {
 
 
 def find(cloud: Cloud, id_: str) -> dict[str, Any] | None:
-    """EC2's description of the instance, or None when it does not exist or is on its way out."""
+    """Return EC2's description of the instance, or None when it does not exist or is terminating."""
     found = _describe(cloud, id_)
     return found if found and found["State"]["Name"] not in _GONE else None
 
 
 def state_of(cloud: Cloud, id_: str) -> str:
-    """EC2's state name, or `gone` when EC2 does not know the instance."""
+    """Return EC2's state name, or `gone` when EC2 does not know the instance."""
     found = _describe(cloud, id_)
     return str(found["State"]["Name"]) if found else "gone"
 
 
 def find_root_device(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """The block device the instance boots from, or None where it has none."""
+    """Return the block device that the instance boots from, or None where it has none."""
     devices: list[dict[str, Any]] = list((found or {}).get("BlockDeviceMappings", []))
     named = [device for device in devices if found and device["DeviceName"] == found.get("RootDeviceName")]
     return next(iter(named or devices), None)
 
 
 def metadata_request(options: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """`metadataOptions` as EC2 wants them; None for none."""
+    """Return `metadataOptions` in EC2's form; None for none."""
     if not options:
         return None
     return {key: options[name] for key, name in _METADATA.items() if name in options}
 
 
 def user_data_bytes(inputs: Mapping[str, Any]) -> bytes | None:
-    """The user data a program gave, whichever of the two properties it used; None for none.
+    """Return the user data of either property, decoded; None for none.
 
-    Base64 that cannot be decoded is passed on as it stands, and EC2 judges it.
+    Invalid base64 is returned as it is: EC2 refuses it.
     """
     encoded = inputs.get("userDataBase64")
     if encoded is not None:
@@ -66,7 +66,7 @@ def user_data_bytes(inputs: Mapping[str, Any]) -> bytes | None:
 
 
 def view(cloud: Cloud, found: Mapping[str, Any], known: Mapping[str, Any]) -> Properties:
-    """All properties of the instance, inputs and outputs together."""
+    """Return all properties of the instance, inputs and outputs together."""
     id_, region = found["InstanceId"], cloud.config.region
     networks = found.get("NetworkInterfaces") or [{}]
     volume = _root_volume(cloud, found)
@@ -161,7 +161,7 @@ def _volume_tags(
 
 
 def _user_data(cloud: Cloud, id_: str, known: Mapping[str, Any]) -> Properties:
-    """User data under the name and in the form that the program uses; unreadable as text means base64."""
+    """Return the user data under the property that the program uses; base64 where it is no text."""
     answer = cloud.find("DescribeInstanceAttribute", _NO_INSTANCE, InstanceId=id_, Attribute="userData")
     encoded = (answer or {}).get("UserData", {}).get("Value")
     if not encoded:

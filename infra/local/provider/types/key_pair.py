@@ -1,6 +1,6 @@
 """Key pairs."""
 
-# Every family has the same methods, whether it needs all that they are given or not.
+# Every family has the same methods and arguments, needed or not.
 # ruff: noqa: ARG002
 
 from __future__ import annotations
@@ -8,19 +8,35 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Any, Final
 
-from infra.local.provider.types import tags
+from infra.local.provider.ec2 import tags
+from infra.local.provider.schema.schema import TAGS, AutoName, Property, ResourceType
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from infra.local.provider.grpc.wire import Properties
-    from infra.local.provider.types.ec2 import Cloud
+    from infra.local.provider.ec2.client import Cloud
+    from infra.local.provider.wire import Properties
 
 _NO_KEY: Final = ("InvalidKeyPair.NotFound",)
 
 
+KEY_PAIR: Final = ResourceType(
+    "aws:ec2/keyPair:KeyPair",
+    inputs={
+        "publicKey": Property(required=True, replaces=True),
+        "keyName": Property(replaces=True, computed=True, conflicts=("keyNamePrefix",)),
+        "keyNamePrefix": Property(replaces=True, computed=True),
+        "tags": TAGS,
+    },
+    outputs=("arn", "fingerprint", "keyPairId", "keyType", "tagsAll"),
+    auto_name=AutoName("keyName", unless="keyNamePrefix"),
+)
+
+
 class KeyPair:
     """`aws:ec2/keyPair:KeyPair`; its id is the key's name."""
+
+    kind: Final = KEY_PAIR
 
     def create(self, cloud: Cloud, inputs: Mapping[str, Any], seconds: float) -> str:
         answer = cloud.call(
@@ -64,5 +80,5 @@ class KeyPair:
 
 
 def _same_key(one: str, other: str) -> bool:
-    """True if both are the same key; what stands behind type and key is a comment."""
+    """Return whether both are the same key; the text after type and key is a comment."""
     return one.split()[:2] == other.split()[:2]

@@ -1,6 +1,6 @@
 """Security groups and their rules."""
 
-# Every family has the same methods, whether it needs all that they are given or not.
+# Every family has the same methods and arguments, needed or not.
 # ruff: noqa: ARG002
 
 from __future__ import annotations
@@ -9,14 +9,15 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from infra.local.provider.ec2 import tags
 from infra.local.provider.errors import ProviderError
-from infra.local.provider.types import tags
+from infra.local.provider.schema.schema import TAGS, AutoName, Kind, Property, ResourceType
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from infra.local.provider.grpc.wire import Properties
-    from infra.local.provider.types.ec2 import Cloud
+    from infra.local.provider.ec2.client import Cloud
+    from infra.local.provider.wire import Properties
 
 _NO_GROUP: Final = ("InvalidGroup.NotFound", "InvalidGroupId.Malformed", "InvalidGroupId.NotFound")
 _NO_RULE: Final = ("InvalidSecurityGroupRuleId.NotFound", "InvalidSecurityGroupRuleId.Malformed", *_NO_GROUP)
@@ -24,8 +25,46 @@ _ALL_PROTOCOLS: Final = "-1"
 _PROTOCOL_NAMES: Final = {"1": "icmp", "6": "tcp", "17": "udp", "58": "icmpv6", "all": _ALL_PROTOCOLS}
 
 
+SECURITY_GROUP: Final = ResourceType(
+    "aws:ec2/securityGroup:SecurityGroup",
+    inputs={
+        "name": Property(replaces=True, computed=True, conflicts=("namePrefix",)),
+        "namePrefix": Property(replaces=True, computed=True),
+        "description": Property(replaces=True, default="Managed by Pulumi"),
+        "vpcId": Property(replaces=True, computed=True),
+        "tags": TAGS,
+    },
+    outputs=("arn", "ownerId", "tagsAll"),
+    auto_name=AutoName("name", unless="namePrefix"),
+)
+
+
+def _rule(token: str) -> ResourceType:
+    return ResourceType(
+        token,
+        inputs={
+            "securityGroupId": Property(required=True, replaces=True),
+            "ipProtocol": Property(required=True),
+            "fromPort": Property(Kind.INTEGER),
+            "toPort": Property(Kind.INTEGER),
+            "cidrIpv4": Property(),
+            "cidrIpv6": Property(),
+            "description": Property(),
+            "tags": TAGS,
+        },
+        outputs=("arn", "securityGroupRuleId", "tagsAll"),
+        exactly_one_of=("cidrIpv4", "cidrIpv6"),
+    )
+
+
+INGRESS_RULE: Final = _rule("aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule")
+EGRESS_RULE: Final = _rule("aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule")
+
+
 class SecurityGroup:
     """`aws:ec2/securityGroup:SecurityGroup`."""
+
+    kind: Final = SECURITY_GROUP
 
     def create(self, cloud: Cloud, inputs: Mapping[str, Any], seconds: float) -> str:
         name = inputs.get("name") or f"{inputs['namePrefix']}{secrets.token_hex(13)}"
@@ -77,6 +116,10 @@ class SecurityGroupRule:
     """`aws:vpc/securityGroupIngressRule` and `…EgressRule`, which differ only in direction."""
 
     egress: bool
+
+    @property
+    def kind(self) -> ResourceType:
+        return EGRESS_RULE if self.egress else INGRESS_RULE
 
     def create(self, cloud: Cloud, inputs: Mapping[str, Any], seconds: float) -> str:
         answer = cloud.call(
@@ -147,7 +190,7 @@ def _find_rule(cloud: Cloud, id_: str, egress: bool) -> dict[str, Any] | None:
 
 
 def _revoke_default_egress(cloud: Cloud, id_: str) -> None:
-    """EC2 lets a new group out everywhere; the program's egress rules are to be the only ones."""
+    """Remove EC2's default egress rule of a new group: the program's rules are the only ones."""
     group = _find_group(cloud, id_)
     permissions = group.get("IpPermissionsEgress") if group else None
     if permissions:

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from pulumi.runtime.proto import provider_pb2
 
-from infra.local.provider.grpc import wire
+from infra.local.provider import wire
 from infra.local.provider.grpc.server import Provider
-from infra.local.provider.schema.schema import RESOURCE_TYPES
+from infra.local.provider.types.registry import FAMILIES
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
 REGION = "eu-central-1"
-TOKENS = {token.rsplit(":", 1)[-1]: token for token in RESOURCE_TYPES}
+TOKENS = {token.rsplit(":", 1)[-1]: token for token in FAMILIES}
 
 
 class Aborted(Exception):

@@ -10,11 +10,11 @@ import grpc
 import pytest
 from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc, status_pb2
 
+from infra.local.provider import wire
 from infra.local.provider.config import ProviderConfig
+from infra.local.provider.ec2.client import Cloud
 from infra.local.provider.errors import CancelledError, CloudRefusedError, WaitTimeoutError
-from infra.local.provider.grpc import wire
 from infra.local.provider.types import instance
-from infra.local.provider.types.ec2 import Cloud
 from tests.infra.local.provider.driver import REGION, Aborted, Context, Engine, urn_of
 
 if TYPE_CHECKING:

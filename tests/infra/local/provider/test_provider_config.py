@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 from pulumi.runtime.proto import provider_pb2
 
-from infra.local.provider import VERSION
+from infra.local.provider import VERSION, wire
 from infra.local.provider.config import ProviderConfig
 from infra.local.provider.errors import ConfigurationError, NotLocalError
-from infra.local.provider.grpc import wire
 from infra.local.provider.grpc.server import Provider
 from tests.infra.local.provider.driver import Aborted, Context
 

@@ -9,7 +9,7 @@ import pytest
 from google.protobuf import json_format
 from pulumi.runtime.proto import provider_pb2
 
-from infra.local.provider.grpc import wire
+from infra.local.provider import wire
 from tests.infra.local.provider.driver import Aborted, Context, Engine, Resource, urn_of
 
 if TYPE_CHECKING:

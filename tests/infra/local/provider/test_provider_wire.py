@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from google.protobuf import json_format, struct_pb2
 
-from infra.local.provider.grpc import wire
+from infra.local.provider import wire
 
 
 def struct(value: dict[str, object]) -> struct_pb2.Struct:

@@ -1,4 +1,4 @@
-"""The one place that calls EC2: client, translated errors, bounded waiting."""
+"""The only caller of EC2: client, translated errors, bounded waits."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class Cloud:
         self._client: Any = None
 
     def call(self, operation: str, **parameters: Any) -> dict[str, Any]:
-        """The answer to one EC2 operation, named as in the API (`RunInstances`). None means not given.
+        """Return the response of one EC2 operation, named as in the API (`RunInstances`). Omits None parameters.
 
-        Raises CloudUnreachableError when nothing answers, CloudRefusedError with EC2's code when it says no.
+        Raises CloudUnreachableError when nothing answers, CloudRefusedError with EC2's error code.
         """
         from botocore import exceptions, xform_name
 
@@ -74,7 +74,7 @@ class Cloud:
         seconds: float,
         failed: Mapping[str, str] | None = None,
     ) -> None:
-        """Look until `look` says `wanted`. A state in `failed` ends the wait at once, with that reason.
+        """Poll `look` until it returns `wanted`. A state in `failed` ends the wait at once, with that reason.
 
         Raises WaitTimeoutError, CloudRefusedError or CancelledError.
         """
@@ -87,7 +87,7 @@ class Cloud:
             self._pause(subject)
 
     def delete(self, operation: str, missing: Iterable[str], seconds: float, **parameters: Any) -> None:
-        """Delete something. Already gone is success; while it is still in use, try again for `seconds`."""
+        """Delete something; idempotent. Retry for `seconds` while it is in use."""
         deadline = time.monotonic() + seconds
         while True:
             try:

@@ -1,4 +1,4 @@
-"""Pure: figures as people read them."""
+"""Pure: durations and sizes as text."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ _STEPS = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"))
 
 
 def ago(seconds: float | None) -> str:
-    """`3 min`, `2 h`, `5 d`; empty for None."""
+    """Return `3 min`, `2 h`, `5 d`; empty for None."""
     if seconds is None:
         return ""
     for size, unit in _STEPS:
@@ -16,7 +16,7 @@ def ago(seconds: float | None) -> str:
 
 
 def size(count: int | None) -> str:
-    """Bytes as `512 MiB` or `7.4 GiB`; `?` for None."""
+    """Return bytes as `512 MiB` or `7.4 GiB`; `?` for None."""
     if count is None:
         return "?"
     if count >= 1 << 30:

@@ -68,7 +68,7 @@ class CloudBackend(EC2Backend):
             raise EC2ClientError(
                 "InsufficientFreeAddressesInSubnet", f"Not enough free addresses in {default.id}"
             )
-        # moto keeps EC2's reserved addresses in an iterator, which a restart of the daemon begins anew.
+        # moto keeps EC2's reserved addresses in an iterator, which starts again with the daemon.
         reserved = {default.cidr[number] for number in range(_RESERVED_ADDRESSES)}
         default._reserved_ips |= reserved
         default._unused_ips -= {str(address) for address in reserved}
@@ -192,7 +192,7 @@ def publish_address(backend: CloudBackend, instance: Any) -> None:
 
 
 def mark(instance: Any, state: str, code: str, message: str) -> None:
-    """Set the instance's state (stopped or terminated) with EC2's words for why."""
+    """Set the instance's state (stopped or terminated) with EC2's code and message of the reason."""
     numbers = {"stopped": 80, "terminated": 48, "running": 16}
     if state not in numbers:
         raise LocalCloudError(f"'{state}' is no state of an instance.")

@@ -7,32 +7,32 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from infra.local.provider.types.ec2 import Cloud
+    from infra.local.provider.ec2.client import Cloud
 
 
 def merged(default: Mapping[str, str], own: Mapping[str, Any] | None) -> dict[str, Any]:
-    """All tags a resource gets; its own win over the default ones."""
+    """Return all tags of a resource; its own override the default ones."""
     return {**default, **(own or {})}
 
 
 def specifications(cloud: Cloud, kind: str, own: Mapping[str, str] | None) -> list[dict[str, Any]] | None:
-    """`TagSpecifications` of a create call for a resource of EC2's `kind`, or None without any tag."""
+    """Return `TagSpecifications` of a create request for a resource of EC2's `kind`, or None without any tag."""
     tags = merged(cloud.config.default_tags, own)
     return [{"ResourceType": kind, "Tags": listed(tags)}] if tags else None
 
 
 def listed(tags: Mapping[str, str]) -> list[dict[str, str]]:
-    """A mapping as EC2's list of Key and Value."""
+    """Return a mapping as EC2's list of Key and Value."""
     return [{"Key": key, "Value": value} for key, value in tags.items()]
 
 
 def mapped(tags: Iterable[Mapping[str, str]] | None) -> dict[str, str]:
-    """EC2's list as a mapping, without the tags that AWS keeps for itself."""
+    """Return EC2's list as a mapping, without the tags that AWS reserves."""
     return {tag["Key"]: tag["Value"] for tag in tags or () if not tag["Key"].startswith("aws:")}
 
 
 def live(cloud: Cloud, tags: Iterable[Mapping[str, str]] | None, known: Mapping[str, Any]) -> dict[str, Any]:
-    """`tags` and `tagsAll` as found. A default tag is the resource's own only where the program has it too."""
+    """Return `tags` and `tagsAll`. A default tag is the resource's own only where the program has it too."""
     found = mapped(tags)
     default = cloud.config.default_tags
     given = known.get("tags") or {}
@@ -41,13 +41,13 @@ def live(cloud: Cloud, tags: Iterable[Mapping[str, str]] | None, known: Mapping[
 
 
 def replace(cloud: Cloud, id_: str, old: Mapping[str, str] | None, new: Mapping[str, str] | None) -> None:
-    """Make the tags of one resource those of `new` and the default ones; tags of others stay."""
+    """Set the tags of one resource to `new` and the default ones; other tags stay."""
     default = cloud.config.default_tags
     change([id_], cloud, merged(default, old), merged(default, new))
 
 
 def change(ids: Sequence[str], cloud: Cloud, old: Mapping[str, str], new: Mapping[str, str]) -> None:
-    """Go from the `old` to the `new` tags on every id, without touching a tag that is in neither."""
+    """Change the `old` to the `new` tags on every id; a tag in neither stays."""
     gone = [key for key in old if key not in new]
     fresh = {key: text for key, text in new.items() if old.get(key) != text}
     if gone:

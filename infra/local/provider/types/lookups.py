@@ -1,23 +1,53 @@
-"""The two look-ups: an image, a network."""
+"""The functions `getAmi` and `getVpc`."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from infra.local.provider.ec2 import tags
 from infra.local.provider.errors import InvalidArgumentsError
-from infra.local.provider.schema.schema import GET_AMI, GET_VPC
-from infra.local.provider.types import tags
+from infra.local.provider.schema.schema import TAGS, Function, Kind, Property
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from infra.local.provider.grpc.wire import Properties
-    from infra.local.provider.types.ec2 import Cloud
+    from infra.local.provider.ec2.client import Cloud
+    from infra.local.provider.wire import Properties
+
+
+_FILTERS: Final = Property(
+    Kind.OBJECTS, fields={"name": Property(required=True), "values": Property(Kind.STRINGS, required=True)}
+)
+
+GET_AMI: Final = Function(
+    "aws:ec2/getAmi:getAmi",
+    inputs={
+        "owners": Property(Kind.STRINGS),
+        "filters": _FILTERS,
+        "mostRecent": Property(Kind.BOOLEAN),
+        "nameRegex": Property(),
+        "includeDeprecated": Property(Kind.BOOLEAN),
+        "executableUsers": Property(Kind.STRINGS),
+    },
+)
+
+GET_VPC: Final = Function(
+    "aws:ec2/getVpc:getVpc",
+    inputs={
+        "cidrBlock": Property(),
+        "default": Property(Kind.BOOLEAN),
+        "dhcpOptionsId": Property(),
+        "filters": _FILTERS,
+        "id": Property(),
+        "state": Property(),
+        "tags": TAGS,
+    },
+)
 
 
 def get_ami(cloud: Cloud, inputs: Mapping[str, Any]) -> Properties:
-    """The one image that fits.
+    """Return the one image that matches.
 
     Raises InvalidArgumentsError when none does, or several do and `mostRecent` is not set.
     """
@@ -41,7 +71,7 @@ def get_ami(cloud: Cloud, inputs: Mapping[str, Any]) -> Properties:
 
 
 def get_vpc(cloud: Cloud, inputs: Mapping[str, Any]) -> Properties:
-    """The one network that fits. Raises InvalidArgumentsError when none or several do."""
+    """Return the one network that matches. Raises InvalidArgumentsError when none or several do."""
     filters = [
         {"Name": name, "Values": [str(inputs[key]).lower() if key == "default" else str(inputs[key])]}
         for key, name in (

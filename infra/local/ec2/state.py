@@ -1,4 +1,4 @@
-"""The cloud's memory: EC2's objects and what became of each instance, in one file that is always whole."""
+"""The cloud's state: EC2's objects and the observed state of each instance, in one file, replaced atomically."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
 from infra.local.errors import StateUnreadableError
-from infra.local.instances.instance import write_private
+from infra.local.private_file import write_private
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from infra.local.api.backend import CloudBackend
+    from infra.local.ec2.backend import CloudBackend
 
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 _HINT: Final = (
-    "Use the version that wrote it, or give this cloud up: python -m infra.local stop --all --name {name}"
+    "Use the version that wrote it, or remove this cloud: python -m infra.local stop --all --name {name}"
 )
 
 
 @dataclass
 class CloudState:
-    """All that a new daemon needs to go on.
+    """All that a restarted daemon needs.
 
     `settled`: for each instance id the last state its container was seen to reach (running or stopped).
     `ended`: for each terminated instance id when it ended, in seconds since 1970.
@@ -45,13 +45,13 @@ def _writer() -> dict[str, Any]:
 
 
 def save(state: CloudState, path: Path) -> None:
-    """Write the state so that a reader finds either the old or the new one, whole."""
+    """Write the state atomically."""
     header = json.dumps(_writer()).encode() + b"\n"
     write_private(path, header + pickle.dumps(state))
 
 
 def load(path: Path, name: str) -> CloudState:
-    """The state that `save` wrote. Raises StateUnreadableError when another version wrote it or it is damaged."""
+    """Return the state that `save` wrote. Raises StateUnreadableError: damaged, or of another version."""
     header, _, body = path.read_bytes().partition(b"\n")
     hint = _HINT.format(name=name)
     try:
