@@ -19,7 +19,7 @@ from provisioning.config.secrets import ServiceSecrets
 from provisioning.config.service_facts import SERVICES
 from provisioning.config.stack_outputs import StackOutputs
 from provisioning.errors import ProvisioningError
-from provisioning.release.release import Release as Tree
+from provisioning.release.manifest import Release as Tree
 from provisioning.release.release import read_release
 from provisioning.ssh.openssh import ssh_argv
 

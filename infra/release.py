@@ -25,7 +25,7 @@ from provisioning.errors import ProvisioningError
 from provisioning.events import Event, StepFailed, StepFinished, WarningGiven
 
 if TYPE_CHECKING:
-    from provisioning.release.release import Release as Tree
+    from provisioning.release.manifest import Release as Tree
 
 _PLAN_SECONDS = 5.0
 _FIRST_PUSH_SECONDS = 1500.0
@@ -227,7 +227,9 @@ class Release(Resource, module="onebox", name="Release"):
             name,
             {
                 "digest": tree.apply(lambda read: previewed(read.digest)),
-                "services": tree.apply(lambda read: dict(read.services)),
+                "services": tree.apply(
+                    lambda read: {name: record.digest for name, record in read.services.items()}
+                ),
                 "environment": dict(environment),
                 "secrets": pulumi.Output.secret(dict(secrets)) if secrets else {},
                 "digest_key": digest_key if secrets else "",

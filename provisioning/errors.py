@@ -18,6 +18,7 @@ ProvisioningError
 │   ├── CommandFailed        a remote command ended with another status than 0
 │   ├── BuildFailed          an image cannot be built from the release
 │   ├── DiskFull             the host has not the room that is needed, found before it was used up
+│   ├── ManifestRefused      the manifest of a release there is damaged, or newer than this version
 │   └── UploadFailed         what arrived on the host is not what was sent
 ├── ServiceFailure           one service did not come up, or answers wrongly; a push turns it into:
 ├── PlanRefused              a plan no longer is what a push would do

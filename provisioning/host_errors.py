@@ -147,6 +147,14 @@ class DiskFull(HostError):
         self.free = free
 
 
+class ManifestRefused(HostError):
+    """The manifest of a release on the host cannot be used; `reason` says why. Nothing was changed."""
+
+    def __init__(self, reason: str, *, hint: str) -> None:
+        super().__init__(f"the manifest of a release on the host is refused: {reason}", hint=hint)
+        self.reason = reason
+
+
 class UploadFailed(HostError):
     """What arrived on the host is not what was sent, or did not arrive whole."""
 

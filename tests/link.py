@@ -6,9 +6,10 @@ import contextlib
 import socket
 import struct
 import threading
-import time
 from collections.abc import Callable
 from typing import Self
+
+from tests.waiting import wait_until
 
 
 class Link:
@@ -101,9 +102,8 @@ class Link:
             goal.shutdown(socket.SHUT_WR)
 
     def _await(self) -> None:
-        deadline = time.monotonic() + 30
-        while not self._once() and time.monotonic() < deadline:
-            time.sleep(0.02)
+        with contextlib.suppress(AssertionError):
+            wait_until(self._once)
 
     def _break(self) -> None:
         for pair in self._pairs:

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from provisioning import __version__
-from provisioning.cli import audit, doctor, execute, lock, logs, plan, push, rollback, ssh, status, tunnel
+from provisioning.cli import audit, connect, doctor, execute, lock, logs, plan, push, rollback, status
 from provisioning.cli.session import EPILOG
 
 app = typer.Typer(
@@ -51,8 +51,8 @@ app.command("audit", epilog=EPILOG)(audit.audit)
 app.command("lock", epilog=lock.EPILOG)(lock.lock)
 app.command("logs", epilog=EPILOG)(logs.logs)
 app.command("exec", epilog=execute.EPILOG)(execute.execute)
-app.command("tunnel", epilog=tunnel.EPILOG)(tunnel.tunnel)
-app.command("ssh", epilog=EPILOG)(ssh.ssh)
+app.command("tunnel", epilog=connect.TUNNEL_EPILOG)(connect.tunnel)
+app.command("ssh", epilog=EPILOG)(connect.ssh)
 
 
 def main() -> None:

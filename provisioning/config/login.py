@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from provisioning.config.passphrase import read_passphrase
 from provisioning.config.settings import Jump, Target
@@ -24,7 +24,7 @@ class Login:
     jump: Jump | None = None
 
     @classmethod
-    def of(cls, values: Mapping[str, Any], prefix: str = "") -> Self:
+    def of(cls, values: Mapping[str, object], prefix: str = "") -> Self:
         """Return the login that resource properties hold, or (prefix `ssh_`) a stack's outputs.
 
         `user`, `private_key_file`, `public_key`, `jump` (`user@host[:port]`) and `jump_host_key` are text; all but

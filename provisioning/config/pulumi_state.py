@@ -12,7 +12,6 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 _FILE = "file://"
 _PLAIN_PATH = re.compile(r"/[^?#%]*")
@@ -26,7 +25,7 @@ _SPECIAL = "4dabf18193072939515e22adb298388d"
 
 def read_checkpoint(
     project_root: Path, stack: str | None, names: Iterable[str], environment: Mapping[str, str]
-) -> dict[str, Any] | None:
+) -> dict[str, object] | None:
     """Return those of these outputs that the stack (None: the selected one) has, or None: run the engine.
 
     `environment` is the engine's environment.
@@ -67,33 +66,41 @@ def _selected(root: Path, project: str, environment: Mapping[str, str]) -> str |
     if not home or environment.get("PULUMI_STACK"):
         return None
     directory = hashlib.sha1(str(root / "Pulumi.yaml").encode(), usedforsecurity=False).hexdigest()
-    chosen = (_load(Path(home) / "workspaces" / f"{project}-{directory}-workspace.json") or {}).get("stack")
+    chosen = _member(_load(Path(home) / "workspaces" / f"{project}-{directory}-workspace.json"), "stack")
     if not isinstance(chosen, str):
         return None
     return chosen.removeprefix(f"organization/{project}/")
 
 
-def _load(file: Path) -> dict[str, Any] | None:
+def _load(file: Path) -> object:
     try:
-        found = json.loads(file.read_bytes())
+        return json.loads(file.read_bytes())
     except (OSError, ValueError):
         return None
-    return found if isinstance(found, dict) else None
 
 
-def _root_outputs(state: Mapping[str, Any] | None, urn: str) -> Mapping[str, Any] | None:
+def _member(value: object, *names: str) -> object:
+    """Return what is at this path of a JSON document; None where nothing is."""
+    for name in names:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
+
+
+def _root_outputs(state: object, urn: str) -> dict[str, object] | None:
     """Return the outputs of the stack's own resource."""
-    if state is None or state.get("version") != _VERSION or state.get("features"):
+    if _member(state, "version") != _VERSION or _member(state, "features"):
         return None
-    latest = (state.get("checkpoint") or {}).get("latest") or {}
-    roots = [item for item in latest.get("resources") or () if item.get("type") == _ROOT_TYPE]
-    if len(roots) != 1 or roots[0].get("urn") != urn:
+    resources = _member(state, "checkpoint", "latest", "resources")
+    if not isinstance(resources, list):
         return None
-    outputs: Mapping[str, Any] | None = roots[0].get("outputs")
-    return outputs
+    roots = [item for item in resources if _member(item, "type") == _ROOT_TYPE]
+    if len(roots) != 1 or _member(roots[0], "urn") != urn:
+        return None
+    outputs = _member(roots[0], "outputs")
+    return outputs if isinstance(outputs, dict) else None
 
 
-def _plain(value: Any) -> bool:
+def _plain(value: object) -> bool:
     if isinstance(value, dict):
         return _SPECIAL not in value and all(map(_plain, value.values()))
     return all(map(_plain, value)) if isinstance(value, list) else True

@@ -16,7 +16,7 @@ from provisioning.host_errors import ConnectionLost
 from provisioning.plan.observed import HostState
 from provisioning.plan.plan import Plan
 from provisioning.redaction import Mask
-from provisioning.services.smoke import Wanted, smoke
+from provisioning.services.smoke import smoke
 
 
 def carry_out(push: Push, state: HostState, plan: Plan, started: float) -> int:
@@ -40,7 +40,7 @@ def _carry_out(push: Push, state: HostState, plan: Plan, started: float) -> int:
     sent = publish(push, state, plan, content)
     touched = plan.container_actions
     took: dict[str, float] = {}
-    parts = push.release.parts
+    parts = push.release.services
     make_images(push.store, push.project, touched, parts, push.deadline, push.report)
     if touched:
         try:
@@ -48,7 +48,7 @@ def _carry_out(push: Push, state: HostState, plan: Plan, started: float) -> int:
                 push.store,
                 push.project,
                 touched,
-                push.manifest,
+                push.release,
                 state,
                 push.deadline,
                 push.settings.wait_seconds,
@@ -75,11 +75,10 @@ def _carry_out(push: Push, state: HostState, plan: Plan, started: float) -> int:
 
 def _prove(push: Push, touched: Collection[str]) -> None:
     with step("read back", push.report) as running:
-        check_services(push.release.parts, push.store.read_containers(push.deadline))
+        check_services(push.release.services, push.store.read_containers(push.deadline))
         running.detail = f"every container runs {push.release.short}"
     with step("smoke test", push.report) as running:
-        wanted = Wanted.of(push.manifest, push.release.parts)
-        said = smoke(push.connection, wanted, push.settings.open_ports, push.deadline, touched)
+        said = smoke(push.connection, push.release, push.settings.open_ports, push.deadline, touched)
         for text in said:
             push.warn(text)
 
@@ -92,11 +91,11 @@ def _go_back(push: Push, state: HostState, error: ProvisioningError, started: fl
         error = ServiceFailure(error.service, mask.text(error.reason))
     failed = error.service if isinstance(error, ServiceFailure) else ""
     tail = log_tail(push.store, push.project, failed) if failed else ()
-    previous = state.current_manifest if state.current != push.release.digest else None
+    previous = state.current_release if state.current != push.release.digest else None
     restored = None
     if previous is not None:
         restored = put_back(push.store, previous, push.settings.wait_seconds, push.report)
-        short = previous["release"][:12]
+        short = previous.short
         outcome = (
             f"the previous release {short} serves again"
             if restored

@@ -16,9 +16,7 @@ from provisioning.host_errors import CommandFailed, DiskFull
 from provisioning.plan.disk import file_bytes
 from provisioning.plan.observed import HostState
 from provisioning.plan.plan import Plan, make_plan
-from provisioning.release.environment import ENV_FILE, environment_text
-from provisioning.release.manifest import manifest_of
-from provisioning.release.release import Release, ReleaseFile
+from provisioning.release.manifest import Release
 from provisioning.ssh import Connection
 
 if TYPE_CHECKING:
@@ -42,10 +40,6 @@ class Push:
     def __post_init__(self) -> None:
         self.store = Store(self.connection, self.settings.remote_root, self.settings.project_name)
         self.project = Project(self.settings.project_name, self.settings.remote_root, self.release.digest)
-        self.manifest = manifest_of(self.release, self.settings.remote_root)
-        self.env_text = environment_text(self.release, self.settings.remote_root).encode()
-        entry = next(item for item in self.manifest["files"] if item["path"] == ENV_FILE)
-        self.env_file = ReleaseFile(**entry)
 
     def warn(self, text: str) -> None:
         """Say something that does not stop the push."""
@@ -68,8 +62,8 @@ class Push:
         """What is on the host, and what has to be done there. Told, unless it is the same as `before`."""
         name, started = "look at the host", time.monotonic()
         self.report(StepStarted(name))
-        state = self.store.read_state(self.manifest, self.deadline)
-        plan = make_plan(self.release, state, (self.env_file,))
+        state = self.store.read_state(self.release, self.deadline)
+        plan = make_plan(self.release, state)
         if self.agreed:
             self.agreed.check_host(state, plan)
         if before is None or before[1] != plan:
@@ -84,9 +78,7 @@ def begin(push: Push, state: HostState, plan: Plan) -> bytes | None:
         raise DiskFull(needed, state.free_bytes, f"the release {push.release.short}")
     content = None
     if plan.uploads:
-        content = make_archive(
-            push.settings.project_root, plan.uploads, {push.env_file.sha256: push.env_text}
-        )
+        content = make_archive(plan.uploads, push.release.contents)
     if state.unfinished:
         got_to, who = state.unfinished["step"], state.unfinished.get("who", "somebody")
         push.warn(
@@ -115,5 +107,5 @@ def publish(push: Push, state: HostState, plan: Plan, content: bytes | None) -> 
             )
             running.detail = f"{len(state.secret_problems)} written"
     with step("publish", push.report):
-        push.store.publish(push.manifest, archive, push.deadline)
+        push.store.publish(push.release, archive, push.deadline)
     return sent

@@ -24,8 +24,8 @@ from provisioning.plan.observed import HostState
 from provisioning.plan.plan import ServiceAction, service_actions
 from provisioning.plan.preview import ServiceForecast, service_forecast
 from provisioning.redaction import Mask
-from provisioning.release.manifest import data_digests_of, parts_of
-from provisioning.services.smoke import Wanted, smoke
+from provisioning.release.manifest import Release
+from provisioning.services.smoke import smoke
 from provisioning.ssh import connect
 
 _PUSH_AGAIN = "Push its tree again: `git checkout` it, then `onebox push`."
@@ -92,15 +92,15 @@ def plan_rollback(
         store = Store(connection, settings.remote_root, settings.project_name)
         kept = kept_on(store, deadline)
         target = choose(kept, wanted)
-        manifest = kept.manifests[target.release]
-        state = _look(store, manifest, deadline)
+        release = kept.manifests[target.release]
+        state = _look(store, release, deadline)
         serving = kept.manifests.get(state.current or "")
-        actions = _actions(manifest, state)
+        actions = service_actions(release, state)
         return RollbackPlan(
             current=state.current,
             target=target,
             actions=actions,
-            differences=difference(serving, manifest) if serving else None,
+            differences=difference(serving, release) if serving else None,
             services=tuple(service_forecast(action, state) for action in actions),
         )
 
@@ -137,16 +137,16 @@ def roll_back(
             report=report,
             mask=mask,
         ) as held:
-            manifest = kept_on(store, deadline).manifests.get(plan.target.release)
-            if manifest is None:
+            release = kept_on(store, deadline).manifests.get(plan.target.release)
+            if release is None:
                 raise HostMoved("the release was pruned")
-            state = _look(store, manifest, deadline)
-            actions = _actions(manifest, state)
+            state = _look(store, release, deadline)
+            actions = service_actions(release, state)
             if (state.current, actions) != (plan.current, plan.actions):
                 raise HostMoved("somebody pushed, or a container changed")
             touched = tuple(action for action in actions if action.container != "nothing")
             held.detail = f"from {(state.current or 'nothing')[:SHORT]}: {', '.join(map(str, touched))}"
-            warnings += _carry_out(settings, store, manifest, state, touched, deadline, report, started)
+            warnings += _carry_out(settings, store, release, state, touched, deadline, report, started)
     for text in warnings:
         report(WarningGiven(text))
     return RollbackResult(
@@ -158,30 +158,26 @@ def roll_back(
     )
 
 
-def _look(store: Store, manifest: Mapping[str, Any], deadline: Deadline) -> HostState:
-    state = store.read_state(manifest, deadline)
+def _look(store: Store, release: Release, deadline: Deadline) -> HostState:
+    state = store.read_state(release, deadline)
     if state.needed:
         raise HostError(
-            f"{len(state.needed)} files of the release {manifest['release'][:SHORT]} are gone from the host",
+            f"{len(state.needed)} files of the release {release.short} are gone from the host",
             hint=_PUSH_AGAIN,
         )
     if state.secret_problems:
         problem = next(iter(state.secret_problems.values()))
         raise HostError(
-            f"a secret of the release {manifest['release'][:SHORT]} is not what it was: {problem}",
+            f"a secret of the release {release.short} is not what it was: {problem}",
             hint=_PUSH_AGAIN,
         )
     return state
 
 
-def _actions(manifest: Mapping[str, Any], state: HostState) -> tuple[ServiceAction, ...]:
-    return service_actions(parts_of(manifest), data_digests_of(manifest), state)
-
-
 def _carry_out(
     settings: PushSettings,
     store: Store,
-    manifest: Mapping[str, Any],
+    release: Release,
     state: HostState,
     touched: tuple[ServiceAction, ...],
     deadline: Deadline,
@@ -189,31 +185,29 @@ def _carry_out(
     started: float,
 ) -> tuple[str, ...]:
     """From the files to the journal; warnings about ports. Puts back what served when it does not come up."""
-    parts = parts_of(manifest)
-    project = Project(store.project, store.root, manifest["release"])
+    project = Project(store.project, store.root, release.digest)
     entry = {
-        "release": manifest["release"],
+        "release": release.digest,
         "previous": state.current,
-        "environment": manifest["environment"],
+        "environment": dict(release.environment),
         "actions": [str(action) for action in touched],
     }
-    store, _ = store.begin("rollback", manifest["release"], deadline)
+    store, _ = store.begin("rollback", release.digest, deadline)
     try:
         if state.problems or any(state.data_problems.values()):
             with step("repair the release's files", report):
-                store.publish(manifest, None, deadline)
-        make_images(store, project, touched, parts, deadline, report)
-        took = bring_up(store, project, touched, manifest, state, deadline, settings.wait_seconds, report)
+                store.publish(release, None, deadline)
+        make_images(store, project, touched, release.services, deadline, report)
+        took = bring_up(store, project, touched, release, state, deadline, settings.wait_seconds, report)
         with step("read back", report) as running:
-            check_services(parts, store.read_containers(deadline))
-            running.detail = f"every container runs {manifest['release'][:SHORT]}"
+            check_services(release.services, store.read_containers(deadline))
+            running.detail = f"every container runs {release.short}"
         with step("smoke test", report):
             # The others never stopped answering, and Prometheus would take a scrape's time to notice.
-            changed = {
-                name: part for name, part in parts.items() if name in {item.service for item in touched}
-            }
-            wanted = Wanted.of(manifest, changed)
-            said = smoke(store.connection, wanted, settings.open_ports, deadline, changed)
+            names = {item.service for item in touched}
+            changed = {name: record for name, record in release.services.items() if name in names}
+            tested = replace(release, services=changed)
+            said = smoke(store.connection, tested, settings.open_ports, deadline, changed)
     except ConnectionLost:
         # Nothing can be put back from here; the next push or rollback finds what is left and goes on.
         raise
@@ -223,10 +217,10 @@ def _carry_out(
         store.finish(
             {**entry, "result": "ok", "took": took, "seconds": round(time.monotonic() - started, 1)},
             deadline,
-            switch_to=manifest["release"],
+            switch_to=release.digest,
             keep=settings.keep_releases,
         )
-        running.detail = f"{manifest['release'][:SHORT]} is current"
+        running.detail = f"{release.short} is current"
     return said
 
 
@@ -253,9 +247,9 @@ def _undo(
         # What a service says about its own failure may hold what it was given.
         error = ServiceFailure(error.service, mask.text(error.reason))
     restored, outcome = None, "there is no release to go back to"
-    if state.current_manifest is not None:
-        restored = put_back(store, state.current_manifest, settings.wait_seconds, report)
-        short = state.current_manifest["release"][:SHORT]
+    if state.current_release is not None:
+        restored = put_back(store, state.current_release, settings.wait_seconds, report)
+        short = state.current_release.short
         outcome = (
             f"the release {short} serves again"
             if restored

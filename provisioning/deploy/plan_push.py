@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from provisioning.config.settings import PushSettings
@@ -20,9 +19,10 @@ from provisioning.plan.plan import make_plan
 from provisioning.plan.preview import Forecast, make_forecast
 from provisioning.plan.saved_plan import plan_document, unknown_document
 from provisioning.redaction import Mask
-from provisioning.release.environment import ENV_FILE
-from provisioning.release.manifest import manifest_of
-from provisioning.release.release import COMPOSE_FILE, Release, ReleaseFile, read_release
+from provisioning.release.environment import for_host
+from provisioning.release.manifest import Release
+from provisioning.release.release import read_release
+from provisioning.release.tree import COMPOSE_FILE
 from provisioning.services.reload import read_texts
 from provisioning.ssh import connect
 from provisioning.ssh.read_only import ReadOnlyConnection
@@ -53,7 +53,9 @@ def preview_push(
     ReleaseError when the tree cannot become a release.
     """
     deadline = Deadline(deadline_seconds)
-    release = read_release(settings.project_root, settings.environment, settings.secrets)
+    release = for_host(
+        read_release(settings.project_root, settings.environment, settings.secrets), settings.remote_root
+    )
     try:
         with (
             wait_for_login(settings.target, deadline, report, connector=connector) as connection,
@@ -66,20 +68,18 @@ def preview_push(
 
 
 def _look(store: Store, settings: PushSettings, release: Release, deadline: Deadline) -> Preview:
-    manifest = manifest_of(release, settings.remote_root)
-    state = store.read_state(manifest, deadline)
-    made_here = ReleaseFile(**next(file for file in manifest["files"] if file["path"] == ENV_FILE))
-    plan = make_plan(release, state, (made_here,))
+    state = store.read_state(release, deadline)
+    plan = make_plan(release, state)
     mask = Mask.of(settings.secrets.values.values())
     changes = _files_of(state, release)
-    old, new = _texts(store, state, settings.project_root, changes, deadline)
-    compose = _read(settings.project_root, COMPOSE_FILE) or ""
+    old, new = _texts(store, state, release, changes, deadline)
+    compose = _text(release, COMPOSE_FILE) or ""
     forecast = make_forecast(
         release,
         plan,
         state,
         # A first release is new altogether: to print all of it would say nothing.
-        tuple(with_diff(item, old, new, mask) for item in changes) if state.current_manifest else changes,
+        tuple(with_diff(item, old, new, mask) for item in changes) if state.current_release else changes,
         (old.get(COMPOSE_FILE, compose), compose),
         mask,
     )
@@ -88,25 +88,25 @@ def _look(store: Store, settings: PushSettings, release: Release, deadline: Dead
 
 def _files_of(state: HostState, release: Release) -> tuple[FileChange, ...]:
     """What differs between the current release and the wanted one; the env file shows as its values."""
-    entries: Iterable[Mapping[str, Any]] = (state.current_manifest or {}).get("files", ())
-    before = (ReleaseFile(**entry) for entry in entries if entry["path"] != ENV_FILE)
-    return changed_files(before, release.files)
+    before = state.current_release.tree_files if state.current_release else ()
+    return changed_files(before, release.tree_files)
 
 
 def _texts(
-    store: Store, state: HostState, root: Path, changes: tuple[FileChange, ...], deadline: Deadline
+    store: Store, state: HostState, release: Release, changes: tuple[FileChange, ...], deadline: Deadline
 ) -> tuple[dict[str, str], dict[str, str]]:
     """Path -> text on the host and here, of the changed files that are text. One round trip at most."""
-    shown = [change for change in changes if wants_text(change)] if state.current_manifest else []
+    shown = [change for change in changes if wants_text(change)] if state.current_release else []
     old = [change.path for change in shown if change.before]
     before = read_texts(store, f"releases/{state.current}", old, deadline) if old else {}
-    after = {change.path: _read(root, change.path) for change in shown if change.after}
+    after = {change.path: _text(release, change.path) for change in shown if change.after}
     return before, {path: text for path, text in after.items() if text is not None}
 
 
-def _read(root: Path, path: str) -> str | None:
+def _text(release: Release, path: str) -> str | None:
     """A file of the tree; None when it is not text."""
+    sha256 = next(file.sha256 for file in release.files if file.path == path)
     try:
-        return (root / path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
+        return release.contents[sha256].decode("utf-8")
+    except UnicodeDecodeError:
         return None

@@ -15,6 +15,7 @@ from provisioning.errors import ProvisioningError, TreeChanged
 from provisioning.events import Report, masked, silent, step
 from provisioning.host.readiness import Connector, LogIn, climb, wait_for_login
 from provisioning.redaction import Mask
+from provisioning.release.environment import for_host
 from provisioning.release.release import read_release
 from provisioning.ssh import connect
 
@@ -63,6 +64,7 @@ def push_release(
     with step("read the release", report) as running:
         release = read_release(settings.project_root, settings.environment, settings.secrets)
         running.detail = f"{release.short}, {len(release.files)} files"
+        release = for_host(release, settings.remote_root)
     if digest and digest != release.digest:
         raise TreeChanged(digest, release.digest)
     if agreed:

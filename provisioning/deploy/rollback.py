@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from provisioning.deadline import Deadline
 from provisioning.deploy.rollout import bring_up, make_images
 from provisioning.errors import ProvisioningError
@@ -12,31 +9,30 @@ from provisioning.events import Report, step
 from provisioning.host.docker_commands import Project
 from provisioning.host.store import Store
 from provisioning.plan.plan import service_actions
-from provisioning.release.manifest import data_digests_of, parts_of
+from provisioning.release.manifest import Release
 
 _EXTRA_SECONDS = 120.0
 
 
-def put_back(store: Store, manifest: Mapping[str, Any], wait_seconds: int, report: Report) -> str | None:
-    """Serve the release of this manifest again; its digest, or None when it did not come up either.
+def put_back(store: Store, release: Release, wait_seconds: int, report: Report) -> str | None:
+    """Serve this release again; its digest, or None when it did not come up either.
 
     Every service that differs from that release is touched, also one that an earlier, broken-off push
     changed. It has its own deadline: the push's may just have passed.
     """
-    project = Project(store.project, store.root, manifest["release"])
-    parts = parts_of(manifest)
-    deadline = Deadline(wait_seconds * max(1, len(parts)) + _EXTRA_SECONDS)
+    project = Project(store.project, store.root, release.digest)
+    deadline = Deadline(wait_seconds * max(1, len(release.services)) + _EXTRA_SECONDS)
     try:
         with step("put the previous release back", report) as running:
-            state = store.read_state(manifest, deadline)
-            actions = service_actions(parts, data_digests_of(manifest), state)
+            state = store.read_state(release, deadline)
+            actions = service_actions(release, state)
             touched = [action for action in actions if action.container != "nothing"]
-            make_images(store, project, touched, parts, deadline, report)
-            bring_up(store, project, touched, manifest, state, deadline, wait_seconds, report)
-            running.detail = f"{manifest['release'][:12]} serves again"
+            make_images(store, project, touched, release.services, deadline, report)
+            bring_up(store, project, touched, release, state, deadline, wait_seconds, report)
+            running.detail = f"{release.short} serves again"
     except ProvisioningError:
         return None
-    return str(manifest["release"])
+    return release.digest
 
 
 def stop_bad(store: Store, project: Project, service: str, report: Report) -> tuple[str, ...]:

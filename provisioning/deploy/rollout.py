@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from provisioning.deadline import Deadline
 from provisioning.deploy.build_errors import failure_tail
@@ -16,7 +15,7 @@ from provisioning.host.store import Store
 from provisioning.host_errors import BuildFailed, CommandFailed
 from provisioning.plan.observed import HostState
 from provisioning.plan.plan import ContainerWork, ImageWork, ServiceAction
-from provisioning.release.release import ServiceRelease
+from provisioning.release.manifest import Release, ServiceRecord
 from provisioning.services.reload import confirm_data, reload_service, switch_data
 
 LOG_LINES = 50
@@ -27,7 +26,7 @@ def make_images(
     store: Store,
     project: Project,
     actions: Iterable[ServiceAction],
-    parts: Mapping[str, ServiceRelease],
+    parts: Mapping[str, ServiceRecord],
     deadline: Deadline,
     report: Report,
 ) -> None:
@@ -55,13 +54,13 @@ def bring_up(
     store: Store,
     project: Project,
     actions: Iterable[ServiceAction],
-    manifest: Mapping[str, Any],
+    release: Release,
     state: HostState,
     deadline: Deadline,
     wait_seconds: int,
     report: Report,
 ) -> dict[str, float]:
-    """Carry out what the plan says about the services of this manifest, in its order.
+    """Carry out what the plan says about the services of this release, in its order.
 
     `state` is what the plan was made from. Returns for each service that was made anew the seconds until
     it was healthy. Raises ServiceFailure for the first one that does not become healthy.
@@ -70,19 +69,19 @@ def bring_up(
     for action in actions:
         with step(f"{action.container} {action.service}", report) as running:
             running.detail = action.reason
-            switch_data(store, action.service, manifest, deadline)
+            switch_data(store, action.service, release, deadline)
             started = time.monotonic()
             if action.container is ContainerWork.RELOAD:
-                signal = manifest["services"][action.service]["reload"]
+                signal = release.services[action.service].reload
                 container = state.container(action.service)
                 if container is None:
                     raise ServiceFailure(action.service, "its container is gone")
-                reload_service(store, container.id, action.service, signal, manifest, deadline)
+                reload_service(store, container.id, action.service, signal, release, deadline)
             else:
                 _carry_out(store, project, action, state, deadline, wait_seconds)
             if action.container is ContainerWork.RECREATE:
                 took[action.service] = round(time.monotonic() - started, 2)
-            confirm_data(store, action.service, manifest, deadline)
+            confirm_data(store, action.service, release, deadline)
     return took
 
 
@@ -121,7 +120,7 @@ def failure_reason(state: HostState, service: str, said: str) -> str:
     return last
 
 
-def check_services(parts: Mapping[str, ServiceRelease], state: HostState) -> None:
+def check_services(parts: Mapping[str, ServiceRecord], state: HostState) -> None:
     """Compare what runs with what was wanted. Raises ServiceFailure for the first that differs."""
     for name, part in parts.items():
         container = state.container(name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from provisioning.release.environment import ENV_FILE
+from provisioning.release.manifest import ENV_FILE
 from provisioning.release.tree import COMPOSE_FILE
 
 

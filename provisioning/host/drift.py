@@ -11,7 +11,6 @@ from provisioning.host.readiness import Connector, wait_for_login
 from provisioning.host.store import Store
 from provisioning.plan.observed import HostState
 from provisioning.plan.plan import ContainerWork, service_actions
-from provisioning.release.manifest import data_digests_of, parts_of
 from provisioning.ssh import connect
 
 
@@ -52,7 +51,7 @@ def read_status(
 
 def status_of(state: HostState) -> HostStatus:
     """Pure: the status in what was found on a host."""
-    wanted = parts_of(state.current_manifest) if state.current_manifest else {}
+    wanted = tuple(state.current_release.services) if state.current_release else ()
     names = [*wanted, *sorted({item.service for item in state.containers} - set(wanted))]
     journal = state.journal or {}
     return HostStatus(
@@ -66,13 +65,13 @@ def status_of(state: HostState) -> HostStatus:
 
 def drift_of(state: HostState) -> tuple[str, ...]:
     """Pure: one line for each thing that is no longer as the last push left it."""
-    manifest = state.current_manifest
+    release = state.current_release
     left = (state.journal or {}).get("release")
     found: list[str] = []
     if state.current != left and (left or state.current):
         shown = state.current[:12] if state.current else "nothing"
         found.append(f"current points to {shown}, the last push left {left[:12] if left else 'nothing'}")
-    if manifest is None:
+    if release is None:
         if state.current:
             found.append(f"the release {state.current[:12]} is not on the host")
         return tuple(found)
@@ -84,11 +83,11 @@ def drift_of(state: HostState) -> tuple[str, ...]:
         found += [f"left over: {name}" for name in state.leftovers]
     for digest, problem in state.secret_problems.items():
         found.append(f"secrets/{digest[:12]}: {problem}")
-    home = f"releases/{manifest['release'][:12]}"
+    home = f"releases/{release.short}"
     found += [f"{home}: {problem}" for problem in state.problems]
     for digest, problems in state.data_problems.items():
         found += [f"data/{digest[:12]}: {problem}" for problem in problems]
-    for action in service_actions(parts_of(manifest), data_digests_of(manifest), state):
+    for action in service_actions(release, state):
         container = state.container(action.service)
         starting = container is not None and container.health == "starting"
         if action.container is not ContainerWork.NOTHING and not starting:

@@ -13,7 +13,7 @@ from provisioning.errors import SettingsError
 from provisioning.events import silent
 from provisioning.host.readiness import Connector, wait_for_login
 from provisioning.host.store import Store
-from provisioning.release.environment import ENV_FILE
+from provisioning.release.manifest import DataDirectory, Release, ReleaseFile, ServiceRecord
 from provisioning.ssh import connect
 
 SHORTEST_PREFIX = 4
@@ -74,7 +74,8 @@ class Kept:
 
     releases: tuple[KeptRelease, ...]
     past: tuple[str, ...]
-    manifests: Mapping[str, Mapping[str, Any]]
+    manifests: Mapping[str, Release]
+    """Digest -> the release as its manifest has it."""
 
     def as_json(self) -> dict[str, Any]:
         """What a reader of `--json` gets."""
@@ -102,7 +103,7 @@ def kept_on(store: Store, deadline: Deadline) -> Kept:
 
 def parse_kept(answer: Mapping[str, Any]) -> Kept:
     """Pure: the releases in the answer of `kept.py`."""
-    manifests = {digest: item["manifest"] for digest, item in answer["kept"].items()}
+    manifests = {digest: Release.from_json(item["manifest"]) for digest, item in answer["kept"].items()}
     served: dict[str, tuple[Mapping[str, Any], str | None]] = {}
     before: str | None = None
     for entry in answer["served"]:
@@ -115,7 +116,7 @@ def parse_kept(answer: Mapping[str, Any]) -> Kept:
     for digest, manifest in manifests.items():
         entry, earlier = served.get(digest, ({}, None))
         at = entry.get("at") or answer["kept"][digest]["written"]
-        built = {part["image"] for part in manifest["services"].values() if part["build"]}
+        built = {record.image for record in manifest.services.values() if record.build}
         found.append(
             KeptRelease(
                 release=digest,
@@ -136,17 +137,15 @@ def parse_kept(answer: Mapping[str, Any]) -> Kept:
     return Kept(tuple(found), tuple(answer["past"]), manifests)
 
 
-def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> Differences:
-    """Pure: what differs between two manifests."""
-    services = _digests(old["services"]), _digests(new["services"])
-    data = _digests(old["data"]), _digests(new["data"])
-    values = old["environment"], new["environment"]
-    shares = split_of(values[0]), split_of(values[1])
+def difference(old: Release, new: Release) -> Differences:
+    """Pure: what differs between two releases."""
+    data = {**old.data, **new.data}
+    shares = split_of(old.environment), split_of(new.environment)
     return Differences(
-        services=_changed(*services),
+        services=_changed(_digests(old.services), _digests(new.services)),
         files=len(_changed(_files(old), _files(new))),
-        data=tuple((new["data"].get(name) or old["data"][name])["path"] for name in _changed(*data)),
-        environment=_changed(*values),
+        data=tuple(data[name].path for name in _changed(_digests(old.data), _digests(new.data))),
+        environment=_changed(old.environment, new.environment),
         split=f"{shares[0]} -> {shares[1]}" if shares[0] != shares[1] else "",
     )
 
@@ -199,15 +198,13 @@ def age(at: str, now: float) -> float:
         return 0.0
 
 
-def _digests(parts: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    return {name: part["digest"] for name, part in parts.items()}
+def _digests(records: Mapping[str, ServiceRecord] | Mapping[str, DataDirectory]) -> dict[str, str]:
+    return {name: record.digest for name, record in records.items()}
 
 
-def _files(manifest: Mapping[str, Any]) -> dict[str, tuple[str, int]]:
-    # The env file differs whenever anything does.
-    entries = [entry for entry in manifest["files"] if entry["path"] != ENV_FILE]
-    return {entry["path"]: (entry["sha256"], entry["mode"]) for entry in entries}
+def _files(release: Release) -> dict[str, ReleaseFile]:
+    return {file.path: file for file in release.tree_files}
 
 
-def _changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[str, ...]:
+def _changed(old: Mapping[str, object], new: Mapping[str, object]) -> tuple[str, ...]:
     return tuple(sorted(name for name in {*old, *new} if old.get(name) != new.get(name)))

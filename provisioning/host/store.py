@@ -9,8 +9,7 @@ import json
 import secrets
 import tarfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from provisioning.config.secrets import ServiceSecrets
@@ -18,7 +17,7 @@ from provisioning.deadline import Deadline
 from provisioning.host_errors import CommandFailed, HostError, UploadFailed
 from provisioning.identity import whoami
 from provisioning.plan.observed import Container, HostState, LiveData, SplitInForce
-from provisioning.release.release import ReleaseFile, SecretRelease
+from provisioning.release.manifest import DataDirectory, Release, ReleaseFile, SecretRecord
 from provisioning.ssh import Connection
 from provisioning.ssh.connection import NOTHING
 from provisioning.ssh.process import Completed
@@ -36,9 +35,9 @@ class Store:
     """What the journal calls the work that is under way; empty while nothing is changed."""
     release: str = ""
 
-    def read_state(self, manifest: Mapping[str, Any] | None, deadline: Deadline) -> HostState:
-        """What is on the host, seen from a wanted manifest, or from the current release's. One round trip."""
-        name, given = _by_name(manifest)
+    def read_state(self, release: Release | None, deadline: Deadline) -> HostState:
+        """Return what is on the host, seen from a wanted release, or from the current one. One round trip."""
+        name, given = _by_name(release)
         return parse_state(self.ask("facts.py", self._facts(name), deadline, given))
 
     def read_containers(self, deadline: Deadline) -> HostState:
@@ -82,7 +81,7 @@ class Store:
     def keep_secrets(
         self,
         values: ServiceSecrets,
-        wanted: Mapping[str, SecretRelease],
+        wanted: Mapping[str, SecretRecord],
         marks: Iterable[str],
         deadline: Deadline,
     ) -> None:
@@ -96,9 +95,9 @@ class Store:
         request = {"root": self.root, "note": self._note("secrets"), "secrets": entries}
         self.ask("secret_files.py", request, deadline)
 
-    def publish(self, manifest: Mapping[str, Any], archive: str | None, deadline: Deadline) -> None:
+    def publish(self, release: Release, archive: str | None, deadline: Deadline) -> None:
         """Make or repair the release's directory and its data directories, verified by hash, by rename."""
-        name, given = _by_name(manifest)
+        name, given = _by_name(release)
         request = {"root": self.root, "note": self._note("publish"), "manifest": name, "archive": archive}
         try:
             self.ask("publish.py", request, deadline, given)
@@ -108,14 +107,14 @@ class Store:
                 raise UploadFailed(self.root, "the disk of the host is full", hint=hint) from error
             raise
 
-    def put_live(self, variable: str, entry: Mapping[str, Any], deadline: Deadline, *, loaded: bool) -> None:
+    def put_live(self, variable: str, data: DataDirectory, deadline: Deadline, *, loaded: bool) -> None:
         """Put the data of a variable before the service that reloads, or write down that it has read it."""
         request = {
             "root": self.root,
             "note": self._note(f"{'confirm' if loaded else 'switch'} {variable}"),
             "variable": variable,
-            "digest": entry["digest"],
-            "files": entry["files"],
+            "digest": data.digest,
+            "files": [asdict(file) for file in data.files],
             "loaded": loaded,
         }
         self.ask("live_data.py", request, deadline)
@@ -214,11 +213,11 @@ class Store:
         return {"root": self.root, "push": self.push, "release": self.release, "step": step}
 
 
-def _by_name(manifest: Mapping[str, Any] | None) -> tuple[str | None, Mapping[str, bytes]]:
-    """A name that stands for this manifest, and what is to be given with it: it is asked about more than once."""
-    if manifest is None:
+def _by_name(release: Release | None) -> tuple[str | None, Mapping[str, bytes]]:
+    """Return a name for the release's manifest, and the manifest, which travels once under that name."""
+    if release is None:
         return None, NOTHING
-    content = json.dumps(manifest).encode()
+    content = json.dumps(release.to_json()).encode()
     name = hashlib.sha256(content).hexdigest()[:16]
     return name, {name: content}
 
@@ -227,7 +226,7 @@ def parse_state(answer: Mapping[str, Any]) -> HostState:
     """Pure: the state in the answer of `facts.py`."""
     return HostState(
         current=answer["current"],
-        current_manifest=answer["current_manifest"],
+        current_release=Release.from_json(found) if (found := answer["current_manifest"]) else None,
         present=answer["present"],
         problems=tuple(answer["problems"]),
         data_problems={digest: tuple(found) for digest, found in answer["data_problems"].items()},
@@ -246,17 +245,16 @@ def parse_state(answer: Mapping[str, Any]) -> HostState:
         holder=answer["holder"],
         journal=answer["journal"],
         measured={name: tuple(seconds) for name, seconds in answer["measured"].items()},
-        split_in_force=SplitInForce(**found) if (found := answer["split_in_force"]) else None,
+        split_in_force=SplitInForce(**split) if (split := answer["split_in_force"]) else None,
         can_carry_out=answer["can_carry_out"],
         free_bytes=answer["free_bytes"],
     )
 
 
-def make_archive(root: Path, files: Sequence[ReleaseFile], extra: Mapping[str, bytes]) -> bytes:
-    """A gzipped tar of files under their SHA-256 as names; the same files give the same bytes.
+def make_archive(files: Iterable[ReleaseFile], contents: Mapping[str, bytes]) -> bytes:
+    """Return a gzipped tar of files named by their SHA-256; the same files give the same bytes.
 
-    `extra` is content by SHA-256 for files that are not in the tree. Raises HostError when a file is no
-    longer what it was when the release was read.
+    `contents` holds the content of each by its SHA-256.
     """
     buffer = io.BytesIO()
     with (
@@ -264,10 +262,7 @@ def make_archive(root: Path, files: Sequence[ReleaseFile], extra: Mapping[str, b
         tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive,
     ):
         for file in sorted(files, key=lambda item: item.sha256):
-            content = extra.get(file.sha256)
-            content = (root / file.path).read_bytes() if content is None else content
-            if len(content) != file.size:
-                raise UploadFailed(file.path, "it changed on this machine during the push")
+            content = contents[file.sha256]
             member = tarfile.TarInfo(file.sha256)
             member.size = len(content)
             archive.addfile(member, io.BytesIO(content))

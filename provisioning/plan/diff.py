@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from provisioning.redaction import Mask
-from provisioning.release.release import ReleaseFile
+from provisioning.release.manifest import ReleaseFile
 
 MAX_TEXT_BYTES = 128 * 1024
 MAX_LINES = 400

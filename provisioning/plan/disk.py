@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from provisioning.plan.observed import HostState
 from provisioning.plan.plan import ContainerWork, ImageWork, Plan
-from provisioning.release.release import Release
+from provisioning.release.manifest import Release
 
 IMAGE_BYTES = 600 * 1024**2
 """Taken for an image that is built for the first time: none of this project's is larger."""
@@ -32,7 +32,7 @@ def file_bytes(release: Release, plan: Plan, state: HostState) -> int:
     archive = 2 * sum(file.size for file in plan.uploads)
     unpacked = 0 if state.present else sum(file.size for file in release.files)
     data = sum(
-        sum(file.size for file in release.files_of(entry.path)) * (2 if entry.live else 1)
+        sum(file.size for file in entry.files) * (2 if entry.live else 1)
         for entry in release.data.values()
         if state.data_problems.get(entry.digest)
     )

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from provisioning.release.manifest import Release
+
 
 @dataclass(frozen=True)
 class Container:
@@ -59,7 +61,8 @@ class HostState:
 
     current: str | None = None
     """Digest of the release that `current` points to."""
-    current_manifest: Mapping[str, Any] | None = None
+    current_release: Release | None = None
+    """None where nothing was pushed, and where its manifest is gone."""
     present: bool = False
     """Whether the wanted release has a directory on the host."""
     problems: tuple[str, ...] = ()

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from provisioning.config.service_facts import live_data_facts
 from provisioning.plan.observed import HostState
-from provisioning.release.release import Release, ReleaseFile, ServiceRelease
+from provisioning.release.manifest import Release, ReleaseFile, ServiceRecord
 
 
 class ImageWork(StrEnum):
@@ -80,13 +80,12 @@ class Plan:
         return not (self.container_actions or self.uploads or self.publish or self.switch or self.clean)
 
 
-def make_plan(release: Release, state: HostState, extra_files: tuple[ReleaseFile, ...] = ()) -> Plan:
-    """The plan that makes a host serve `release`. `extra_files` are files made by the push itself."""
-    files = {file.sha256: file for file in (*release.files, *extra_files)}
-    digests = {name: data.digest for name, data in release.data.items()}
+def make_plan(release: Release, state: HostState) -> Plan:
+    """Return the plan that makes a host serve `release`, seen in `state`."""
+    files = {file.sha256: file for file in release.files}
     return Plan(
         release=release.digest,
-        actions=service_actions(release.parts, digests, state),
+        actions=service_actions(release, state),
         uploads=tuple(sorted(files[sha256] for sha256 in state.needed if sha256 in files)),
         publish=not state.present
         or bool(state.problems or state.secret_problems)
@@ -96,44 +95,43 @@ def make_plan(release: Release, state: HostState, extra_files: tuple[ReleaseFile
     )
 
 
-def service_actions(
-    parts: Mapping[str, ServiceRelease], data: Mapping[str, str], state: HostState
-) -> tuple[ServiceAction, ...]:
-    """One action for each wanted service in order, then one for each service that is not wanted."""
-    wanted = tuple(_action(name, part, data, state) for name, part in parts.items())
-    orphans = sorted({container.service for container in state.containers} - set(parts))
+def service_actions(release: Release, state: HostState) -> tuple[ServiceAction, ...]:
+    """Return one action for each service in dependency order, then one for each service that is not wanted."""
+    data = {name: directory.digest for name, directory in release.data.items()}
+    wanted = tuple(_action(name, record, data, state) for name, record in release.services.items())
+    orphans = sorted({container.service for container in state.containers} - set(release.services))
     return wanted + tuple(
         ServiceAction(name, ContainerWork.REMOVE, reason="the release has no such service")
         for name in orphans
     )
 
 
-def _action(name: str, part: ServiceRelease, data: Mapping[str, str], state: HostState) -> ServiceAction:
-    work, reason = _container_work(name, part, data, state)
-    if work is ContainerWork.NOTHING or part.build is None or part.image in state.images:
+def _action(name: str, record: ServiceRecord, data: Mapping[str, str], state: HostState) -> ServiceAction:
+    work, reason = _container_work(name, record, data, state)
+    if work is ContainerWork.NOTHING or record.build is None or record.image in state.images:
         return ServiceAction(name, work, reason=reason)
-    earlier = state.builds.get(name, {}).get(part.build, "")
+    earlier = state.builds.get(name, {}).get(record.build, "")
     if earlier in state.images:
         return ServiceAction(name, work, ImageWork.TAG, reason, tag_from=earlier)
     return ServiceAction(name, work, ImageWork.BUILD, reason)
 
 
 def _container_work(
-    name: str, part: ServiceRelease, data: Mapping[str, str], state: HostState
+    name: str, record: ServiceRecord, data: Mapping[str, str], state: HostState
 ) -> tuple[ContainerWork, str]:
     container = state.container(name)
     if container is None:
         return ContainerWork.RECREATE, "it has no container"
-    if container.digest != part.digest:
+    if container.digest != record.digest:
         return ContainerWork.RECREATE, "it changed"
     if (
-        container.image != part.image
-        or state.images.get(part.image, container.image_id) != container.image_id
+        container.image != record.image
+        or state.images.get(record.image, container.image_id) != container.image_id
     ):
         return ContainerWork.RECREATE, "it runs another image"
-    if any(mark in state.secret_problems for mark in part.secrets):
+    if any(mark in state.secret_problems for mark in record.secrets):
         return ContainerWork.RECREATE, "a secret of it on the host is missing or was changed"
-    if not part.reload and any(state.data_problems.get(data[variable]) for variable in part.data):
+    if not record.reload and any(state.data_problems.get(data[variable]) for variable in record.data):
         return ContainerWork.RECREATE, "its data on the host was changed"
     if container.state != "running":
         return ContainerWork.START, f"its container is {container.state}"
@@ -141,15 +139,15 @@ def _container_work(
         return ContainerWork.RECREATE, "it is unhealthy"
     if container.health == "starting":
         return ContainerWork.START, "it is still starting"
-    return _reload_work(part, data, state)
+    return _reload_work(record, data, state)
 
 
 def _reload_work(
-    part: ServiceRelease, data: Mapping[str, str], state: HostState
+    record: ServiceRecord, data: Mapping[str, str], state: HostState
 ) -> tuple[ContainerWork, str]:
-    if not part.reload:
+    if not record.reload:
         return ContainerWork.NOTHING, ""
-    found = {variable: state.live.get(variable) for variable in part.data}
+    found = {variable: state.live.get(variable) for variable in record.data}
     there = {variable: live for variable, live in found.items() if live is not None}
     if len(there) < len(found):
         # A container that runs without it holds a directory that is gone.

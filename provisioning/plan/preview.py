@@ -14,7 +14,7 @@ from provisioning.plan.observed import HostState, SplitInForce
 from provisioning.plan.plan import ContainerWork, ImageWork, Plan, ServiceAction
 from provisioning.redaction import Mask
 from provisioning.release.compose_file import default_of
-from provisioning.release.release import Release
+from provisioning.release.manifest import Release
 
 SECONDS_NEVER_MEASURED = 10.0
 """Stated for a service whose recreation this host's journal has never timed."""
@@ -97,14 +97,14 @@ def make_forecast(
     mask: Mask,
 ) -> Forecast:
     """The forecast of a plan. `compose_files` is the text of the current and of the wanted compose file."""
-    before: Mapping[str, str] = (state.current_manifest or {}).get("environment", {})
+    before = state.current_release.environment if state.current_release else None
     return Forecast(
         release=release.digest,
         current=state.current,
         services=tuple(service_forecast(action, state) for action in plan.actions),
         files=files,
-        environment=_environment(before, release.environment, mask),
-        split=_split(before if state.current_manifest else None, release.environment, compose_files),
+        environment=_environment(before or {}, release.environment, mask),
+        split=_split(before, release.environment, compose_files),
         split_in_force=state.split_in_force,
         repairs=_repairs(release, plan, state),
         upload_files=len(plan.uploads),
@@ -175,7 +175,7 @@ def _split(
 def _repairs(release: Release, plan: Plan, state: HostState) -> tuple[str, ...]:
     found = [f"left over from a push that was broken off, to be removed: {path}" for path in state.leftovers]
     found += [f"a push that was broken off at: {state.unfinished.get('step')}"] if state.unfinished else []
-    if state.current_manifest is None:
+    if state.current_release is None:
         return tuple(found)
     found += [
         f"the file of a secret: {problem}" for problem in state.secret_problems.values() if state.present

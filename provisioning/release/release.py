@@ -1,6 +1,6 @@
-"""A release: every file that ships, and one digest over all of it and one for each service.
+"""Read the project's tree as a release: every file that ships, one digest of all and one of each service.
 
-Pure except for reading the project's tree. The same tree and environment give the same digests on
+The same tree and environment give the same digests on
 every machine: of a file's mode only the executable bit counts, and neither order nor time does.
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,100 +17,38 @@ from provisioning.config.service_facts import live_data_facts
 from provisioning.errors import ReleaseError
 from provisioning.release.compose_file import ComposeFile, Service, parse_compose_file, substitute
 from provisioning.release.dockerfile import matters, sources_of
-from provisioning.release.tree import COMPOSE_FILE as COMPOSE_FILE
-from provisioning.release.tree import ReleaseFile as ReleaseFile
-from provisioning.release.tree import read_files
-
-
-@dataclass(frozen=True)
-class DataDirectory:
-    """A directory that a service mounts: its path in the tree and the digest of its content."""
-
-    path: str
-    digest: str
-    live: bool = False
-    """Its service reads it anew on a signal, so a change of it needs no new container."""
-
-
-@dataclass(frozen=True)
-class SecretRelease:
-    """A secret of a release, told by its mark only."""
-
-    digest: str
-    """Keyed hash of its value."""
-    variable: str
-    owner: str
-    """`uid:gid` of the service that reads it."""
-
-
-@dataclass(frozen=True)
-class ServiceRelease:
-    """What a release says about one service."""
-
-    digest: str
-    build: str | None
-    """Digest of what can change the image; None for a service that is not built."""
-    image: str
-    """Name and tag of the image; the tag is the service's digest."""
-    data: tuple[str, ...]
-    """Variables of the data directories that it mounts."""
-    digest_variable: str
-    reload: str = ""
-    """Signal on which it reads its data anew; its digest then says nothing about that data."""
-    secrets: tuple[str, ...] = ()
-    """Keyed hashes of the secrets that it reads."""
-
-
-@dataclass(frozen=True)
-class Release:
-    """Everything that can change what users see, under one digest (SHA-256 hex)."""
-
-    digest: str
-    files: tuple[ReleaseFile, ...]
-    services: dict[str, str]
-    """Service -> its own digest, in dependency order."""
-    data: dict[str, DataDirectory]
-    """Variable -> the directory it stands for."""
-    environment: dict[str, str]
-    parts: dict[str, ServiceRelease]
-    secrets: dict[str, SecretRelease] = field(default_factory=dict)
-    """Name -> what is known of the secret without its value."""
-
-    @property
-    def short(self) -> str:
-        """The digest as people see it."""
-        return self.digest[:12]
-
-    def files_of(self, directory: str) -> tuple[ReleaseFile, ...]:
-        """Files of a data directory, with paths relative to it, but for those of another one inside of it."""
-        return _content(self.files, directory, [data.path for data in self.data.values()])
+from provisioning.release.manifest import DataDirectory, Release, ReleaseFile, SecretRecord, ServiceRecord
+from provisioning.release.tree import COMPOSE_FILE, read_file, read_files
 
 
 def read_release(
     project_root: Path, environment: Mapping[str, str], secrets: ServiceSecrets = NO_SECRETS
 ) -> Release:
-    """The release that this tree, these values of the services' environment and these secrets make.
+    """Return the release that this tree, these values of the services' environment and these secrets make.
 
-    Raises ReleaseError in one sentence when the tree cannot be released: models that are not trained,
-    links that leave the tree, special files, variables that the compose file does not use.
+    Each file is read and hashed once; its content stays in `contents`. Raises ReleaseError in one sentence
+    when the tree cannot be released: models that are not trained, links that leave the tree, special files,
+    variables that the compose file does not use.
     """
     root = Path(project_root)
-    compose = parse_compose_file(_read_compose(root))
+    compose_file, text = read_file(root, COMPOSE_FILE)
+    compose = parse_compose_file(_decoded(text))
     _check_environment(compose, environment)
     marks = _secrets(compose, secrets)
     data_paths = {name: path for service in compose.services for name, path in service.data.items()}
     contexts = {path for service in compose.services for path in service.contexts}
-    files = tuple(sorted(read_files(root, contexts | set(data_paths.values()))))
+    found = dict(read_files(root, contexts | set(data_paths.values())))
+    contents = {file.sha256: content for file, content in {compose_file: text, **found}.items()}
+    files = tuple(sorted((compose_file, *found)))
     live = {name for service in compose.services if service.reload for name in service.data}
     data = {
         name: _data_directory(files, name, path, data_paths.values(), name in live)
         for name, path in sorted(data_paths.items())
     }
-    parts = {
-        service.name: _service_release(root, compose, service, files, data, environment, marks)
+    services = {
+        service.name: _service_record(contents, compose, service, files, data, environment, marks)
         for service in compose.services
     }
-    services = {name: part.digest for name, part in parts.items()}
     return Release(
         digest=_digest(
             {
@@ -124,15 +61,15 @@ def read_release(
         services=services,
         data=data,
         environment=dict(sorted(environment.items())),
-        parts=parts,
         secrets=marks,
+        contents=contents,
     )
 
 
-def _read_compose(root: Path) -> str:
+def _decoded(content: bytes) -> str:
     try:
-        return (root / COMPOSE_FILE).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
         raise ReleaseError(f"{COMPOSE_FILE} cannot be read: {error}") from error
 
 
@@ -152,7 +89,7 @@ def _check_environment(compose: ComposeFile, environment: Mapping[str, str]) -> 
         )
 
 
-def _secrets(compose: ComposeFile, secrets: ServiceSecrets) -> dict[str, SecretRelease]:
+def _secrets(compose: ComposeFile, secrets: ServiceSecrets) -> dict[str, SecretRecord]:
     for name in sorted(secrets.values):
         if name not in compose.secrets:
             usable = ", ".join(sorted(compose.secrets)) or "no secret at all"
@@ -166,27 +103,27 @@ def _secrets(compose: ComposeFile, secrets: ServiceSecrets) -> dict[str, SecretR
                 hint=f"pulumi config set --secret --path 'onebox:serviceSecrets.{name}'",
             )
     return {
-        name: SecretRelease(secrets.mark(name), compose.secrets[name].variable, compose.secrets[name].owner)
+        name: SecretRecord(secrets.mark(name), compose.secrets[name].variable, compose.secrets[name].owner)
         for name in sorted(secrets.values)
     }
 
 
-def _service_release(
-    root: Path,
+def _service_record(
+    contents: Mapping[str, bytes],
     compose: ComposeFile,
     service: Service,
     files: tuple[ReleaseFile, ...],
     data: Mapping[str, DataDirectory],
     environment: Mapping[str, str],
-    marks: Mapping[str, SecretRelease],
-) -> ServiceRelease:
+    marks: Mapping[str, SecretRecord],
+) -> ServiceRecord:
     section = json.loads(service.section)
     build = None
     if service.context is not None:
         build = _digest(
             {
                 "build": section.get("build"),
-                "files": _lines(_build_files(root, service, files)),
+                "files": _lines(_build_files(contents, service, files)),
                 "contexts": {
                     name: _lines(_context_files(service, path, files))
                     for name, path in service.additional_contexts.items()
@@ -205,7 +142,7 @@ def _service_release(
             "environment": {name: value for name, value in environment.items() if name in used},
         }
     )
-    return ServiceRelease(
+    return ServiceRecord(
         digest=digest,
         build=build,
         image=substitute(service.image, {**environment, service.digest_variable: digest}),
@@ -216,14 +153,16 @@ def _service_release(
     )
 
 
-def _build_files(root: Path, service: Service, files: tuple[ReleaseFile, ...]) -> tuple[ReleaseFile, ...]:
+def _build_files(
+    contents: Mapping[str, bytes], service: Service, files: tuple[ReleaseFile, ...]
+) -> tuple[ReleaseFile, ...]:
     """Files that can change the image: data that is mounted over it does not, where the Dockerfile shows so."""
     context = service.context or "."
     within = _below(files, context)
     dockerfile = next((file for file in within if file.path == service.dockerfile), None)
     if dockerfile is None:
         raise ReleaseError(f"service {service.name} has no {context}/{service.dockerfile}")
-    sources = sources_of((root / context / service.dockerfile).read_text(encoding="utf-8", errors="replace"))
+    sources = sources_of(contents[dockerfile.sha256].decode("utf-8", errors="replace"))
     if not sources:
         return (dockerfile,)
     mounted = [_relative(path, context) for path in service.data.values() if _is_below(path, context)]
@@ -248,13 +187,13 @@ def _data_directory(
         hint = f"Run `{facts.made_by}` first." if facts.made_by else ""
         what = f"{facts.noun} are not there" if facts.made_by else f"data of {variable} is not there"
         raise ReleaseError(f"{path} is empty: the {what}", hint=hint)
-    return DataDirectory(path, _digest(_lines(content)), live)
+    return DataDirectory(path, _digest(_lines(content)), content, live)
 
 
 def _content(
     files: Iterable[ReleaseFile], directory: str, directories: Iterable[str]
 ) -> tuple[ReleaseFile, ...]:
-    """Files below a directory, without those of the directories inside of it that are told apart."""
+    """Return the files below a directory, relative to it, without those of other data directories inside of it."""
     inner = [
         _relative(other, directory)
         for other in directories

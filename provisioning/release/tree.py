@@ -6,10 +6,10 @@ import hashlib
 import re
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from provisioning.errors import ReleaseError
+from provisioning.release.manifest import ReleaseFile
 
 COMPOSE_FILE = "docker-compose.yml"
 
@@ -34,36 +34,26 @@ _IGNORED_PATHS = re.compile(r"(.*/)?\.streamlit/secrets(\..*)?")
 _UNUSABLE_NAME = re.compile(r"[\x00-\x1f\x7f\\]")
 
 
-@dataclass(frozen=True, order=True)
-class ReleaseFile:
-    """One file: path relative to the project's root, mode (0o644 or 0o755), SHA-256 hex, size in bytes."""
-
-    path: str
-    mode: int
-    sha256: str
-    size: int
+def read_file(root: Path, path: str) -> tuple[ReleaseFile, bytes]:
+    """Return one file of the tree and its content. Raises ReleaseError as `read_files` does."""
+    return _read(root, root / path)
 
 
-def read_files(root: Path, directories: set[str]) -> Iterator[ReleaseFile]:
-    """The compose file and every file below these directories, without what no release carries.
+def read_files(root: Path, directories: set[str]) -> Iterator[tuple[ReleaseFile, bytes]]:
+    """Read every file below these directories once, with its content, without what no release carries.
 
-    Raises ReleaseError for links that leave the tree, special files and names that cannot be shipped.
+    The compose file is left out. Raises ReleaseError for links that leave the tree, special files and names
+    that cannot be shipped.
     """
-    seen: set[Path] = set()
-    for path in _walk_all(root, directories):
-        if path not in seen:
-            seen.add(path)
-            yield _read_file(root, path)
-
-
-def _walk_all(root: Path, directories: set[str]) -> Iterator[Path]:
-    yield root / COMPOSE_FILE
+    seen = {root / COMPOSE_FILE}
     for directory in sorted(directories):
         base = root / directory
         if base.is_symlink() or (base.exists() and not base.is_dir()):
             raise ReleaseError(f"{directory} is not a directory")
-        if base.is_dir():
-            yield from _walk(root, base)
+        for path in _walk(root, base) if base.is_dir() else ():
+            if path not in seen:
+                seen.add(path)
+                yield _read(root, path)
 
 
 def _walk(root: Path, directory: Path) -> Iterator[Path]:
@@ -78,7 +68,7 @@ def _walk(root: Path, directory: Path) -> Iterator[Path]:
             yield path
 
 
-def _read_file(root: Path, path: Path) -> ReleaseFile:
+def _read(root: Path, path: Path) -> tuple[ReleaseFile, bytes]:
     relative = path.relative_to(root).as_posix()
     if _UNUSABLE_NAME.search(relative) or not relative.isprintable():
         raise ReleaseError(f"the file name {relative!r} holds characters that cannot be shipped")
@@ -92,4 +82,4 @@ def _read_file(root: Path, path: Path) -> ReleaseFile:
     except OSError as error:
         raise ReleaseError(f"{relative} cannot be read: {error.strerror}") from error
     mode = 0o755 if status.st_mode & stat.S_IXUSR else 0o644
-    return ReleaseFile(relative, mode, hashlib.sha256(content).hexdigest(), len(content))
+    return ReleaseFile(relative, mode, hashlib.sha256(content).hexdigest(), len(content)), content

@@ -1,41 +1,37 @@
-"""Data that a service reads anew on a signal: put before it, have it read, and see that it did."""
+"""Hot reload of live data: switch it, signal the service, and wait until the service confirms that it loaded it."""
 
 from __future__ import annotations
 
 import base64
 import contextlib
-import http.client
-import time
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
-from provisioning.config.service_facts import MODELS
 from provisioning.deadline import Deadline
 from provisioning.errors import ServiceFailure
 from provisioning.host.docker_commands import reload_argv
 from provisioning.host.store import Store
-from provisioning.host_errors import Unreachable
-from provisioning.services.proof import ApiProof, PrometheusProof, Proof, UiProof
-from provisioning.services.smoke import API, CODE, PORTS, PROMETHEUS, UI, Ask, NotYet, ask_through_ssh
+from provisioning.release.manifest import Release
+from provisioning.services.client import tunnel_client
+from provisioning.services.contract import ReloadCheck, RunningService
+from provisioning.services.polling import PASSING, Backoff, poll
+from provisioning.services.registry import contracts
 
-PATIENCE_SECONDS = 20.0
-_FIRST_PAUSE = 0.02
-_LONGEST_PAUSE = 0.2
-_GROWTH = 1.2
-"""Asking costs 2 ms, and most reloads are over after some tens of them."""
+RELOAD_TIMEOUT = 20.0
+# A request costs 2 ms, and most reloads are over after some tens of them.
+_BACKOFF = Backoff(first=0.02, longest=0.2, factor=1.2)
 READ_LIMIT = 256 * 1024
 
 
-def switch_data(store: Store, service: str, manifest: Mapping[str, Any], deadline: Deadline) -> None:
-    """Put the manifest's data before a service that reloads; nothing for any other service."""
-    for variable, entry in _live_data(service, manifest):
-        store.put_live(variable, entry, deadline, loaded=False)
+def switch_data(store: Store, service: str, release: Release, deadline: Deadline) -> None:
+    """Switch the live data of a service that reloads to the release's; do nothing for any other service."""
+    for variable, data in release.service_data(service).items():
+        store.put_live(variable, data, deadline, loaded=False)
 
 
-def confirm_data(store: Store, service: str, manifest: Mapping[str, Any], deadline: Deadline) -> None:
-    """Write down on the host that the service has read the manifest's data."""
-    for variable, entry in _live_data(service, manifest):
-        store.put_live(variable, entry, deadline, loaded=True)
+def confirm_data(store: Store, service: str, release: Release, deadline: Deadline) -> None:
+    """Record on the host that the service has loaded the release's data."""
+    for variable, data in release.service_data(service).items():
+        store.put_live(variable, data, deadline, loaded=True)
 
 
 def reload_service(
@@ -43,82 +39,21 @@ def reload_service(
     container: str,
     service: str,
     signal: str,
-    manifest: Mapping[str, Any],
+    release: Release,
     deadline: Deadline,
 ) -> None:
-    """Have a running service read the data that was put before it, and wait for the proof that it did.
+    """Signal a running service to load its switched data, and wait until it confirms that it did.
 
-    `container` is the id of its container. A service that we do not know how to ask counts as reloaded when
-    it took the signal and still runs. Raises ServiceFailure.
+    `container` is the id of its container. A service without a contract counts as reloaded when it took the
+    signal and still runs. Raises ServiceFailure.
     """
-    proof = _proof(store, service, manifest, deadline)
+    check = _reload_check(store, service, release, deadline)
     done = store.run_step(reload_argv(container, signal), f"reload {service}", deadline, finish=True)
     if done.status != 0:
         said = (done.stdout.strip().splitlines() or ["it said nothing"])[-1]
         raise ServiceFailure(service, f"it did not take {signal}: {said}")
-    if proof is not None:
-        wait_for(proof, service, deadline)
-
-
-def wait_for(
-    proof: Proof, service: str, deadline: Deadline, *, sleep: Callable[[float], None] = time.sleep
-) -> None:
-    """Ask until the proof is there. Raises ServiceFailure with the last reason when it does not come."""
-    started = deadline.waited
-    pause = _FIRST_PAUSE
-    while True:
-        try:
-            return proof.check()
-        except (NotYet, OSError, http.client.HTTPException, Unreachable) as error:
-            reason = str(error) or type(error).__name__
-        if deadline.waited - started >= min(PATIENCE_SECONDS, deadline.left):
-            raise ServiceFailure(service, reason)
-        sleep(pause)
-        pause = min(pause * _GROWTH, _LONGEST_PAUSE)
-
-
-def _proof(store: Store, service: str, manifest: Mapping[str, Any], deadline: Deadline) -> Proof | None:
-    if service not in PORTS:
-        return None
-    ask = ask_through_ssh(store.connection, PORTS[service])
-    try:
-        if service == API:
-            return _api_proof(ask, manifest)
-        if service == UI:
-            return _ui_proof(ask, manifest)
-        return _prometheus_proof(ask, store, manifest, deadline)
-    except (NotYet, OSError, http.client.HTTPException, Unreachable) as error:
-        raise ServiceFailure(service, f"it cannot be asked what it has in force: {error}") from error
-
-
-def _api_proof(ask: Ask, manifest: Mapping[str, Any]) -> ApiProof | None:
-    data = dict(_live_data(API, manifest))
-    code = _digest(data, CODE[API])
-    models = [
-        item["sha256"]
-        for item in data.get(MODELS.variable, {"files": ()})["files"]
-        if item["path"] == "manifest.json"
-    ]
-    return ApiProof(ask, models[0] if models else "", code) if code or models else None
-
-
-def _ui_proof(ask: Ask, manifest: Mapping[str, Any]) -> UiProof | None:
-    code = _digest(dict(_live_data(UI, manifest)), CODE[UI])
-    return UiProof(ask, code) if code else None
-
-
-def _digest(data: Mapping[str, Mapping[str, Any]], variable: str) -> str:
-    return str(data[variable]["digest"]) if variable in data else ""
-
-
-def _prometheus_proof(
-    ask: Ask, store: Store, manifest: Mapping[str, Any], deadline: Deadline
-) -> PrometheusProof:
-    files: dict[str, str] = {}
-    for variable, entry in _live_data(PROMETHEUS, manifest):
-        paths = [item["path"] for item in entry["files"]]
-        files.update(read_texts(store, f"live/{variable}/.data/{entry['digest']}", paths, deadline))
-    return PrometheusProof(ask, files)
+    if check is not None:
+        poll(check.check, service, deadline, RELOAD_TIMEOUT, _BACKOFF)
 
 
 def read_texts(store: Store, directory: str, paths: Iterable[str], deadline: Deadline) -> dict[str, str]:
@@ -132,7 +67,20 @@ def read_texts(store: Store, directory: str, paths: Iterable[str], deadline: Dea
     return found
 
 
-def _live_data(service: str, manifest: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
-    part = manifest["services"].get(service)
-    variables = part["data"] if part and part["reload"] else ()
-    return [(variable, manifest["data"][variable]) for variable in variables]
+def _reload_check(store: Store, service: str, release: Release, deadline: Deadline) -> ReloadCheck | None:
+    contract = contracts().get(service)
+    if contract is None:
+        return None
+
+    def live_texts() -> dict[str, str]:
+        found: dict[str, str] = {}
+        for variable, data in release.service_data(service).items():
+            directory = f"live/{variable}/.data/{data.digest}"
+            found |= read_texts(store, directory, (file.path for file in data.files), deadline)
+        return found
+
+    client = tunnel_client(store.connection, contract.facts.port)
+    try:
+        return contract.reload_check(RunningService(client, release, read_live_texts=live_texts))
+    except PASSING as error:
+        raise ServiceFailure(service, f"it cannot be asked what it has in force: {error}") from error

@@ -7,8 +7,7 @@ import os
 import shlex
 import shutil
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,20 +114,6 @@ def changed(file: Path, text: str) -> Iterator[None]:
         yield
     finally:
         file.write_text(before)
-
-
-def eventually(check: Callable[[], object], seconds: float = 30) -> None:
-    """The check holds before the time is over; its last failure is the one that is shown."""
-    end = time.monotonic() + seconds
-    while True:
-        try:
-            assert check()
-        except (AssertionError, OSError):
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.3)
-        else:
-            return
 
 
 def copy_checkout(target: Path) -> Checkout:

@@ -12,7 +12,8 @@ import pytest
 import requests
 from playwright.sync_api import expect, sync_playwright
 
-from tests.e2e.conftest import STACK, eventually
+from tests.e2e.conftest import STACK
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Checkout
@@ -59,14 +60,14 @@ def test_wrong_input_is_the_callers_problem_and_no_model_error(rehearsal: Checko
 
 
 def test_prometheus_has_the_api_as_a_target_and_counts_predictions(rehearsal: Checkout) -> None:
-    eventually(lambda: counted(rehearsal, 'up{job="flask-api"}') == 1)
+    wait_until(lambda: counted(rehearsal, 'up{job="flask-api"}') == 1)
     before = counted(rehearsal, "prediction_requests_total")
     for _ in range(20):
         rehearsal_answer = requests.post(
             f"{rehearsal.outputs()['api_url']}/predict", json={"features": [6, 3, 5, 2]}, timeout=10
         )
         assert rehearsal_answer.status_code == 200
-    eventually(lambda: counted(rehearsal, "prediction_requests_total") >= before + 20)
+    wait_until(lambda: counted(rehearsal, "prediction_requests_total") >= before + 20)
 
 
 def test_prometheus_has_loaded_the_alert_rules(rehearsal: Checkout) -> None:

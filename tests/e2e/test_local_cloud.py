@@ -18,11 +18,11 @@ from tests.e2e.cloud_under_test import (
     USER_DATA,
     CloudUnderTest,
     docker,
-    eventually,
     opens,
     permission,
     run_instance,
 )
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,7 +60,7 @@ def instance(cloud: CloudUnderTest, group: str) -> str:
     cloud.ec2.import_key_pair(KeyName="key", PublicKeyMaterial=cloud.key.with_suffix(".pub").read_bytes())
     created = run_instance(cloud, group, UserData=USER_DATA)
     address = cloud.describe(created)["PublicIpAddress"]
-    assert eventually(lambda: opens(address, 22))
+    wait_until(lambda: opens(address, 22), 40)
     cloud.ssh(address, "timeout 60 cloud-init status --wait")
     return created
 
@@ -119,7 +119,7 @@ def test_an_elastic_address_leads_to_the_instance_and_stays_over_stop_and_start(
     elastic = held["PublicIp"]
     association = cloud.ec2.associate_address(InstanceId=instance, AllocationId=held["AllocationId"])
     assert cloud.describe(instance)["PublicIpAddress"] == elastic
-    assert eventually(lambda: opens(elastic, 22))
+    wait_until(lambda: opens(elastic, 22), 40)
 
     cloud.ec2.stop_instances(InstanceIds=[instance])
     assert cloud.describe(instance)["State"]["Name"] == "stopped"
@@ -130,7 +130,7 @@ def test_an_elastic_address_leads_to_the_instance_and_stays_over_stop_and_start(
     described = cloud.describe(instance)
     assert (described["State"]["Name"], described["PrivateIpAddress"]) == ("running", address)
     assert described["PublicIpAddress"] == elastic
-    assert eventually(lambda: opens(elastic, 22))
+    wait_until(lambda: opens(elastic, 22), 40)
     assert not opens(address, SERVICE_PORT)
     assert cloud.ssh(elastic, "sudo cat /root/boots") == "boot"
 
@@ -150,10 +150,10 @@ def test_a_reboot_comes_back_with_the_filter_whoever_asked_for_it(
     cloud.ec2.reboot_instances(InstanceIds=[instance])
     second = boot_time()
     assert second != first
-    assert eventually(lambda: opens(address, 22))
+    wait_until(lambda: opens(address, 22), 40)
     cloud.ssh(address, "sudo systemd-run --on-active=1 --timer-property=AccuracySec=100ms systemctl reboot")
-    assert eventually(lambda: boot_time() != second)
-    assert eventually(lambda: opens(address, 22))
+    wait_until(lambda: boot_time() != second, 40)
+    wait_until(lambda: opens(address, 22), 40)
     assert cloud.describe(instance)["State"]["Name"] == "running"
     assert not opens(address, SERVICE_PORT)
 
@@ -175,7 +175,7 @@ def test_a_killed_daemon_starts_again_with_everything_as_it_was(
     before = memory()
     started_at = docker("inspect", "--format", "{{.State.StartedAt}}", f"onebox-{NAME}-{instance}")
     os.kill(cloud.status()["pid"], signal.SIGKILL)
-    assert eventually(lambda: cloud.command("status").returncode == 3)
+    wait_until(lambda: cloud.command("status").returncode == 3, 40)
     assert opens(address, 22)
     restarted = cloud.command("start")
     assert restarted.returncode == 0, restarted.stderr
@@ -193,7 +193,7 @@ def test_an_instance_that_shuts_itself_down_shows_as_stopped(
     cloud: CloudUnderTest, instance: str, address: str
 ) -> None:
     cloud.ssh(address, "sudo systemd-run --on-active=1 --timer-property=AccuracySec=100ms systemctl poweroff")
-    assert eventually(lambda: cloud.describe(instance)["State"]["Name"] == "stopped")
+    wait_until(lambda: cloud.describe(instance)["State"]["Name"] == "stopped", 40)
 
 
 def test_termination_leaves_nothing(cloud: CloudUnderTest, instance: str) -> None:

@@ -14,8 +14,9 @@ import requests
 from playwright.sync_api import expect, sync_playwright
 from sklearn.datasets import load_wine
 
-from tests.e2e.conftest import STACK, eventually
+from tests.e2e.conftest import STACK
 from tests.e2e.test_first_light import CHROMIUM_FLAGS
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -101,7 +102,7 @@ def test_a_table_of_thirteen_features_goes_the_whole_way_and_back(
         assert right >= 0.9 * ROWS
 
         # The recorder and the window follow within moments.
-        eventually(lambda: asked(rehearsal, "/drift")["rows"] >= ROWS)
+        wait_until(lambda: asked(rehearsal, "/drift")["rows"] >= ROWS)
         drift = asked(rehearsal, "/drift")
         assert [item["name"] for item in drift["features"]] == list(WINE.feature_names)
         seen = see_in_browser(rehearsal.outputs()["ui_url"])

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.conftest import MINUTE, STACK, changed, eventually
+from tests.e2e.conftest import MINUTE, STACK, changed
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Checkout
@@ -130,7 +131,7 @@ def test_a_tree_that_changes_after_the_preview_is_not_pushed(rehearsal: Checkout
             text=True,
         )
         try:
-            eventually(recorded.exists, 2 * MINUTE)
+            wait_until(recorded.exists, 2 * MINUTE)
             page.write_text(page.read_text() + "# changed since\n")
             said, _ = up.communicate(timeout=5 * MINUTE)
         finally:

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import pytest
 
 from provisioning.agent import script
 from provisioning.operate.logs import WholeLines, of_container
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 
@@ -99,14 +99,14 @@ def test_an_interrupted_push_ends_with_130_and_the_lock_is_free(host: Any, signa
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         text=True,
     )
-    ends = time.monotonic() + 60
-    while not any(call[0] == "build" for call in _calls(host)):
-        assert push.poll() is None, push.communicate()
-        assert time.monotonic() < ends
-        time.sleep(0.1)
+    wait_until(
+        lambda: push.poll() is not None or any(call[0] == "build" for call in _calls(host)), 60, "it builds"
+    )
+    assert push.poll() is None, push.communicate()
 
     for number in signals:
         push.send_signal(number)
+        # A second Ctrl-C by hand comes while the first is being handled.
         threading.Event().wait(0.1)
     stdout, stderr = push.communicate(timeout=30)
 
@@ -116,9 +116,7 @@ def test_an_interrupted_push_ends_with_130_and_the_lock_is_free(host: Any, signa
     if len(signals) == 1:
         assert json.loads(stdout)["exit_code"] == 130
     # It writes its line into the audit log before it goes.
-    while _holder(host) is not None:
-        assert time.monotonic() < ends
-        time.sleep(0.05)
+    wait_until(lambda: _holder(host) is None, 60, "the lock is free")
 
 
 def _holder(host: Any) -> Any:

@@ -8,7 +8,7 @@ import pytest
 
 from provisioning.plan.diff import MAX_LINES, MAX_TEXT_BYTES, Change, changed_files, wants_text, with_diff
 from provisioning.redaction import Mask
-from provisioning.release.release import ReleaseFile
+from provisioning.release.manifest import ReleaseFile
 
 
 def file(path: str, content: str, mode: int = 0o644) -> ReleaseFile:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from urllib.parse import unquote
 import pytest
 
 from provisioning.agent import docker_engine as docker
+from tests.waiting import wait_until
 
 INSPECTED = {"Id": "c1", "Image": "sha256:1", "State": {"Status": "running"}}
 
@@ -90,10 +90,7 @@ def test_containers_and_images_are_as_the_daemon_has_them(daemon: StandIn) -> No
 def test_the_daemon_works_on_all_questions_while_others_do_something_else(daemon: StandIn) -> None:
     way = docker.way_to_docker("onebox", images=True)
 
-    ends = time.monotonic() + 10
-    while len(daemon.asked) < 4:
-        assert time.monotonic() < ends
-        time.sleep(0.005)
+    wait_until(lambda: len(daemon.asked) >= 4, 10)
     asked = [path.partition("?")[0] for path in daemon.asked]
     assert asked == ["/containers/json", "/images/json", "/containers/c1/json", "/containers/gone/json"]
     assert (len(way.containers()), len(way.images())) == (1, 2)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ from provisioning.errors import DeadlinePassed, SettingsError
 from provisioning.host.audit import read_audit
 from provisioning.host_errors import HostError
 from provisioning.operate.exec import execute
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.process
 
@@ -68,10 +67,7 @@ def test_an_interrupted_command_ends_on_the_host_and_is_in_the_log(pushed: Any, 
         execute(pushed.settings(), "api", ["sh", "-c", f"echo $$ > {marker}; echo up; sleep 60"], interrupt)
 
     pid = marker.read_text().strip()
-    ends = time.monotonic() + 10
-    while Path(f"/proc/{pid}").exists() and time.monotonic() < ends:
-        threading.Event().wait(0.05)
-    assert not Path(f"/proc/{pid}").exists()
+    wait_until(lambda: not Path(f"/proc/{pid}").exists(), 10, "the command has ended")
     assert read_audit(pushed.settings()).entries[-1].result == "interrupted"
 
 

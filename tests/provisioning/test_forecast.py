@@ -14,7 +14,8 @@ from provisioning.plan.plan import make_plan
 from provisioning.plan.preview import Forecast, make_forecast
 from provisioning.plan.render import in_units, plain, plan_lines, short_lines
 from provisioning.redaction import Mask
-from provisioning.release.release import Release, read_release
+from provisioning.release.manifest import Release
+from provisioning.release.release import read_release
 
 COMPOSE = "${MODEL_V1_WEIGHT:-50} ${MODEL_V2_WEIGHT:-50}"
 
@@ -27,13 +28,13 @@ def release(project: Path) -> Release:
 def as_pushed(release: Release, **more: Any) -> HostState:
     state = HostState(
         current=release.digest,
-        current_manifest={"environment": dict(release.environment), "files": []},
+        current_release=release,
         present=True,
         containers=tuple(
             Container(f"id-{name}", name, part.digest, part.image, f"sha-{name}", "running", "healthy")
-            for name, part in release.parts.items()
+            for name, part in release.services.items()
         ),
-        images={part.image: f"sha-{name}" for name, part in release.parts.items()},
+        images={part.image: f"sha-{name}" for name, part in release.services.items()},
         free_bytes=10 * 1024**3,
     )
     return replace(state, **more)
@@ -86,7 +87,7 @@ def test_a_service_that_does_not_answer_now_loses_no_answers(release: Release) -
 
 
 def test_the_split_is_told_before_and_after_with_the_defaults_of_each_compose_file(release: Release) -> None:
-    state = as_pushed(release, current_manifest={"environment": {"MODEL_V1_WEIGHT": "70"}, "files": []})
+    state = as_pushed(release, current_release=replace(release, environment={"MODEL_V1_WEIGHT": "70"}))
 
     forecast = forecast_of(release, state, (COMPOSE, COMPOSE.replace("50", "10")))
 
@@ -103,10 +104,10 @@ def test_a_first_release_has_a_split_and_no_other_before(release: Release) -> No
 
 
 def test_changed_values_are_shown_and_secret_ones_only_by_name(release: Release) -> None:
-    manifest = {"environment": {"API_TOKEN": "hunter2", "LEVEL": "low"}, "files": []}
+    current = replace(release, environment={"API_TOKEN": "hunter2", "LEVEL": "low"})
     wanted = replace(release, environment={"API_TOKEN": "hunter3", "LEVEL": "high"})
 
-    lines = plan_lines(forecast_of(wanted, as_pushed(release, current_manifest=manifest)))
+    lines = plan_lines(forecast_of(wanted, as_pushed(release, current_release=current)))
 
     assert "value API_TOKEN: '***' -> '***'" in lines
     assert "value LEVEL: 'low' -> 'high'" in lines
@@ -166,7 +167,7 @@ def test_a_line_cannot_move_the_cursor_of_the_terminal_that_shows_it() -> None:
 def test_what_a_push_would_only_clean_up_is_named(release: Release, pushed: bool) -> None:
     state = as_pushed(release, leftovers=("incoming/a.part-1",))
     if not pushed:
-        state = replace(state, current_manifest=None)
+        state = replace(state, current_release=None)
     plan = make_plan(release, state)
 
     forecast = forecast_of(release, state)

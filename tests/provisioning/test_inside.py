@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import re
@@ -10,6 +11,7 @@ import socket
 import struct
 import subprocess
 import sys
+import termios
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +22,7 @@ import pytest
 
 from provisioning.agent import script
 from provisioning.host.docker_commands import reload_argv
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.process
 
@@ -75,13 +78,18 @@ class StandIn:
             # Cut where no piece ends.
             stream.sendall(pieces[:5])
             self.go_on.wait(20)
-            time.sleep(0.02)
+            wait_until(lambda: _unread(stream) == 0, 10, "the first piece is read")
             stream.sendall(pieces[5:])
         elif line == "GET /exec/e1/json":
             state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
             stream.sendall(b"HTTP/1.0 200 OK\r\n\r\n" + json.dumps(state).encode())
         else:
             stream.sendall(b'HTTP/1.0 404 Not Found\r\n\r\n{"message":"no such container"}')
+
+
+def _unread(stream: socket.socket) -> int:
+    """Return how many bytes of what was sent the other end of a Unix socket has not read."""
+    return int.from_bytes(fcntl.ioctl(stream, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
 
 
 @pytest.fixture
@@ -245,10 +253,3 @@ def test_everything_else_is_left_to_the_command_line(
 
 def test_without_a_daemon_at_the_socket_the_command_line_is_run(start: Start) -> None:
     assert start(reload_argv("c1", "SIGHUP")).wait(10) == 9
-
-
-def wait_until(true: Callable[[], bool], seconds: float = 10) -> None:
-    ends = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < ends
-        time.sleep(0.005)

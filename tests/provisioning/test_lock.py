@@ -9,8 +9,7 @@ import re
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from provisioning.errors import LockBroken, Locked
 from provisioning.host.audit import read_audit
 from provisioning.host.lock import break_lock, read_lock
 from provisioning.identity import whoami
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.process
 
@@ -59,13 +59,6 @@ def open_files(pid: int) -> set[str]:
     except FileNotFoundError:
         # One was closed in between.
         return set()
-
-
-def wait_until(true: Callable[[], bool], seconds: float = 10) -> None:
-    ends = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < ends
-        time.sleep(0.005)
 
 
 def test_of_eight_at_once_one_gets_the_lock_and_the_others_are_told_who(start: Any, tmp_path: Path) -> None:
@@ -213,7 +206,7 @@ def test_a_push_waits_for_a_held_host_and_tells_for_whom(host: Any, start: Any, 
     assert first.stdout.readline() == "held\n"
 
     def end_when_waited_for() -> None:
-        _wait_until(lambda: "waiting up to" in events.text())
+        wait_until(lambda: "waiting up to" in events.text())
         first.stdin.close()
 
     threading.Thread(target=end_when_waited_for, daemon=True).start()
@@ -241,7 +234,7 @@ def test_a_push_whose_lock_is_broken_stops_and_names_who_did_it(host: Any) -> No
     (host.project / "ui" / "page.py").write_text("second")
     (host.home / "docker" / "slow").write_text("30")
     pushing = ThreadPoolExecutor(1).submit(host.push)
-    _wait_until(lambda: read_lock(host.settings()).steps > 0)
+    wait_until(lambda: read_lock(host.settings()).steps > 0)
 
     found = break_lock(host.settings())
 
@@ -251,7 +244,7 @@ def test_a_push_whose_lock_is_broken_stops_and_names_who_did_it(host: Any) -> No
     assert caught.value.exit_code == 4
     (host.home / "docker" / "slow").unlink()
     # The step that was under way is ended on the host, a moment after we have gone.
-    _wait_until(lambda: read_lock(host.settings()).free)
+    wait_until(lambda: read_lock(host.settings()).free)
     assert [entry.result for entry in read_audit(host.settings()).entries] == ["ok", "lock broken", "ok"]
     assert host.push().changed
 
@@ -275,10 +268,3 @@ def test_breaking_a_lock_that_nobody_holds_does_nothing(host: Any) -> None:
 
     assert break_lock(host.settings()).free
     assert read_audit(host.settings()).lines == 1
-
-
-def _wait_until(condition: Any, seconds: float = 20) -> None:
-    ends = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < ends
-        time.sleep(0.05)

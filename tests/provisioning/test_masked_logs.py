@@ -55,7 +55,7 @@ def test_a_rollback_that_fails_hides_the_values_of_the_release_it_wanted(secret_
     old, now = secrets(api_token=CANARY), secrets(api_token="second-value")
     first = secret_host.push(secrets=old)
     secret_host.push(secrets=now)
-    bad = read_release(secret_host.project, {}, old).services["api"]
+    bad = read_release(secret_host.project, {}, old).services["api"].digest
     (secret_host.docker / "unhealthy").write_text(bad)
     say(secret_host, f"cannot log in with {CANARY}\n")
     settings = secret_host.settings(secrets=now)

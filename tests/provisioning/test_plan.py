@@ -12,7 +12,8 @@ from provisioning.host.docker_commands import Project
 from provisioning.plan.observed import Container, HostState
 from provisioning.plan.plan import make_plan
 from provisioning.release.environment import environment_text
-from provisioning.release.release import Release, read_release
+from provisioning.release.manifest import Release
+from provisioning.release.release import read_release
 
 
 @pytest.fixture
@@ -26,9 +27,9 @@ def _as_pushed(release: Release) -> HostState:
         present=True,
         containers=tuple(
             Container(f"id-{name}", name, part.digest, part.image, f"sha-{name}", "running", "healthy")
-            for name, part in release.parts.items()
+            for name, part in release.services.items()
         ),
-        images={part.image: f"sha-{name}" for name, part in release.parts.items()},
+        images={part.image: f"sha-{name}" for name, part in release.services.items()},
     )
 
 
@@ -76,7 +77,7 @@ def test_a_container_gets_what_it_needs_and_no_more(
 
 
 def test_an_image_that_was_built_from_the_same_files_is_only_named_anew(release: Release) -> None:
-    build = release.parts["api"].build or ""
+    build = release.services["api"].build or ""
     state = _with_api(_as_pushed(release), digest="old", image="onebox/api:old")
     state = replace(state, images={"onebox/api:old": "sha-api"}, builds={"api": {build: "onebox/api:old"}})
 
@@ -86,7 +87,7 @@ def test_an_image_that_was_built_from_the_same_files_is_only_named_anew(release:
 
 
 def test_an_image_that_is_gone_is_built_again(release: Release) -> None:
-    build = release.parts["api"].build or ""
+    build = release.services["api"].build or ""
     state = _with_api(_as_pushed(release), digest="old")
     state = replace(state, images={}, builds={"api": {build: "onebox/api:old"}})
 
@@ -143,6 +144,6 @@ def test_the_env_file_names_digests_data_and_values(project: Path) -> None:
 
     lines = environment_text(release, "/opt/onebox").splitlines()
 
-    assert f"ONEBOX_API_DIGEST='{release.services['api']}'" in lines
+    assert f"ONEBOX_API_DIGEST='{release.services['api'].digest}'" in lines
     assert f"ONEBOX_MODELS_DIR='/opt/onebox/data/{release.data['ONEBOX_MODELS_DIR'].digest}'" in lines
     assert "MODEL_V1_WEIGHT='7$0 #x'" in lines

@@ -102,7 +102,7 @@ def test_an_unhealthy_release_puts_the_previous_one_back_as_a_set(host: Any) -> 
     host.calls()
     (host.project / "app" / "server.py").write_text("bad")
     (host.project / "ui" / "page.py").write_text("changed too")
-    bad = read_release(host.project, {}).services["web"]
+    bad = read_release(host.project, {}).services["web"].digest
     (host.docker / "unhealthy").write_text(bad)
 
     with pytest.raises(UnhealthyRelease) as caught:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from provisioning.errors import ReleaseError
-from provisioning.release.release import Release, read_release
+from provisioning.release.manifest import Release
+from provisioning.release.release import read_release
 
 
 def _changed(before: Release, after: Release) -> set[str]:
@@ -93,10 +94,10 @@ def test_a_value_moves_the_digest_of_the_services_that_use_it(project: Path) -> 
 
 
 def test_new_models_do_not_change_what_the_image_is_built_from(project: Path) -> None:
-    before = read_release(project, {}).parts["api"]
+    before = read_release(project, {}).services["api"]
     (project / "app/artifacts/model.onnx").write_text("new")
 
-    after = read_release(project, {}).parts["api"]
+    after = read_release(project, {}).services["api"]
 
     assert (before.build, before.digest != after.digest) == (after.build, True)
 
@@ -113,7 +114,9 @@ def test_files_of_an_additional_build_context_ship_and_make_a_new_image(project:
     after = read_release(project, {})
 
     assert {file.path for file in after.files} - {file.path for file in before.files} == {"tools/more/b.sh"}
-    assert {name for name in after.parts if before.parts[name].build != after.parts[name].build} == {"web"}
+    assert {name for name in after.services if before.services[name].build != after.services[name].build} == {
+        "web"
+    }
 
 
 @pytest.mark.parametrize(
@@ -178,20 +181,20 @@ def test_code_that_is_mounted_is_no_new_image_but_what_the_dockerfile_names_is(
     assert (before.data["ONEBOX_API_CODE_DIR"] != after.data["ONEBOX_API_CODE_DIR"]) is code
     assert (before.data["ONEBOX_MODELS_DIR"] != after.data["ONEBOX_MODELS_DIR"]) is models
     assert ("api" in _changed(before, after)) is service
-    assert (before.parts["api"].build != after.parts["api"].build) is service
+    assert (before.services["api"].build != after.services["api"].build) is service
     assert before.digest != after.digest
 
 
 def test_files_of_mounted_code_do_not_hold_the_models_that_are_mounted_apart(live_code: Path) -> None:
     release = read_release(live_code, {})
 
-    assert [file.path for file in release.files_of("app")] == [
+    assert [file.path for file in release.data["ONEBOX_API_CODE_DIR"].files] == [
         "Dockerfile",
         "launcher/main.py",
         "requirements.txt",
         "server.py",
     ]
-    assert [file.path for file in release.files_of("app/artifacts")] == ["model.onnx"]
+    assert [file.path for file in release.data["ONEBOX_MODELS_DIR"].files] == ["model.onnx"]
 
 
 def test_services_come_in_the_order_in_which_they_depend_on_each_other(project: Path) -> None:

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from provisioning.errors import SettingsError
 from provisioning.host.history import Differences, age, choose, difference, parse_kept
+from provisioning.release.manifest import DataDirectory, Release, ReleaseFile, ServiceRecord
 
 A, B, C, GONE = "a" * 64, "b1" + "b" * 62, "b2" + "c" * 62, "d" * 64
 
 
-def _manifest(release: str, **more: Any) -> dict[str, Any]:
-    file = {"path": "app/server.py", "sha256": release, "mode": 0o644, "size": 1}
-    env_file = {**file, "path": "release.env"}
-    return {
-        "release": release,
-        "files": [file, env_file],
-        "services": {"api": {"digest": release, "image": f"onebox/api:{release}", "build": "x"}},
-        "data": {"ONEBOX_MODELS_DIR": {"path": "app/artifacts", "digest": "same"}},
-        "environment": {},
-        **more,
+def _release(release: str, **more: Any) -> Release:
+    values = {
+        "files": (
+            ReleaseFile("app/server.py", 0o644, release, 1),
+            ReleaseFile("release.env", 0o600, release, 1),
+        ),
+        "services": {"api": ServiceRecord(release, "x", f"onebox/api:{release}", (), "ONEBOX_API_DIGEST")},
+        "data": {"ONEBOX_MODELS_DIR": DataDirectory("app/artifacts", "same", ())},
     }
+    return Release(release, **{**values, **more})
 
 
 def _line(release: str, at: str, what: str = "push", who: str = "ann@laptop") -> dict[str, str]:
@@ -31,7 +31,8 @@ def _line(release: str, at: str, what: str = "push", who: str = "ann@laptop") ->
 
 
 def _answer(**more: Any) -> dict[str, Any]:
-    kept = {name: {"manifest": _manifest(name), "written": "2026-11-23T09:00:00+00:00"} for name in (A, B, C)}
+    written = "2026-11-23T09:00:00+00:00"
+    kept = {name: {"manifest": _release(name).to_json(), "written": written} for name in (A, B, C)}
     return {
         "now": 1795431600.0,  # 2026-11-23T11:00 by the host's clock
         "current": C,
@@ -94,10 +95,13 @@ def test_an_image_that_is_gone_is_named() -> None:
 
 
 def test_the_difference_names_services_files_data_values_and_the_split() -> None:
-    old = _manifest(A, environment={"MODEL_V1_WEIGHT": "90", "LEVEL": "1"})
-    new = _manifest(B, environment={"MODEL_V2_WEIGHT": "10", "LEVEL": "secret"})
-    new["data"] = {"ONEBOX_MODELS_DIR": {"path": "app/artifacts", "digest": "other"}}
-    new["files"].append({"path": "app/new.py", "sha256": "n", "mode": 0o644, "size": 1})
+    old = _release(A, environment={"MODEL_V1_WEIGHT": "90", "LEVEL": "1"})
+    new = _release(
+        B,
+        environment={"MODEL_V2_WEIGHT": "10", "LEVEL": "secret"},
+        data={"ONEBOX_MODELS_DIR": DataDirectory("app/artifacts", "other", ())},
+        files=(*_release(B).files, ReleaseFile("app/new.py", 0o644, "n", 1)),
+    )
 
     found = difference(old, new)
 
@@ -109,8 +113,8 @@ def test_the_difference_names_services_files_data_values_and_the_split() -> None
 
 
 def test_a_service_that_is_new_or_left_out_is_a_difference() -> None:
-    alone: Mapping[str, Any] = _manifest(A)
-    both = {**alone, "services": {**alone["services"], "ui": {"digest": "u"}}}
+    alone = _release(A)
+    both = replace(alone, services={**alone.services, "ui": ServiceRecord("u", None, "ui", (), "U")})
 
     assert difference(alone, both).services == ("ui",)
     assert difference(both, alone).services == ("ui",)
@@ -149,7 +153,7 @@ def test_a_beginning_that_two_releases_share_is_refused() -> None:
     twins = {f"{'e' * 5}{number}" + "0" * 58: kept.manifests[A] for number in (1, 2)}
     answer = _answer()
     answer["kept"] |= {
-        name: {"manifest": _manifest(name), "written": "2026-11-23T07:00:00+00:00"} for name in twins
+        name: {"manifest": _release(name).to_json(), "written": "2026-11-23T07:00:00+00:00"} for name in twins
     }
 
     with pytest.raises(SettingsError, match="more than one release begins with eeeee"):

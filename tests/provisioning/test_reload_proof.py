@@ -9,9 +9,11 @@ import pytest
 
 from provisioning.deadline import Deadline
 from provisioning.errors import ServiceFailure
-from provisioning.services.proof import ApiProof, PrometheusProof, UiProof, rules_in, rules_shown, seconds
-from provisioning.services.reload import wait_for
-from provisioning.services.smoke import Answer, NotYet
+from provisioning.services.api import ApiReload
+from provisioning.services.client import NotYet, Response
+from provisioning.services.polling import Backoff, poll
+from provisioning.services.prometheus import PrometheusReload, rules_in, rules_loaded, seconds
+from provisioning.services.ui import UiReload
 
 FILES = {
     "prometheus.yml": "scrape_configs: [{job_name: api}, {job_name: prometheus}]",
@@ -57,20 +59,20 @@ class Prometheus:
         self.rules: Any = SHOWN
         self.config = FILES["prometheus.yml"]
 
-    def __call__(self, path: str, body: Any = None) -> Answer:
+    def __call__(self, path: str, body: Any = None) -> Response:
         if path == "/metrics":
             name = "prometheus_config_last_reload"
             text = (
                 f"# HELP x\n{name}_success_timestamp_seconds {self.loaded}\n{name}_successful {self.well}\n"
             )
-            return Answer(200, text.encode())
+            return Response(200, text.encode())
         data = {"yaml": self.config} if path.endswith("config") else self.rules
-        return Answer(200, json.dumps({"data": data}).encode())
+        return Response(200, json.dumps({"data": data}).encode())
 
 
 def test_a_new_load_with_the_releases_jobs_and_rules_is_the_proof() -> None:
     prometheus = Prometheus()
-    proof = PrometheusProof(prometheus, FILES)
+    proof = PrometheusReload(prometheus, FILES)
     prometheus.loaded = 1001.5
 
     proof.check()
@@ -86,7 +88,7 @@ def test_a_new_load_with_the_releases_jobs_and_rules_is_the_proof() -> None:
 )
 def test_without_all_of_it_there_is_no_proof(change: dict[str, Any], reason: str) -> None:
     prometheus = Prometheus()
-    proof = PrometheusProof(prometheus, FILES)
+    proof = PrometheusReload(prometheus, FILES)
     vars(prometheus).update(change)
 
     with pytest.raises(NotYet, match=reason):
@@ -95,7 +97,7 @@ def test_without_all_of_it_there_is_no_proof(change: dict[str, Any], reason: str
 
 def test_a_configuration_that_is_refused_fails_at_once() -> None:
     prometheus = Prometheus()
-    proof = PrometheusProof(prometheus, FILES)
+    proof = PrometheusReload(prometheus, FILES)
     prometheus.well = 0
 
     with pytest.raises(ServiceFailure, match="it refuses the new configuration"):
@@ -105,7 +107,7 @@ def test_a_configuration_that_is_refused_fails_at_once() -> None:
 def test_a_refusal_of_earlier_files_does_not_count_against_these() -> None:
     prometheus = Prometheus()
     prometheus.well = 0
-    proof = PrometheusProof(prometheus, FILES)
+    proof = PrometheusReload(prometheus, FILES)
 
     with pytest.raises(NotYet):
         proof.check()
@@ -115,13 +117,20 @@ def test_a_refusal_of_earlier_files_does_not_count_against_these() -> None:
 
 def test_a_proof_that_does_not_come_is_a_failure_with_its_last_reason() -> None:
     now = [0.0]
-    proof = PrometheusProof(Prometheus(), FILES)
+    proof = PrometheusReload(Prometheus(), FILES)
 
     def pass_by(pause: float) -> None:
         now[0] += pause
 
     with pytest.raises(ServiceFailure, match="did not load its configuration anew"):
-        wait_for(proof, "prometheus", Deadline(600, lambda: now[0]), sleep=pass_by)
+        poll(
+            proof.check,
+            "prometheus",
+            Deadline(600, lambda: now[0]),
+            20,
+            Backoff(0.02, 0.2, 1.2),
+            sleep=pass_by,
+        )
     assert 19 < now[0] < 21
 
 
@@ -130,8 +139,8 @@ def test_rules_differ_in_name_time_labels_and_words(field: str) -> None:
     other: Any = json.loads(json.dumps(SHOWN))
     other["groups"][0]["rules"][0][field] = {"other": "x"} if field in ("labels", "annotations") else 5
 
-    assert rules_shown(SHOWN) == rules_in(FILES)
-    assert rules_shown(other) != rules_in(FILES)
+    assert rules_loaded(SHOWN) == rules_in(FILES)
+    assert rules_loaded(other) != rules_in(FILES)
 
 
 @pytest.mark.parametrize(
@@ -149,19 +158,19 @@ class Api:
         self.codes = codes
         self.refused: dict[str, Any] | None = None
 
-    def __call__(self, path: str, body: Any = None) -> Answer:
+    def __call__(self, path: str, body: Any = None) -> Response:
         assert (path, body) == ("/config", None)
         lines = [
             {"manifest_sha256": digest, "refused": refused, "code": code}
             for (digest, refused), code in zip(self.workers, self.codes, strict=False)
         ]
         answer = {"workers": lines, "code": {"serving": self.codes[0], "refused": self.refused}}
-        return Answer(200, json.dumps(answer).encode())
+        return Response(200, json.dumps(answer).encode())
 
 
 def test_the_api_runs_new_code_when_every_worker_that_takes_connections_says_so() -> None:
     api = Api(("m", None), ("m", None), codes=("old", "old"))
-    proof = ApiProof(api, "m", "new")
+    proof = ApiReload(api, "m", "new")
     for codes in (("old", "old"), ("new", "old")):
         api.codes = codes
         with pytest.raises(NotYet, match="do not run the code of the release"):
@@ -172,7 +181,7 @@ def test_the_api_runs_new_code_when_every_worker_that_takes_connections_says_so(
 
 def test_code_that_is_refused_fails_the_reload_with_the_launchers_words() -> None:
     api = Api(("m", None), codes=("old",))
-    proof = ApiProof(api, "m", "new")
+    proof = ApiReload(api, "m", "new")
     api.refused = {"code": "new", "why": "routes.py, line 3: invalid syntax", "at": 1.0}
     with pytest.raises(ServiceFailure, match=r"refuses the new code.*line 3: invalid syntax"):
         proof.check()
@@ -181,7 +190,7 @@ def test_code_that_is_refused_fails_the_reload_with_the_launchers_words() -> Non
 def test_code_that_was_refused_before_may_be_tried_again() -> None:
     api = Api(("m", None), codes=("old",))
     api.refused = {"code": "new", "why": "model v2 would be off", "at": 1.0}
-    proof = ApiProof(api, "m", "new")
+    proof = ApiReload(api, "m", "new")
     with pytest.raises(NotYet):
         proof.check()
     api.refused = {"code": "new", "why": "model v2 would be off", "at": 2.0}
@@ -191,7 +200,7 @@ def test_code_that_was_refused_before_may_be_tried_again() -> None:
 
 def test_the_api_has_taken_up_models_when_every_worker_says_so() -> None:
     api = Api(("old", None), ("old", None))
-    proof = ApiProof(api, "new")
+    proof = ApiReload(api, "new")
     reported: list[list[tuple[str, str | None]]] = [
         [("old", None), ("old", None)],
         [("new", None), ("old", None)],
@@ -207,7 +216,7 @@ def test_the_api_has_taken_up_models_when_every_worker_says_so() -> None:
 
 def test_models_that_a_worker_refuses_fail_the_reload_with_its_words() -> None:
     api = Api(("old", None), ("old", None))
-    proof = ApiProof(api, "new")
+    proof = ApiReload(api, "new")
     api.workers = [("old", None), ("old", "model_v2.onnx is missing")]
     with pytest.raises(ServiceFailure, match=r"model_v2\.onnx is missing"):
         proof.check()
@@ -215,7 +224,7 @@ def test_models_that_a_worker_refuses_fail_the_reload_with_its_words() -> None:
 
 def test_a_refusal_from_before_does_not_count_against_the_models_that_follow() -> None:
     api = Api(("old", "model_v2.onnx is missing"))
-    proof = ApiProof(api, "new")
+    proof = ApiReload(api, "new")
     with pytest.raises(NotYet):
         proof.check()
     api.workers = [("new", None)]
@@ -224,7 +233,7 @@ def test_a_refusal_from_before_does_not_count_against_the_models_that_follow() -
 
 def test_an_api_that_does_not_tell_what_it_serves_cannot_be_waited_for() -> None:
     with pytest.raises(NotYet, match="does not tell"):
-        ApiProof(lambda *_: Answer(200, b"{}"), "new")
+        ApiReload(lambda *_: Response(200, b"{}"), "new")
 
 
 class Ui:
@@ -233,14 +242,14 @@ class Ui:
     def __init__(self) -> None:
         self.shown: dict[str, Any] = {"serving": "old", "tried": True, "refused": None}
 
-    def __call__(self, path: str, body: Any = None) -> Answer:
+    def __call__(self, path: str, body: Any = None) -> Response:
         assert (path, body) == ("/code", None)
-        return Answer(200 if self.shown.get("tried") else 503, json.dumps(self.shown).encode())
+        return Response(200 if self.shown.get("tried") else 503, json.dumps(self.shown).encode())
 
 
 def test_the_ui_has_taken_up_pages_when_it_serves_them_and_all_of_them_are_tried() -> None:
     ui = Ui()
-    proof = UiProof(ui, "new")
+    proof = UiReload(ui, "new")
     for shown in ({"serving": "old", "tried": True}, {"serving": "new", "tried": False}):
         ui.shown.update(shown)
         with pytest.raises(NotYet, match="does not serve the pages of the release"):
@@ -252,7 +261,7 @@ def test_the_ui_has_taken_up_pages_when_it_serves_them_and_all_of_them_are_tried
 def test_pages_that_are_refused_fail_the_reload_with_the_launchers_words() -> None:
     ui = Ui()
     ui.shown["refused"] = {"code": "new", "why": "drift.py, line 3: KeyError", "at": 1.0}
-    proof = UiProof(ui, "new")
+    proof = UiReload(ui, "new")
     with pytest.raises(NotYet):
         proof.check()
     ui.shown["refused"] = {"code": "new", "why": "drift.py, line 3: KeyError", "at": 2.0}
@@ -264,4 +273,4 @@ def test_a_ui_that_does_not_tell_what_it_serves_cannot_be_waited_for() -> None:
     ui = Ui()
     ui.shown = {"detail": "Not Found"}
     with pytest.raises(NotYet, match="does not tell which pages"):
-        UiProof(ui, "new")
+        UiReload(ui, "new")

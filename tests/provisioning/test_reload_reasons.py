@@ -7,17 +7,18 @@ import pytest
 from provisioning.config.service_facts import API_CODE, MODELS
 from provisioning.plan.observed import Container, HostState, LiveData
 from provisioning.plan.plan import ContainerWork, service_actions
-from provisioning.release.release import ServiceRelease
+from provisioning.release.manifest import DataDirectory, Release, ServiceRecord
 
 RULES = "ONEBOX_RULES_DIR"
 NAMES = (API_CODE.variable, MODELS.variable, RULES)
-PART = ServiceRelease("d", None, "image:d", NAMES, "ONEBOX_API_DIGEST", "SIGHUP")
+SERVICE = ServiceRecord("d", None, "image:d", NAMES, "ONEBOX_API_DIGEST", "SIGHUP")
 CONTAINER = Container("c", "api", "d", "image:d", "i", "running", "healthy")
 
 
 def planned(live: dict[str, LiveData]) -> tuple[ContainerWork, str]:
     state = HostState(containers=(CONTAINER,), images={"image:d": "i"}, live=live)
-    (action,) = service_actions({"api": PART}, dict.fromkeys(NAMES, "new"), state)
+    data = {name: DataDirectory(name, "new", ()) for name in NAMES}
+    (action,) = service_actions(Release("r", (), {"api": SERVICE}, data), state)
     return action.container, action.reason
 
 

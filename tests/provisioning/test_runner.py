@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import pytest
 from provisioning.errors import DeadlinePassed
 from provisioning.host_errors import CommandFailed, ConnectionLost
 from provisioning.ssh import Connection, connect
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.process
 
@@ -33,15 +33,6 @@ def texts(monkeypatch: pytest.MonkeyPatch) -> Texts:
 def connection(host: Any) -> Iterator[Connection]:
     with connect(host.target) as opened:
         yield opened
-
-
-def eventually(holds: Callable[[], bool], seconds: float = 10) -> bool:
-    ends = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > ends:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 def alive(pid: int) -> bool:
@@ -129,7 +120,7 @@ def test_a_script_beyond_its_deadline_is_ended_there_with_what_it_started(
 
     pids = [int(pid) for pid in noted.read_text().split()]
     assert len(pids) == 2
-    assert eventually(lambda: not any(map(alive, pids)))
+    wait_until(lambda: not any(map(alive, pids)))
     texts["next.py"] = "print('here')"
     assert connection.run_script("next.py", deadline=10).stdout == "here\n"
 
@@ -150,7 +141,7 @@ def test_a_script_sees_the_end_of_its_input_when_the_line_is_cut_although_others
         assert [run.read_line(10) for run in runs] == ["here"] * 3
         host.sshd.cut()
 
-        assert eventually(lambda: all(end.exists() and end.read_text() == "over" for end in ends))
+        wait_until(lambda: all(end.exists() and end.read_text() == "over" for end in ends))
         with pytest.raises(ConnectionLost):
             runs[0].wait(5)
 

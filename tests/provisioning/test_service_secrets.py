@@ -167,7 +167,7 @@ def test_an_unhealthy_release_goes_back_to_the_secret_it_had(secret_host: Any) -
     secret_host.push(secrets=secrets(api_token="one"))
     before = secret_host.state()["containers"]["api"]["digest"]
     given = secrets(api_token="two")
-    bad = read_release(secret_host.project, {}, given).services["api"]
+    bad = read_release(secret_host.project, {}, given).services["api"].digest
     (secret_host.docker / "unhealthy").write_text(bad)
 
     with pytest.raises(UnhealthyRelease):
@@ -201,7 +201,7 @@ def test_a_canary_is_in_its_file_and_nowhere_else(secret_host: Any, events: Any)
     text = text.replace("line {number} of {services[0]}", f"line {{number}} {CANARY}")
     docker.write_text(text.replace("connection refused", f"refused {CANARY}"))
     (secret_host.docker / "unhealthy").write_text(
-        read_release(secret_host.project, {}, given).services["web"]
+        read_release(secret_host.project, {}, given).services["web"].digest
     )
     preview = preview_push(secret_host.settings(secrets=given))
 

@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
-import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from provisioning.config.service_facts import API, API_CODE, PROMETHEUS, SERVICES, UI, UI_CODE
 from provisioning.deadline import Deadline
 from provisioning.errors import ServiceFailure
-from provisioning.release.release import ServiceRelease
+from provisioning.release.manifest import DataDirectory, Release, ServiceRecord
 from provisioning.services import smoke as smoke_module
-from provisioning.services.smoke import Wanted, smoke
+from provisioning.services.api import ApiContract
+from provisioning.services.contract import ServiceContract
+from provisioning.services.prometheus import PrometheusContract
+from provisioning.services.smoke import smoke
+from provisioning.services.ui import UiContract
 from provisioning.ssh import connect
+from tests.provisioning.http_stub import HttpStub
 
 pytestmark = pytest.mark.process
 
-PARTS = {name: ServiceRelease("d" * 64, "b", f"{name}:d", (), "V") for name in smoke_module.PORTS}
-CODE = {"flask-api": "c" * 64, "streamlit-ui": "p" * 64}
+RELEASE = Release(
+    "r" * 64,
+    (),
+    {facts.name: ServiceRecord("d" * 64, "b", f"{facts.name}:d", (), "V") for facts in SERVICES},
+    {
+        API_CODE.variable: DataDirectory("app", "c" * 64, (), live=True),
+        UI_CODE.variable: DataDirectory("ui", "p" * 64, (), live=True),
+    },
+)
 CONFIG = {
     "service_digest": "d" * 64,
     "code": {"serving": "c" * 64, "refused": None},
@@ -34,11 +45,11 @@ TARGETS = {"data": {"activeTargets": [{"scrapeUrl": "http://flask-api:5000/metri
 DOWN = {"data": {"activeTargets": [{"scrapeUrl": "http://flask-api", "health": "down", "lastError": "dns"}]}}
 
 
-class Stack:
-    """One server for the three services: answers by path, and what was asked."""
-
-    def __init__(self) -> None:
-        self.answers: dict[str, tuple[int, Any]] = {
+@pytest.fixture
+def stack(host: Any) -> Iterator[HttpStub]:
+    """One server for the three services."""
+    stub = HttpStub(
+        {
             "/ready": (200, {}),
             "/metrics": (200, ""),
             "/config": (200, CONFIG),
@@ -48,69 +59,43 @@ class Stack:
             "/-/ready": (200, "ok"),
             "/api/v1/targets?state=active": (200, TARGETS),
         }
-        self.bodies: list[Any] = []
-        stack = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                status, body = stack.answers[self.path]
-                content = json.dumps(body).encode()
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content)
-
-            def do_POST(self) -> None:
-                stack.bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-                self.do_GET()
-
-            def log_message(self, *_arguments: Any) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.port = self.server.server_address[1]
-        self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
-        self.thread.start()
-
-
-@pytest.fixture
-def stack(host: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
-    stack = Stack()
-    host.sshd.tunnels = dict.fromkeys((*smoke_module.PORTS.values(), stack.port), stack.port)
-    for patience in ("PATIENCE_SECONDS", "SCRAPE_PATIENCE_SECONDS"):
-        monkeypatch.setattr(smoke_module, patience, 1.0)
-    yield stack
-    stack.server.shutdown()
-    stack.server.server_close()
-    stack.thread.join()
+    )
+    host.sshd.tunnels = dict.fromkeys([*(facts.port for facts in SERVICES), stub.port], stub.port)
+    yield stub
+    stub.close()
 
 
 def _smoke(
-    host: Any, open_ports: frozenset[int], touched: frozenset[str] = frozenset(PARTS)
+    host: Any, open_ports: frozenset[int], touched: frozenset[str] = frozenset(RELEASE.services)
 ) -> tuple[str, ...]:
     with connect(host.target) as connection:
-        return smoke(connection, Wanted(PARTS, CODE), open_ports, Deadline(30), touched)
+        return smoke(connection, RELEASE, open_ports, Deadline(1), touched)
 
 
-def test_services_behind_closed_ports_are_asked_through_the_connection(host: Any, stack: Stack) -> None:
+def test_services_behind_closed_ports_are_asked_through_the_connection(host: Any, stack: HttpStub) -> None:
     assert _smoke(host, frozenset({22})) == ()
     assert stack.bodies == [{"features": {"length": 2.0}}]
 
 
-def test_an_api_that_asks_for_a_key_is_served_well_enough(host: Any, stack: Stack) -> None:
+def test_an_api_that_asks_for_a_key_is_served_well_enough(host: Any, stack: HttpStub) -> None:
     stack.answers["/predict"] = (401, {"title": "Unauthorized"})
 
     assert _smoke(host, frozenset()) == ()
 
 
-def test_an_open_port_is_asked_directly(host: Any, stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(smoke_module, "PORTS", dict.fromkeys(smoke_module.PORTS, stack.port))
+def test_an_open_port_is_asked_directly(host: Any, stack: HttpStub, monkeypatch: pytest.MonkeyPatch) -> None:
+    moved: dict[str, ServiceContract] = {
+        API.name: ApiContract(replace(API, port=stack.port)),
+        UI.name: UiContract(replace(UI, port=stack.port)),
+        PROMETHEUS.name: PrometheusContract(replace(PROMETHEUS, port=stack.port)),
+    }
+    monkeypatch.setattr(smoke_module, "contracts", lambda: moved)
     host.sshd.tunnels = {}
 
     assert _smoke(host, frozenset({stack.port})) == ()
 
 
-def test_a_port_that_should_be_open_and_is_not_is_a_warning(host: Any, stack: Stack) -> None:
+def test_a_port_that_should_be_open_and_is_not_is_a_warning(host: Any, stack: HttpStub) -> None:
     (warning,) = _smoke(host, frozenset({9090}))
 
     assert warning.startswith("port 9090 is closed from here")
@@ -160,7 +145,7 @@ def test_a_port_that_should_be_open_and_is_not_is_a_warning(host: Any, stack: St
     ],
 )
 def test_a_service_that_keeps_answering_wrongly_is_named(
-    host: Any, stack: Stack, path: str, answer: tuple[int, Any], service: str, reason: str
+    host: Any, stack: HttpStub, path: str, answer: tuple[int, Any], service: str, reason: str
 ) -> None:
     stack.answers[path] = answer
 
@@ -171,14 +156,14 @@ def test_a_service_that_keeps_answering_wrongly_is_named(
 
 
 def test_a_prometheus_that_nobody_touched_need_not_have_scraped_the_new_api_yet(
-    host: Any, stack: Stack
+    host: Any, stack: HttpStub
 ) -> None:
     stack.answers["/api/v1/targets?state=active"] = (200, DOWN)
 
     assert _smoke(host, frozenset(), touched=frozenset({"flask-api"})) == ()
 
 
-def test_a_prometheus_that_nobody_touched_must_know_the_api(host: Any, stack: Stack) -> None:
+def test_a_prometheus_that_nobody_touched_must_know_the_api(host: Any, stack: HttpStub) -> None:
     stack.answers["/api/v1/targets?state=active"] = (200, {"data": {"activeTargets": []}})
 
     with pytest.raises(ServiceFailure, match="not configured"):

@@ -9,7 +9,8 @@ import pytest
 
 from app.launcher.code import read_code
 from provisioning.config.service_facts import API_CODE, UI_CODE
-from provisioning.release.release import Release, read_release
+from provisioning.release.manifest import Release
+from provisioning.release.release import read_release
 from ui.launcher.snapshot import take
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,7 +31,7 @@ def project(tmp_path: Path) -> Path:
 
 def put_on_host(project: Path, release: Release, variable: str, on_host: Path) -> Path:
     data = release.data[variable]
-    for file in release.files_of(data.path):
+    for file in data.files:
         place = on_host / file.path
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(project / data.path / file.path, place)
@@ -77,7 +78,7 @@ def test_the_launcher_of_the_ui_names_code_as_the_release_does(project: Path, tm
 def test_a_new_image_is_made_only_of_what_is_read_when_a_container_starts(
     project: Path, service: str, file: str, image: bool
 ) -> None:
-    before = read_release(project, {}).parts[service]
+    before = read_release(project, {}).services[service]
     (project / file).write_text((project / file).read_text() + "\n# other\n")
-    after = read_release(project, {}).parts[service]
+    after = read_release(project, {}).services[service]
     assert (before.build != after.build, before.digest != after.digest) == (image, image)

@@ -230,7 +230,7 @@ if manifest:
         if found:
             live[variable] = found
         data_problems[entry["digest"]] = compare(os.path.join(root, "data", entry["digest"]), entry["files"])
-    for name, secret in manifest["secrets"].items():
+    for name, secret in manifest.get("secrets", {}).items():
         wrong = secret_problem(name, secret["digest"])
         if wrong:
             secret_problems[secret["digest"]] = wrong

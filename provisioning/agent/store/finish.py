@@ -81,7 +81,9 @@ if request["keep"]:
             removed.append("release " + name[:12])
     for kind in ("data", "secrets"):
         folder = os.path.join(root, kind)
-        used = {entry["digest"] for name in known if name in kept for entry in known[name][kind].values()}
+        used = {
+            entry["digest"] for name in known if name in kept for entry in known[name].get(kind, {}).values()
+        }
         for name in os.listdir(folder) if os.path.isdir(folder) else []:
             if name not in used:
                 shutil.rmtree(os.path.join(folder, name), ignore_errors=True)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -106,12 +105,3 @@ def real_host(checkout: Checkout) -> RealHost:
     outputs = StackOutputs.from_mapping(json.loads(done.stdout))
     container = f"onebox-{STACK}-{outputs.instance_id}"
     return RealHost(container, push_settings(outputs, checkout.root), outputs.instance_id)
-
-
-def seconds_until(check: Callable[[], object], limit: float, what: str) -> float:
-    """How long it took until the check held; an AssertionError when it did not within the limit."""
-    started = time.monotonic()
-    while not check():
-        assert time.monotonic() - started < limit, f"not within {limit:.0f} s: {what}"
-        time.sleep(0.1)
-    return time.monotonic() - started

@@ -18,9 +18,8 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from tests.e2e.conftest import eventually
 from tests.e2e.faults.figures import figure, rounds
-from tests.e2e.faults.real_host import seconds_until
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Checkout
@@ -71,17 +70,17 @@ def test_f14_a_crashed_api_is_back_and_its_counters_begin_anew(rehearsal: Checko
     for _ in range(rounds(5, 2)):
         assert all(predicts(url) for _ in range(50))
         # A scrape that has seen them, so that the beginning at 0 is a step down for Prometheus.
-        eventually(lambda: prometheus(rehearsal, total)[0] >= 50, 30)
+        wait_until(lambda: prometheus(rehearsal, total)[0] >= 50, 30)
         restarts = inspected(host)["RestartCount"]
         host.inside("kill", "-KILL", str(inspected(host)["State"]["Pid"]))
         took.append(
-            seconds_until(
+            wait_until(
                 partial(started_again, host, url, restarts + 1),
                 HEALTHY_SECONDS,
                 "the API is healthy again",
             )
         )
-        eventually(lambda: prometheus(rehearsal, total)[0] < 50, 30)
+        wait_until(lambda: prometheus(rehearsal, total)[0] < 50, 30)
     rates = prometheus(rehearsal, "rate(prediction_requests_total[2m])")
     resets = prometheus(rehearsal, "resets(prediction_requests_total[10m])")
     assert rates
@@ -142,7 +141,7 @@ def unread(url: str, clients: int) -> Iterator[None]:
 def restarted(host: RealHost) -> None:
     """The API anew, in the same container: memory that an earlier fault made it take is free again."""
     host.inside("docker", "restart", API)
-    seconds_until(lambda: healthy(host), 30, "the API is healthy")
+    wait_until(lambda: healthy(host), 30, "the API is healthy")
 
 
 def not_reading(address: str, requests_each: int) -> socket.socket | None:
@@ -208,8 +207,8 @@ def test_f15_what_the_kernel_kills_for_memory_is_replaced_and_nobody_hangs(
     try:
         # Less than the clients of the test before made it take.
         with limited(host, memory(host) + (16 << 20)), unread(url, HOGS):
-            seconds_until(lambda: killed(host) > before, 60, "the kernel kills something")
-        took = seconds_until(lambda: healthy(host) and predicts(url), HEALTHY_SECONDS, "the API is healthy")
+            wait_until(lambda: killed(host) > before, 60, "the kernel kills something")
+        took = wait_until(lambda: healthy(host) and predicts(url), HEALTHY_SECONDS, "the API is healthy")
     finally:
         stop.set()
         for client in clients:

@@ -17,8 +17,8 @@ import pytest
 
 from provisioning.release.release import read_release
 from tests.e2e.faults.figures import dice, figure, rounds
-from tests.e2e.faults.real_host import seconds_until
 from tests.e2e.faults.small import RUN, Small, client_spec
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.e2e
 
@@ -185,7 +185,7 @@ def test_f8_of_eight_that_push_at_once_one_does_and_seven_are_told_who(
                 racers[number].push(specs[number])
             for reader in readers:
                 reader.start()
-            seconds_until(lambda found=outcomes: len(found) >= RACERS - 1, 60, "seven were told")  # type: ignore[misc]
+            wait_until(lambda found=outcomes: len(found) >= RACERS - 1, 60, "seven were told")  # type: ignore[misc]
             while any(reader.is_alive() for reader in readers):
                 make_ready(small)
                 time.sleep(0.2)

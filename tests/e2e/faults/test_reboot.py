@@ -13,7 +13,7 @@ import yaml
 from provisioning.host.drift import read_status
 from tests.e2e.conftest import STACK
 from tests.e2e.faults.figures import figure
-from tests.e2e.faults.real_host import seconds_until
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Checkout
@@ -52,11 +52,11 @@ def test_f24_a_rebooted_host_serves_again_by_itself(rehearsal: Checkout, host: R
     api = ec2(rehearsal)
     began = time.monotonic()
     api.reboot_instances(InstanceIds=[host.instance_id])
-    seconds_until(
+    wait_until(
         lambda: host.inside("stat", "-c", "%Y", "/proc/1", check=False) not in ("", booted), 60, "it boots"
     )
     shutdown = time.monotonic() - began
-    took = seconds_until(
+    took = wait_until(
         lambda: answers() and host.healthy(host.settings.project_name),
         LIMIT_SECONDS,
         "all three services are healthy",

@@ -10,7 +10,7 @@ import pytest
 
 from provisioning.config.secrets import ServiceSecrets
 from tests.e2e.faults.figures import figure
-from tests.e2e.faults.real_host import seconds_until
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from tests.e2e.faults.real_host import RealHost
@@ -65,9 +65,9 @@ def test_f27_a_replaced_secret_refuses_the_old_value_takes_the_new_one_and_touch
     pid = asked.stdout.readline().strip()
     answers: list[tuple[str, ...]] = []
     try:
-        seconds_until(lambda: read(asked.stdout, answers)[-1] == ("200", "401"), 10, "the old value is taken")
+        wait_until(lambda: read(asked.stdout, answers)[-1] == ("200", "401"), 10, "the old value is taken")
         result = small.push(secrets=ServiceSecrets({"api_token": new}, key))
-        seconds_until(lambda: read(asked.stdout, answers)[-1] == ("401", "200"), 60, "the new value is taken")
+        wait_until(lambda: read(asked.stdout, answers)[-1] == ("401", "200"), 60, "the new value is taken")
     finally:
         host.inside("kill", pid)
         asked.communicate(timeout=10)

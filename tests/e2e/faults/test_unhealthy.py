@@ -20,8 +20,8 @@ from provisioning.events import Event, StepFinished, StepStarted
 from provisioning.host.drift import read_status
 from tests.e2e.conftest import changed
 from tests.e2e.faults.figures import FULL, dice, figure
-from tests.e2e.faults.real_host import seconds_until
 from tests.e2e.watch import Watch
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from provisioning.config.settings import PushSettings
@@ -220,7 +220,7 @@ def test_f11_a_container_that_starts_again_before_refused_code_was_put_back_serv
     with as_code(tree.project_root, "crash"), pytest.raises(KeyboardInterrupt):
         push_release(tree, go_away)
     host.inside("docker", "restart", "onebox-flask-api-1")
-    took = seconds_until(lambda: predicted(url) == "setosa", 30, "the code before it answers")
+    took = wait_until(lambda: predicted(url) == "setosa", 30, "the code before it answers")
     code = requests.get(f"{url}/config", timeout=5).json()["code"]
     assert code["serving"] == before
     assert "broken on purpose" in code["refused"]["why"]

@@ -1,0 +1,206 @@
+"""The manifest of a release: what is written is read again, and what cannot be used is refused in one sentence."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from provisioning.deploy.go_back import plan_rollback, roll_back
+from provisioning.deploy.plan_push import preview_push
+from provisioning.host.drift import read_status
+from provisioning.host.history import read_releases
+from provisioning.host_errors import ManifestRefused
+from provisioning.release.environment import environment_text, for_host
+from provisioning.release.manifest import Release
+from provisioning.release.release import read_release
+
+# As the first version of this program wrote it, which knew neither reloads nor secrets.
+FIRST_VERSION = {
+    "schema": 1,
+    "release": "d" * 64,
+    "files": [{"path": "app/server.py", "mode": 0o644, "sha256": "a" * 64, "size": 7}],
+    "services": {
+        "web": {
+            "digest": "e" * 64,
+            "build": None,
+            "image": "nginx:1",
+            "data": [],
+            "digest_variable": "ONEBOX_WEB_DIGEST",
+        },
+        "api": {
+            "digest": "c" * 64,
+            "build": "b" * 64,
+            "image": "onebox/api:" + "c" * 64,
+            "data": ["ONEBOX_MODELS_DIR"],
+            "digest_variable": "ONEBOX_API_DIGEST",
+        },
+    },
+    "order": ["api", "web"],
+    "data": {
+        "ONEBOX_MODELS_DIR": {
+            "path": "app/artifacts",
+            "digest": "f" * 64,
+            "files": [{"path": "model.onnx", "mode": 0o644, "sha256": "9" * 64, "size": 5}],
+        }
+    },
+    "environment": {"MODEL_V1_WEIGHT": "70"},
+}
+
+
+def changed(change: Callable[[Any], object]) -> Any:
+    manifest = json.loads(json.dumps(FIRST_VERSION))
+    change(manifest)
+    return manifest
+
+
+def as_first_version(manifest: Any) -> Any:
+    """A manifest of today without the fields that came later."""
+    del manifest["secrets"]
+    for record in manifest["services"].values():
+        del record["reload"], record["secrets"]
+    for directory in manifest["data"].values():
+        del directory["live"]
+    return manifest
+
+
+def test_a_release_is_read_as_it_was_written(project: Path) -> None:
+    release = for_host(read_release(project, {"MODEL_V1_WEIGHT": "70"}), "/opt/onebox")
+
+    assert Release.from_json(json.loads(json.dumps(release.to_json()))) == release
+
+
+def test_the_environment_file_is_one_of_the_files_and_of_the_contents(project: Path) -> None:
+    release = for_host(read_release(project, {}), "/opt/onebox")
+
+    (env_file,) = set(release.files) - set(release.tree_files)
+    assert (env_file.path, env_file.mode) == ("release.env", 0o600)
+    assert release.contents[env_file.sha256].decode() == environment_text(release, "/opt/onebox")
+
+
+def test_a_manifest_of_the_first_version_is_read_with_defaults() -> None:
+    release = Release.from_json(FIRST_VERSION)
+
+    assert list(release.services) == ["api", "web"]
+    assert {(record.reload, record.secrets) for record in release.services.values()} == {("", ())}
+    assert not release.data["ONEBOX_MODELS_DIR"].live
+    assert (release.secrets, release.environment) == ({}, {"MODEL_V1_WEIGHT": "70"})
+    assert release.service_data("api") == {}
+
+
+def test_fields_that_are_not_known_are_ignored() -> None:
+    assert Release.from_json(changed(lambda it: it.update(more=1))) == Release.from_json(FIRST_VERSION)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda it: it.pop("schema"), "manifest.schema is missing"),
+        (lambda it: it.update(schema="1"), "manifest.schema is not a number"),
+        (lambda it: it.update(schema=True), "manifest.schema is not a number"),
+        (lambda it: it.update(schema=0), "manifest.schema is 0, which no version wrote"),
+        (lambda it: it.pop("release"), "manifest.release is missing"),
+        (lambda it: it.update(release=7), "manifest.release is not text"),
+        (lambda it: it.pop("files"), "manifest.files is missing"),
+        (lambda it: it.update(files={}), "manifest.files is not an array"),
+        (lambda it: it["files"].append("x"), r"manifest.files\[1\] is not an object"),
+        (lambda it: it["files"][0].update(size=-1), r"manifest.files\[0\].size is not a number"),
+        (lambda it: it.update(services=[]), "manifest.services is not an object"),
+        (lambda it: it["services"]["api"].pop("image"), "manifest.services.api.image is missing"),
+        (lambda it: it["services"]["api"].update(build=1), "manifest.services.api.build is not text"),
+        (
+            lambda it: it["services"]["api"].update(data=[1]),
+            "manifest.services.api.data holds more than text",
+        ),
+        (lambda it: it["services"]["api"].update(reload=1), "manifest.services.api.reload is not text"),
+        (lambda it: it["order"].pop(), "manifest.order does not name every service once"),
+        (lambda it: it["order"].append("api"), "manifest.order does not name every service once"),
+        (lambda it: it["data"].clear(), "manifest.data lacks ONEBOX_MODELS_DIR, which api mounts"),
+        (
+            lambda it: it["data"]["ONEBOX_MODELS_DIR"].update(live="no"),
+            "manifest.data.ONEBOX_MODELS_DIR.live is neither true nor false",
+        ),
+        (lambda it: it["environment"].update(A=1), "manifest.environment.A is not text"),
+        (lambda it: it.update(secrets={"key": {}}), "manifest.secrets.key.digest is missing"),
+    ],
+)
+def test_a_manifest_that_no_version_wrote_is_refused_by_the_position_of_its_fault(
+    change: Callable[[Any], object], sentence: str
+) -> None:
+    with pytest.raises(ManifestRefused, match=f"is refused: {sentence}$") as caught:
+        Release.from_json(changed(change))
+
+    assert caught.value.hint == "Remove its directory below `releases` on the host, then push again."
+
+
+@pytest.mark.parametrize("manifest", [None, [], "text", 1])
+def test_what_is_no_object_is_refused(manifest: object) -> None:
+    with pytest.raises(ManifestRefused, match="manifest is not an object"):
+        Release.from_json(manifest)
+
+
+@pytest.mark.parametrize("schema", [2, 99])
+def test_a_newer_schema_is_refused_with_the_next_step(schema: int) -> None:
+    with pytest.raises(
+        ManifestRefused, match=f"d{{12}} has schema {schema}, and this version reads 1"
+    ) as caught:
+        Release.from_json(changed(lambda it: it.update(schema=schema)))
+
+    assert "newer" in caught.value.hint
+
+
+def rewrite(host: Any, release: str, change: Callable[[Any], Any]) -> None:
+    path = host.root / "releases" / release / "manifest.json"
+    path.write_text(json.dumps(change(json.loads(path.read_text()))))
+
+
+@pytest.mark.process
+def test_a_host_pushed_by_the_first_version_is_read_planned_pushed_and_rolled_back(host: Any) -> None:
+    first = host.push().release
+    rewrite(host, first, as_first_version)
+
+    assert read_status(host.settings()).drift == ()
+    assert not host.push().changed
+    (host.project / "app" / "server.py").write_text("two")
+    assert preview_push(host.settings()).forecast is not None
+    second = host.push().release
+    rewrite(host, second, as_first_version)
+    assert {item.release for item in read_releases(host.settings()).releases} == {first, second}
+
+    plan = plan_rollback(host.settings())
+    roll_back(host.settings(), plan, run_dir=str(host.home / "cloud-init"))
+
+    status = read_status(host.settings())
+    assert (status.release, status.drift) == (first, ())
+
+
+@pytest.mark.process
+def test_a_host_of_a_newer_version_is_left_alone(host: Any) -> None:
+    first = host.push().release
+    host.calls()
+    rewrite(host, first, lambda manifest: {**manifest, "schema": 2})
+    (host.project / "app" / "server.py").write_text("two")
+
+    for act in (host.push, lambda: read_status(host.settings()), lambda: read_releases(host.settings())):
+        with pytest.raises(ManifestRefused, match="has schema 2"):
+            act()
+
+    assert "has schema 2" in preview_push(host.settings()).unknown
+    assert host.calls() == []
+
+
+@pytest.mark.process
+def test_a_damaged_manifest_is_drift_and_the_next_push_writes_it_again(host: Any) -> None:
+    first = host.push().release
+    path = host.root / "releases" / first / "manifest.json"
+    whole = path.read_text()
+    path.write_text(whole[:100])
+
+    assert read_status(host.settings()).drift == (f"the release {first[:12]} is not on the host",)
+    assert host.push().changed
+
+    assert json.loads(path.read_text()) == json.loads(whole)
+    assert read_status(host.settings()).drift == ()
