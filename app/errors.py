@@ -132,5 +132,5 @@ class NoModelError(PredictionFailedError):
 
     def __init__(self, why: str) -> None:
         self.why = why
-        self.hint = "GET /ready says which model is off and why."
+        self.hint = "GET /ready names the model that is off, and why."
         super().__init__(why)

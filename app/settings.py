@@ -188,10 +188,10 @@ def _one_of(environ: Mapping[str, str], name: str, allowed: tuple[str, ...], def
 
 
 def _unknown(environ: Mapping[str, str]) -> list[str]:
-    strangers = sorted(name for name in environ if name.startswith(OWN_PREFIXES) and name not in NAMES)
+    unknown = sorted(name for name in environ if name.startswith(OWN_PREFIXES) and name not in NAMES)
     warnings = []
-    for name in strangers:
+    for name in unknown:
         near = difflib.get_close_matches(name, NAMES, n=1)
-        meant = f"; did you mean {near[0]}?" if near else "."
-        warnings.append(f"{name} is not a setting of this service{meant}")
+        hint = f"; did you mean {near[0]}?" if near else "."
+        warnings.append(f"{name} is not a setting of this service{hint}")
     return warnings

@@ -1,4 +1,4 @@
-"""`python app/train_model.py`: train both models, prove that their ONNX form answers alike, write the artifacts."""
+"""`python app/train_model.py`: train both models, compare them with their ONNX files, write the artifacts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if __package__ in (None, ""):
-    # Run as a script, Python puts this folder first on the path, where `app` cannot be found.
+    # Python puts the folder of a script first on the path; `app` is not in it.
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from app.errors import ArtifactsError
@@ -29,7 +29,7 @@ DATA_VARIABLE, LABEL_VARIABLE = "ONEBOX_DATA", "ONEBOX_LABEL"
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Train, check, write, and print a table of what was made. 0 written or current, 1 refused, nothing written."""
+    """Train, check, write, print a summary. Return 0 where written or current, 1 where refused and not written."""
     options = _options(argv)
     out: Path = options.out
     try:
@@ -47,10 +47,10 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def is_current(out: Path, data: DataSet | None = None) -> bool:
-    """Whether the directory holds whole artifacts of these forests, made with these libraries and from this data.
+    """Return whether the directory holds complete artifacts of these forests, libraries and data.
 
-    Without data: of Iris, or of a table of the user's. Such models stay as they are until their table is named again,
-    because nothing else could make them anew.
+    data: None accepts Iris and every table of the user's: models of a table stay until the table is named again, for
+    without it they cannot be trained.
     """
     try:
         manifest = read_catalogue(out).manifest

@@ -24,6 +24,7 @@ ProvisioningError
 ├── PlanRefused              a plan no longer is what a push would do
 ├── TreeChanged              the tree is no longer the release that a preview showed
 ├── UnhealthyRelease         services of the release did not become healthy (exit 3)
+├── RestoreFailed        a change of the host failed, and so did its undo
 ├── HostMoved                the host is no longer as a plan showed it
 ├── Locked                   somebody else is pushing (exit 4)
 └── LockBroken               somebody took the lock away from us (exit 4)
@@ -32,6 +33,11 @@ ProvisioningError
 from __future__ import annotations
 
 from typing import ClassVar
+
+_AFTER_A_FAILED_UNDO = (
+    "`onebox status` shows what serves now; then push a tree that works, or run `onebox rollback` to a kept "
+    "release."
+)
 
 
 class ProvisioningError(Exception):
@@ -131,16 +137,33 @@ class UnhealthyRelease(ProvisioningError):
     exit_code = 3
 
     def __init__(
-        self, service: str, reason: str, *, log_tail: tuple[str, ...], restored: str | None, outcome: str
+        self,
+        service: str,
+        reason: str,
+        *,
+        log_tail: tuple[str, ...],
+        restored: str | None,
+        outcome: str,
+        is_undone: bool = True,
     ) -> None:
+        log = f"Read the log lines below, or run `onebox logs {service}`."
         super().__init__(
             f"{service} of the new release is not healthy: {reason}; {outcome}",
-            hint=f"Read the log lines below, or run `onebox logs {service}`.",
+            hint=log if is_undone else f"{log} {_AFTER_A_FAILED_UNDO}",
         )
         self.service = service
         self.reason = reason
         self.log_tail = log_tail
         self.restored = restored
+        self.outcome = outcome
+
+
+class RestoreFailed(ProvisioningError):
+    """A change of the host failed with `first`, and so did its undo; `outcome` says why."""
+
+    def __init__(self, first: ProvisioningError, outcome: str) -> None:
+        super().__init__(f"{first}; {outcome}", hint=_AFTER_A_FAILED_UNDO)
+        self.first = first
         self.outcome = outcome
 
 

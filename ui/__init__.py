@@ -1,1 +1,1 @@
-"""The web page of the stack: sliders, predictions, history and status. It meets the API over HTTP only."""
+"""Web pages of the stack: sliders, predictions, history and status. They use the API over HTTP only."""

@@ -1,24 +1,24 @@
-"""What can go wrong in the UI.
+"""Errors of the UI.
 
 UiError
-├── SettingsError       an environment variable has no usable value
-└── ApiError            the API gave no usable answer
-    ├── ApiUnavailable  no answer in time, or it said that it cannot serve now (5xx)
-    ├── ApiRefused      it will not take this request (4xx)
-    └── ApiUnreadable   it answered something that this UI does not understand
+├── SettingsError       an environment variable has an invalid value
+└── ApiError            the API returned no usable response
+    ├── ApiUnavailable  no response in time, or an error of the API (5xx)
+    ├── ApiRefused      the API rejected the request (4xx)
+    └── ApiUnreadable   the response is not what this UI expects
 """
 
 from __future__ import annotations
 
 
 class UiError(Exception):
-    """Root of the tree: one sentence for people, and `hint`, the sentence that says what to do next."""
+    """Base of all errors of the UI: one sentence, and `hint`, what to do next."""
 
     hint = ""
 
 
 class SettingsError(UiError):
-    """An environment variable is set to something that cannot be used."""
+    """An environment variable has an invalid value."""
 
     def __init__(self, name: str, message: str) -> None:
         self.name = name
@@ -27,7 +27,7 @@ class SettingsError(UiError):
 
 
 class ApiError(UiError):
-    """The API gave no usable answer; `url` is what was asked."""
+    """The API returned no usable response; `url` was requested."""
 
     def __init__(self, message: str, *, url: str) -> None:
         self.url = url
@@ -35,9 +35,9 @@ class ApiError(UiError):
 
 
 class ApiUnavailable(ApiError):
-    """There was no answer (`status` is None), or one that says it cannot serve now."""
+    """No response (`status` is None), or one that reports the API as unavailable."""
 
-    hint = "Look at `docker compose ps` and `docker compose logs flask-api`, then try again."
+    hint = "Run `docker compose ps` and `docker compose logs flask-api`, then try again."
 
     def __init__(self, message: str, *, url: str, status: int | None = None) -> None:
         self.status = status
@@ -45,7 +45,7 @@ class ApiUnavailable(ApiError):
 
 
 class ApiRefused(ApiError):
-    """The API will not take this request. `detail` is its own reason, `field` the input it names, if any."""
+    """The API rejected the request. `detail` is its reason, `field` the input that it names, if any."""
 
     hint = "Change the input and try again."
 
@@ -57,6 +57,6 @@ class ApiRefused(ApiError):
 
 
 class ApiUnreadable(ApiError):
-    """The answer is not what this UI expects."""
+    """The response is not what this UI expects."""
 
     hint = "Check that API_URL points to the prediction API, and that API and UI are of one release."

@@ -1,4 +1,4 @@
-"""What the UI keeps: one API client for the process, and each browser session's latest prediction."""
+"""State of the UI: one API client per process, and the latest prediction of each browser session."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LATEST = "latest"
 
 @dataclass(frozen=True)
 class Record:
-    """One prediction of this session: when (UTC), with which inputs, and the answer."""
+    """One prediction of this session: time (UTC), inputs, response."""
 
     at: datetime
     features: Mapping[str, float]
@@ -32,23 +32,23 @@ class Record:
 
 @functools.cache
 def api_client() -> ApiClient:
-    """The one client of these pages, from the environment. Raises SettingsError.
+    """Return the client of these pages, made from the environment. Raise SettingsError.
 
-    Not Streamlit's cache: that goes by name, and would hand a client of exchanged pages to those that refresh
-    themselves in an open browser and still are the ones before.
+    Streamlit's cache is keyed by name: after a reload it would return the new client to pages of the previous code
+    that still refresh in an open browser.
     """
     return ApiClient(UiSettings.from_environ(os.environ))
 
 
 def latest() -> Record | None:
-    """This session's latest prediction; all others are in the API's log."""
+    """Return this session's latest prediction; all others are in the prediction log."""
     record = st.session_state.get(_LATEST)
-    # Pages that were exchanged under this session left one of their own kind.
+    # After a reload the stored record may be of the previous code's class.
     return record if isinstance(record, Record) else None
 
 
 def remember(features: Mapping[str, float], prediction: Prediction) -> Record:
-    """Make this the latest prediction."""
+    """Store the latest prediction of this session."""
     record = Record(at=datetime.now(UTC), features=dict(features), prediction=prediction)
     st.session_state[_LATEST] = record
     return record

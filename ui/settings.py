@@ -1,4 +1,4 @@
-"""The UI's settings, read once from the environment."""
+"""Settings of the UI, read once from the environment."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _KEY = re.compile(r"[!-~]{1,512}")
 
 @dataclass(frozen=True)
 class UiSettings:
-    """Where the API is, and how long to wait for it (seconds)."""
+    """Address of the API and timeouts (seconds)."""
 
     api_url: str = DEFAULT_API_URL
     connect_timeout: float = 2.0
@@ -29,10 +29,10 @@ class UiSettings:
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Self:
-        """The settings of this process; API_URL left out or empty means the default.
+        """Return the settings of this process; a missing or empty API_URL means the default.
 
-        Raises SettingsError for an API_URL that is no plain http(s) address, and for a key file that holds
-        no key.
+        Raise SettingsError for an API_URL that is not a plain http(s) address, and for a key file without
+        a key.
         """
         return cls(
             api_url=_api_url(environ.get("API_URL", "").strip() or DEFAULT_API_URL),
@@ -43,12 +43,12 @@ class UiSettings:
 def _api_url(text: str) -> str:
     try:
         url = urlsplit(text)
-        # urlsplit checks the port only when it is asked for it.
+        # urlsplit checks the port only when it is read.
         usable = url.scheme in {"http", "https"} and bool(url.hostname) and url.port != 0
     except ValueError:
         usable = False
     if not usable:
-        # The value may hold a password, so it is not repeated.
+        # The value may contain a password, so the message omits it.
         raise SettingsError("API_URL", "API_URL is not an address such as http://flask-api:5000.")
     if url.username is not None or url.password is not None or url.query or url.fragment:
         raise SettingsError("API_URL", "API_URL must not hold a user, a password, a query or a fragment.")
@@ -56,7 +56,7 @@ def _api_url(text: str) -> str:
 
 
 def _api_key(file: str) -> str | None:
-    """The key in a file; None where no file is named, or it is empty. Never shows in a message."""
+    """Return the key in a file; None if no file is named or it is empty. No message contains it."""
     if not file:
         return None
     try:

@@ -1,4 +1,4 @@
-"""The page frame: `streamlit run ui/streamlit_app.py`."""
+"""Page frame and list of pages: `streamlit run ui/streamlit_app.py`."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ ICONS = {
 
 
 def main() -> None:
-    """Show the page that the browser asked for."""
-    # A named icon would have every browser ask a font server on the internet for it.
+    """Show the requested page."""
+    # For a named icon every browser would request a font server on the internet.
     st.set_page_config(page_title="onebox", page_icon=Path(__file__).with_name("icon.png"), layout="wide")
     first = next(iter(PAGES))
     st.navigation(

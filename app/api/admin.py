@@ -30,7 +30,7 @@ def admin(keys: Keys | None, live: LiveSplit, state: ServiceState) -> Blueprint:
     def _change() -> Response:
         if keys is None:
             return problem_response(
-                HTTPStatus.FORBIDDEN, "there is no admin key, so nobody may change the split here"
+                HTTPStatus.FORBIDDEN, "there is no admin key, so the split cannot be changed here"
             )
         name = keys.name_of(presented(request.headers.get("Authorization"), request.headers.get("X-API-Key")))
         if name is None:

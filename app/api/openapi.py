@@ -62,7 +62,7 @@ def document(features: list[FeatureSpec], max_rows: int) -> Schema:
             "/drift": {"get": _get("Recent rows and answers against the training rows", drift)},
             "/experiment": {
                 "get": {
-                    "summary": "v1 against v2: figures of both, and a verdict that may be looked at any time",
+                    "summary": "v1 against v2: figures of both, and a verdict that is valid at any time",
                     "responses": _answers(experiment, 503),
                 }
             },
@@ -124,8 +124,8 @@ def _row(features: list[FeatureSpec]) -> Schema:
 
 def _weights() -> Schema:
     share = {"type": "integer", "minimum": 0, "maximum": 100}
-    nobody = {"properties": {version: {"const": 0} for version in VERSIONS}}
-    return _object(dict.fromkeys(VERSIONS, share)) | {"not": nobody}
+    all_zero = {"properties": {version: {"const": 0} for version in VERSIONS}}
+    return _object(dict.fromkeys(VERSIONS, share)) | {"not": all_zero}
 
 
 def _headers() -> list[Schema]:

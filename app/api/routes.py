@@ -25,7 +25,7 @@ ENDPOINTS = {
     "GET /config": "weights, models, features, ranges, classes",
     "POST /feedback": "the class that a prediction should have had",
     "GET /drift": "recent rows and answers against the training rows",
-    "GET /experiment": "v1 against v2: figures of both, and a verdict that may be looked at any time",
+    "GET /experiment": "v1 against v2: figures of both, and a verdict that is valid at any time",
     "GET /predictions": "the latest predictions, newest first",
     "GET /metrics": "Prometheus text",
     "GET /openapi.json": "all of this for programs",

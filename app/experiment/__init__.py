@@ -1,1 +1,1 @@
-"""A/B experiment: prediction log, feedback, evidence, recorder."""
+"""The A/B experiment: recorder, prediction log, labels, evidence, verdict."""

@@ -1,4 +1,4 @@
-"""Running totals of the experiment, kept beside the predictions so that they outlast them."""
+"""Running totals of the experiment, in tables of their own so that they outlast the predictions."""
 
 from __future__ import annotations
 
@@ -19,33 +19,32 @@ if TYPE_CHECKING:
     from app.traffic.split import Weights
 
 BUCKETS_A_DECADE = 20
-"""Latencies are counted in steps of 12 %."""
+"""Latency buckets in a factor of 10: steps of 12 %."""
 LEAST_LATENCY = 1e-7
 _SPLIT, _FALLBACK = REASONS.index("split"), REASONS.index("fallback")
 
 
 @dataclass(frozen=True)
-class Counted:
-    """What one call added."""
+class Added:
+    """Rows that one call has added."""
 
     compared: int
     disagreed: int
 
 
-def add_tally(
+def add_to_totals(
     connection: sqlite3.Connection,
     manifest: int,
     records: Records,
     others: Sequence[int | None],
     weights: Weights | None,
-) -> Counted:
-    """Add real records to the totals, within the caller's transaction.
+) -> Added:
+    """Add the records that are not synthetic to the totals, within the caller's transaction.
 
-    others: what the other arm said, None where it said nothing. weights: the split that the records were drawn by; None
-    when it is not known.
+    others: prediction of the other model, None without one. weights: the split of the assignments, None where unknown.
     """
     if not len(records):
-        return Counted(0, 0)
+        return Added(0, 0)
     real = ~records["synthetic"]
     both = real & np.array([other is not None for other in others])
     differ = both & (records["class_index"] != np.array([-2 if other is None else other for other in others]))
@@ -63,11 +62,11 @@ def add_tally(
         _add_latencies(connection, manifest, arm, records["latency"][mine & ~failed])
     if weights is not None:
         _add_assigned(connection, manifest, records[real], weights)
-    return Counted(int(both.sum()), int(differ.sum()))
+    return Added(int(both.sum()), int(differ.sum()))
 
 
 def latency_quantile(counts: Mapping[int, int], share: float) -> float | None:
-    """The latency in seconds below which `share` of the answers lie, to 6 %; None without answers."""
+    """Return the quantile `share` of the latency in seconds, within 6 %; None without answers. counts: by bucket."""
     total = sum(counts.values())
     reached = 0
     for bucket in sorted(counts):
@@ -78,7 +77,7 @@ def latency_quantile(counts: Mapping[int, int], share: float) -> float | None:
 
 
 def latency_bucket(seconds: float) -> int:
-    """Number of the bucket that a latency falls into."""
+    """Return the bucket of a latency in seconds."""
     return math.floor(math.log10(max(seconds, LEAST_LATENCY)) * BUCKETS_A_DECADE)
 
 
@@ -92,8 +91,8 @@ def _add_latencies(connection: sqlite3.Connection, manifest: int, arm: int, late
 
 
 def _add_assigned(connection: sqlite3.Connection, manifest: int, records: Records, weights: Weights) -> None:
-    # Users that keep their arm are left out: a busy one would look like a broken split. So are the rows of a batch
-    # after the first: they are one draw, and have one time. A row that another arm stood in for was drawn for that one.
+    # Sticky users are left out: a busy one would look like a broken split. So are the rows of a batch after the first:
+    # they are one draw and have one time. A fallback row was drawn for the other version.
     _, first = np.unique(records["time"], return_index=True)
     records = records[first]
     drawn = records["arm"][records["why"] == _SPLIT]

@@ -1,7 +1,7 @@
-"""The A/B experiment: what was seen of both arms -> per-arm figures and a verdict with its numbers. Pure.
+"""The verdict of the A/B experiment, from the observations of both versions. Pure.
 
-Both models score every row that counts, only the assigned one answers. So they are compared on the same rows, which
-needs far fewer labels than comparing two groups of rows: only rows on which the models disagree say anything.
+Both models score every row, only the assigned one answers. So they are compared on the same rows, which needs far fewer
+labels than a comparison of two groups of rows: only rows on which the models disagree are informative.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ import msgspec
 from app.experiment.e_process import fewest_wins, log_ratio_mismatch, log_superiority
 
 ALPHA = 0.05
-"""Chance that models without a difference are ever told apart, however often one looks."""
+"""Probability of a verdict between equal models, however often the experiment is read."""
 NEEDED = 2 / ALPHA
-"""Evidence for one of the two directions: each has half of ALPHA."""
+"""Evidence for a verdict: each direction has half of ALPHA."""
 RATIO_ALPHA = 0.001
-"""Chance that a split which works is ever called broken."""
+"""Probability that a correct split is ever called broken."""
 
 Verdict = Literal["collecting", "no_difference_yet", "v2_better", "v1_better", "invalid"]
 
 
 class ArmCounts(msgspec.Struct, frozen=True):
-    """What was seen of one arm's own answers."""
+    """Answers of one version; latencies in seconds."""
 
     answered: int
     errors: int
@@ -34,7 +34,7 @@ class ArmCounts(msgspec.Struct, frozen=True):
 
 
 class Labelled(msgspec.Struct, frozen=True):
-    """Rows that got a label, by who was right. `only` counts are the rows that decide."""
+    """Labelled rows by which model was right. The verdict depends on the `only` counts."""
 
     both_right: int = 0
     only_v1: int = 0
@@ -51,39 +51,39 @@ class Labelled(msgspec.Struct, frozen=True):
 
     @property
     def rows(self) -> int:
-        """All of them."""
+        """All labelled rows."""
         return self.both_right + self.only_v1 + self.only_v2 + self.both_wrong
 
 
 class Assigned(msgspec.Struct, frozen=True):
-    """Requests drawn by chance under one split: how many fell to each arm, and the share each was due."""
+    """Random assignments under one split: number and expected share of each version."""
 
     counts: tuple[int, int]
     shares: tuple[float, float]
 
 
 class Observations(msgspec.Struct, frozen=True):
-    """All that the verdict is made of."""
+    """The input of the verdict."""
 
     arms: dict[str, ArmCounts]
     compared: int
     """Rows that both models scored."""
     disagreed: int
     labelled: dict[str, Labelled]
-    """By the version that answered: who saw its answer may lean towards it."""
+    """By the version that answered: its answer may have influenced the label."""
     assigned: list[Assigned]
-    """One for each split that was in force."""
+    """One for each split that was active."""
     same_model: bool = False
-    """Both arms serve the same file."""
+    """Whether both versions are the same model file."""
 
 
 class SampleRatio(msgspec.Struct, frozen=True):
-    """Whether requests fall to the arms as the split says."""
+    """Test of the assignments against the split (sample ratio mismatch)."""
 
     checked: int
-    """Requests that were drawn by chance; those of users that keep their arm are not independent of each other."""
+    """Random assignments; sticky ones are not independent of each other."""
     evidence: float | None
-    """Above 1 / alpha the split is broken; null where it is beyond all numbers."""
+    """Above 1 / alpha the split is broken; null for infinity."""
     alpha: float
     broken: bool
 
@@ -95,19 +95,19 @@ class Superiority(msgspec.Struct, frozen=True):
     v2_right_alone: int
     evidence_v1: float
     evidence_v2: float
-    """Evidence that this one is better; a verdict needs `needed`."""
+    """Evidence that v2 is better; a verdict takes `needed`."""
     needed: float
     alpha: float
 
 
 class Experiment(msgspec.Struct, frozen=True):
-    """Answer of GET /experiment."""
+    """Response body of GET /experiment."""
 
     verdict: Verdict
     reason: str
     """The verdict as a sentence with its numbers."""
     since: str | None
-    """When the observations begin (UTC)."""
+    """Time of the first observation (UTC)."""
     arms: dict[str, ArmCounts]
     compared: int
     disagreement_rate: float | None
@@ -118,7 +118,7 @@ class Experiment(msgspec.Struct, frozen=True):
 
 
 def judge(seen: Observations, since: str | None = None) -> Experiment:
-    """The experiment's report on these observations; it may be asked for after every one of them."""
+    """Return the report on the observations; valid after every one of them. since: time of the first one."""
     total = sum(seen.labelled.values(), Labelled())
     superiority = Superiority(
         v1_right_alone=total.only_v1,
@@ -169,7 +169,7 @@ def _verdict(seen: Observations, found: Superiority, ratio: SampleRatio) -> tupl
 
 
 def _sample_ratio(assigned: list[Assigned]) -> SampleRatio:
-    # Under each split the process starts anew; a product of e-processes that follow each other is one.
+    # Each split has its own e-process; the product of consecutive ones is an e-process.
     log_evidence = sum(log_ratio_mismatch(part.counts, part.shares) for part in assigned)
     return SampleRatio(
         checked=sum(sum(part.counts) for part in assigned),
@@ -180,5 +180,5 @@ def _sample_ratio(assigned: list[Assigned]) -> SampleRatio:
 
 
 def _evidence(log_evidence: float) -> float:
-    # JSON has no infinity, and nobody needs to tell 1e300 from more.
+    # JSON has no infinity; e^690 is about 1e300.
     return float(f"{math.exp(min(log_evidence, 690.0)):.6g}")

@@ -1,8 +1,8 @@
 """The prediction log: one SQLite file on the data volume, bounded in rows and in age.
 
-Predictions come from one writer, the recorder, many to a transaction; labels from the workers, one at a time. WAL mode
-lets both go on while others read. `other` is what the arm that did not answer says about the same row; it is null where
-that arm is off, or the row synthetic.
+The recorder writes predictions, many in a transaction; the workers write labels, one at a time. In WAL mode neither
+blocks readers. `other` is the prediction of the model that did not answer; null where that model is off or the row is
+synthetic.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 FILE = "predictions.db"
 BUSY_SECONDS = 5.0
 MOST_LABELS = 100_000
-"""Labelled rows are what the experiment stands on: they outlast the others, up to so many."""
+"""Most labels: the experiment needs labelled rows, so they outlast the others up to this number."""
 AT_ONCE = 5_000
-"""Rows that one call of `prune` takes away at most, so that no write waits long for it."""
+"""Rows that one call of `prune` deletes at most, so that no write waits long for it."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS manifests (
@@ -51,12 +51,12 @@ Prediction = tuple[bytes, int, int, int, int, bool, float, int, int | None, byte
 
 
 def connect(directory: Path) -> sqlite3.Connection:
-    """The log of this data directory, made where missing. Every transaction is begun by hand."""
+    """Open the log of a data directory, created where missing. Transactions are explicit: see `transaction`."""
     connection = sqlite3.connect(
         directory / FILE, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
     )
     connection.execute("PRAGMA journal_mode = WAL")
-    # A crash of the service loses nothing then; a power cut may lose the last transactions, never the file.
+    # A crash of the service loses nothing; a power failure may lose the last transactions, never the file.
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("PRAGMA journal_size_limit = 16777216")
     connection.executescript(_SCHEMA)
@@ -65,14 +65,14 @@ def connect(directory: Path) -> sqlite3.Connection:
 
 @contextmanager
 def opened(directory: Path) -> Iterator[sqlite3.Connection]:
-    """`connect`, closed at the end."""
+    """Open the log and close it at the end."""
     with closing(connect(directory)) as connection:
         yield connection
 
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """All or nothing; waits for another writer, BUSY_SECONDS at most."""
+    """Run an atomic transaction; wait for another writer, BUSY_SECONDS at most."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
@@ -83,7 +83,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def add_predictions(connection: sqlite3.Connection, rows: Sequence[Prediction]) -> None:
-    """Keep these; one that is there already stays as it is."""
+    """Insert predictions; one with a known id is ignored."""
     connection.executemany(
         "INSERT OR IGNORE INTO predictions "
         "(id, manifest, time_ns, arm, why, synthetic, latency, answer, other, features) "
@@ -93,9 +93,9 @@ def add_predictions(connection: sqlite3.Connection, rows: Sequence[Prediction]) 
 
 
 def prune(connection: sqlite3.Connection, *, rows: int, oldest_ns: int) -> int:
-    """Take away what is older than `oldest_ns` or beyond the newest `rows`; how many went, AT_ONCE at most.
+    """Delete predictions before `oldest_ns` and beyond the newest `rows`; return their number, bounded by AT_ONCE.
 
-    Predictions that have a label stay until they are too old, and labels until there are more than MOST_LABELS.
+    Labelled predictions are deleted by age only, labels by age and beyond the newest MOST_LABELS.
     """
     with transaction(connection):
         (newest,) = connection.execute("SELECT coalesce(max(n), 0) FROM predictions").fetchone()

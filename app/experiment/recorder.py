@@ -1,9 +1,9 @@
-"""The process beside the workers that writes the prediction log and has the other arm score every row.
+"""The recorder: a process that writes the prediction log and scores every row with the other model (shadow scoring).
 
-It reads the rings of answered rows, so no request waits for it and its death changes no answer: rows stay in the rings
-until a worker has answered `app.shm.ring_buffer.SLOTS` more. Only what is overwritten before it comes to it is lost,
-and counted. How far it has read stands in the log itself, written together with the rows: a restart repeats and
-skips nothing.
+It reads the ring buffers of the workers, so no request waits for it and its death affects no prediction: a ring keeps a
+row until its worker has answered `app.shm.ring_buffer.SLOTS` more. Rows that are overwritten before they are read are
+lost and counted. The log holds the read position, written in the transaction of the rows: a restart repeats and skips
+nothing.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import msgspec
 import numpy as np
 
 from app.errors import ModelFailedError
-from app.experiment.aggregates import add_tally
+from app.experiment.aggregates import add_to_totals
 from app.experiment.log_store import add_predictions, connect, prune, transaction
 from app.experiment.recorder_status import RecorderStatus, read_status, write_status
 from app.inference.models import ModelSet, load_models
@@ -41,11 +41,11 @@ if TYPE_CHECKING:
     from app.manifest import Manifest
     from app.shm.ring_buffer import Records
 
-LOOK_SECONDS = 0.2
+POLL_SECONDS = 0.2
 PRUNE_SECONDS = 30.0
 NICENESS = 10
 FORGOTTEN_SECONDS = 3600.0
-"""Rings that nobody wrote to or made for so long are those of models that will not come back."""
+"""Age after which unused rings of former models are deleted."""
 LOCK = "recorder.lock"
 DAY_NS = 86_400 * 10**9
 log = logging.getLogger("app")
@@ -53,7 +53,7 @@ log = logging.getLogger("app")
 
 @dataclass
 class _Source:
-    """A set of models whose rings are followed."""
+    """A manifest whose rings are read."""
 
     models: ModelSet
     manifest: Manifest
@@ -64,10 +64,10 @@ class _Source:
 
 
 class Recorder:
-    """Takes what the workers answered into the log. One per data directory."""
+    """Writes the workers' answered rows to the log. One for a data directory."""
 
     def __init__(self, settings: ApiSettings) -> None:
-        """Opens the log, makes it where missing, and goes on where another recorder stopped."""
+        """Open the log, created where missing, and continue where the last recorder stopped."""
         self._settings = settings
         self._data_dir = data_dir(settings)
         self._data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -79,12 +79,12 @@ class Recorder:
         last = read_status(settings.state_dir)
         self.status = msgspec.structs.replace(last, starts=last.starts + 1)
 
-    def look(self) -> int:
-        """Write what was answered since the last look; how many rows."""
-        self._follow_models()
+    def record_new(self) -> int:
+        """Write the rows that were answered since the last call; return their number."""
+        self._update_sources()
         split_before, weights = self._split.generation, self._split.weights
         taken = [(source, *self._take(source)) for source in self._sources]
-        # While the split changes, and at the first look, nobody knows by which one a row was drawn.
+        # While the split changes, and at the first call, the split of a row's assignment is unknown.
         settled = self._split_seen == split_before == self._split.generation
         self._split_seen = split_before
         recorded = shed = compared = disagreed = 0
@@ -92,7 +92,7 @@ class Recorder:
             for source, records, missed, positions in taken:
                 others = self._shadow(source, records)
                 self._keep(source, records, others)
-                counted = add_tally(self._log, source.id, records, others, weights if settled else None)
+                counted = add_to_totals(self._log, source.id, records, others, weights if settled else None)
                 self._log.executemany("INSERT OR REPLACE INTO rings VALUES (?, ?)", positions)
                 recorded += len(records)
                 shed += missed
@@ -110,7 +110,7 @@ class Recorder:
         return recorded
 
     def prune(self) -> int:
-        """Keep the log within its bounds, and the rings of models that are gone; how many rows went."""
+        """Delete rows beyond the bounds of the log, and rings of former models; return the number of deleted rows."""
         followed = {source.directory for source in self._sources}
         for directory in rings_dir(self._settings).iterdir():
             old = time.time() - directory.stat().st_mtime > FORGOTTEN_SECONDS
@@ -120,13 +120,13 @@ class Recorder:
         return prune(self._log, rows=self._settings.log_rows, oldest_ns=oldest)
 
     def close(self) -> None:
-        """Give the log back."""
+        """Close the log."""
         self._log.close()
 
-    def _follow_models(self) -> None:
-        """The models that serve now come first; those before them are followed until their rings are empty."""
+    def _update_sources(self) -> None:
+        """Put the active manifest first; former ones stay until their rings are unused."""
         try:
-            found = os.stat(self._settings.models_dir / MANIFEST)  # noqa: PTH116 - follows a link that was switched
+            found = os.stat(self._settings.models_dir / MANIFEST)  # noqa: PTH116 - of the link's target
             mark = (found.st_dev, found.st_ino, found.st_mtime_ns)
         except OSError:
             return
@@ -146,7 +146,7 @@ class Recorder:
             directory=rings_dir(self._settings) / catalogue.sha256[:16],
             id=self._manifest_id(catalogue.sha256, catalogue.manifest),
         )
-        # Workers may refuse the new models and go on with the old; the last ones may have rows left in any case.
+        # Workers may refuse the new models and keep the former; the last ones may have unread rows in any case.
         self._sources = [
             source,
             *self._sources[:1],
@@ -185,23 +185,23 @@ class Recorder:
         return records[np.argsort(records["time"], kind="stable")], missed, positions
 
     def _shadow(self, source: _Source, records: Records) -> list[int | None]:
-        """What the other arm answers to each row; None where it is not asked or has no answer."""
+        """Return the prediction of the other model for each row; None where there is none."""
         others: list[int | None] = [None] * len(records)
         for arm, version in enumerate(VERSIONS):
             model = source.models.arms.get(version)
             if model is None or not len(records):
                 continue
-            asked = np.flatnonzero(
+            wanted = np.flatnonzero(
                 (records["arm"] != arm) & ~records["synthetic"] & (records["class_index"] != FAILED)
             )
-            if not len(asked):
+            if not len(wanted):
                 continue
             try:
-                scored = model.score_rows(records["features"][asked].tolist())
+                scored = model.score_rows(records["features"][wanted].tolist())
             except ModelFailedError as error:
                 log.warning("shadow: %s: %s", error, error.why)
                 continue
-            for position, (index, _) in zip(asked.tolist(), scored, strict=True):
+            for position, (index, _) in zip(wanted.tolist(), scored, strict=True):
                 others[position] = index
         return others
 
@@ -227,21 +227,21 @@ class Recorder:
 
 
 def in_use(directory: Path) -> bool:
-    """Whether a worker writes to a ring in this directory."""
+    """Return whether a worker has a lease of a ring in this directory."""
     return any(is_claimed(path) for path in directory.glob(PATTERN))
 
 
 def run(settings: ApiSettings) -> int:
-    """Record in this process until SIGTERM, or until the server that started it is gone. 0 stopped, 1 failed."""
+    """Record in this process until SIGTERM, or until the parent process ends. Return 0 after a stop, 1 on failure."""
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    # Ctrl-C and a reload reach all processes. The server says when the last request is answered; new models are seen.
+    # Ctrl-C and a reload reach all processes: the parent sends SIGTERM after the last request, new models are polled.
     for ignored in (signal.SIGINT, signal.SIGHUP):
         signal.signal(ignored, signal.SIG_IGN)
     os.nice(NICENESS)
     try:
-        with _turn(data_dir(settings), stop) as ours:
-            if ours:
+        with _exclusive(data_dir(settings), stop) as locked:
+            if locked:
                 record(Recorder(settings), stop)
     except (sqlite3.Error, OSError) as error:
         log.critical("recorder: %s", error)
@@ -250,34 +250,34 @@ def run(settings: ApiSettings) -> int:
 
 
 @contextmanager
-def _turn(directory: Path, stop: threading.Event) -> Iterator[bool]:
-    """Hold the data directory's log alone, once the recorder of an earlier generation has ended; False after a stop."""
+def _exclusive(directory: Path, stop: threading.Event) -> Iterator[bool]:
+    """Lock the log once the recorder of an earlier generation has ended; yield False after a stop instead."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     server = os.getppid()
     lock = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        ours = False
-        while not ours and not stop.is_set() and os.getppid() == server:
+        locked = False
+        while not locked and not stop.is_set() and os.getppid() == server:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                ours = True
+                locked = True
             except BlockingIOError:
-                stop.wait(LOOK_SECONDS)
-        yield ours
+                stop.wait(POLL_SECONDS)
+        yield locked
     finally:
         os.close(lock)
 
 
 def record(recorder: Recorder, stop: threading.Event) -> None:
-    """Look again and again; what was answered before `stop` is written before this returns."""
+    """Record until `stop` is set; rows that were answered before are written before this returns."""
     server = os.getppid()
     pruned = time.monotonic()
     try:
-        while not stop.wait(LOOK_SECONDS) and os.getppid() == server:
-            recorder.look()
+        while not stop.wait(POLL_SECONDS) and os.getppid() == server:
+            recorder.record_new()
             if time.monotonic() - pruned > PRUNE_SECONDS:
-                # A log far beyond its bounds is brought back within them step by step.
+                # A log far beyond its bounds is pruned in small steps.
                 pruned = time.monotonic() if recorder.prune() == 0 else pruned
-        recorder.look()
+        recorder.record_new()
     finally:
         recorder.close()

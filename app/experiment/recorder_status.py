@@ -1,4 +1,4 @@
-"""What the recorder says about itself: a small file that it writes at every look, read by whoever answers a scrape."""
+"""Status of the recorder: a small file that it writes at every poll, and the workers read at the scrape."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ if TYPE_CHECKING:
 
 FILE = "recorder.json"
 ALIVE_SECONDS = 10.0
-"""A recorder that has said nothing for so long counts as down."""
+"""Age of the status from which on the recorder counts as down."""
 
 
 class RecorderStatus(msgspec.Struct, frozen=True):
-    """Counts since the state directory was made; they go on when the recorder is started again."""
+    """Counts since the start of the service, over restarts of the recorder."""
 
     time_ns: int = 0
-    """When it last had a look."""
+    """Unix time of the last poll in nanoseconds."""
     starts: int = 0
     recorded: int = 0
     shed: int = 0
-    """Answered rows that were overwritten before the recorder came to them."""
+    """Answered rows that were overwritten before the recorder read them."""
     compared: int = 0
     disagreed: int = 0
 
 
 def write_status(state_dir: Path, status: RecorderStatus) -> None:
-    """Put the status in place; a reader sees the old one or the new one."""
+    """Replace the status atomically."""
     part = state_dir / f".{FILE}.{os.getpid()}"
     part.write_bytes(msgspec.json.encode(status))
     part.replace(state_dir / FILE)
 
 
 def read_status(state_dir: Path) -> RecorderStatus:
-    """The last status; one of zeros where there is none."""
+    """Return the last status; zeros where there is none."""
     try:
         return msgspec.json.decode((state_dir / FILE).read_bytes(), type=RecorderStatus)
     except (OSError, msgspec.DecodeError):
@@ -49,7 +49,7 @@ def read_status(state_dir: Path) -> RecorderStatus:
 
 
 def recorder_gauges(state_dir: Path) -> Iterator[Metric]:
-    """The recorder as Prometheus families."""
+    """Yield the recorder as Prometheus families."""
     status = read_status(state_dir)
     alive = time.time_ns() - status.time_ns < ALIVE_SECONDS * 1e9
     yield GaugeMetricFamily(

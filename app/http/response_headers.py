@@ -20,6 +20,8 @@ SECURITY_HEADERS: Headers = (
     (POLICY, "default-src 'none'; frame-ancestors 'none'"),
 )
 REQUEST_ID = "x-request-id"
+# An id for logs, not a secret. `random` seeds itself again in every forked process.
+_random_bits = random.getrandbits
 _CLIENTS_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
@@ -28,8 +30,7 @@ def request_id(head: Head | None) -> bytes:
     given = head.headers.get(b"x-request-id") if head is not None else None
     if given is not None and _CLIENTS_ID.fullmatch(given):
         return given
-    # An id for logs, not a secret. `random` seeds itself again in every forked process.
-    return b"%032x" % random.getrandbits(128)
+    return b"%032x" % _random_bits(128)
 
 
 def encode(headers: Headers) -> bytes:

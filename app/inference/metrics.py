@@ -28,14 +28,14 @@ BUCKETS = (
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 COUNTERS = {
     "model_version_requests": (
-        "Predictions asked of each model version; each row of a batch is one.",
+        "Predictions by model version; each row of a batch is one.",
         ["version"],
     ),
     "prediction_class": ("Answers by model version and class.", ["version", "class_name"]),
-    "invalid_requests": ("Requests refused as the client's fault; not predictions.", ["reason"]),
+    "invalid_requests": ("Invalid or refused requests; they are no predictions.", ["reason"]),
     "synthetic_predictions": ("Predictions marked as synthetic: in no drift window and no experiment.", []),
-    "prediction_errors": ("Predictions that failed on our side (5xx).", []),
-    "prediction_requests_shed": ("Requests turned away because too many were waiting.", []),
+    "prediction_errors": ("Predictions that failed (5xx).", []),
+    "prediction_requests_shed": ("Connections refused or dropped for lack of room.", []),
 }
 LATENCY = "prediction_latency_seconds"
 
@@ -147,7 +147,7 @@ class _Scrape(Collector):
     def collect(self) -> Iterator[Metric]:
         yield CounterMetricFamily(
             "prediction_requests",
-            "Predictions asked of any model version; each row of a batch is one.",
+            "Predictions of all model versions; each row of a batch is one.",
             value=sum(value for key, value in self._counted.items() if key[0] == "model_version_requests"),
         )
         for name, (text, labels) in COUNTERS.items():

@@ -19,7 +19,7 @@ log = logging.getLogger("app")
 
 
 class ModelReload:
-    """Activates new models in one worker, or refuses them and says why in the registry."""
+    """Activates new models in one worker, or refuses them with a reason in the registry."""
 
     def __init__(
         self,

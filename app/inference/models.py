@@ -139,7 +139,7 @@ class ModelSet:
 
 
 def load_models(directory: Path) -> ModelSet:
-    """Load every usable model. Never raises for a bad file: the result says what is wrong."""
+    """Load every usable model. Never raises for a bad file: the result holds the reasons."""
     try:
         catalogue = read_catalogue(directory)
     except ArtifactsError as error:

@@ -138,7 +138,7 @@ class PredictService:
         try:
             return self._answered(job, job.arm.score_rows(job.rows))
         except ModelFailedError as error:
-            log.error("%s: %s", error, error.why)  # noqa: TRY400 - the model's own trace says nothing more
+            log.error("%s: %s", error, error.why)  # noqa: TRY400 - the traceback of the model adds nothing
             seconds = time.perf_counter() - job.start
             self._metrics.failed(job.choice.version, len(job.rows), seconds)
             self._keep(job, [self._new_id() for _ in job.rows], [FAILED] * len(job.rows), seconds)
@@ -186,7 +186,7 @@ class PredictService:
     def _choose(self, hints: RoutingHints) -> Choice:
         if hints.forced is not None:
             if hints.forced not in self.bundle.models.arms:
-                raise NoModelError(f"the model {hints.forced} that the request asks for is off")
+                raise NoModelError(f"the model {hints.forced} that the request names is off")
             return Choice(hints.forced, FORCED)
         if self._live.generation != self._generation:
             self._follow_split()

@@ -157,9 +157,9 @@ def _number(name: str, value: Json) -> None:
 def _unknown(key: str, known: Sequence[str], word: str, prefix: str) -> NoReturn:
     shown = _shown(key)
     near = difflib.get_close_matches(shown, known, n=1)
-    meant = f"; did you mean '{near[0]}'?" if near else ""
+    hint = f"; did you mean '{near[0]}'?" if near else ""
     raise InvalidRequestError(
-        422, "unknown_field", f"there is no {word} '{shown}'{meant}", field=prefix + shown
+        422, "unknown_field", f"there is no {word} '{shown}'{hint}", field=prefix + shown
     )
 
 

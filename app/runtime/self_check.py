@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 SECONDS = 5.0
 _NO_ACCESS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS)
-"""Right answers where keys or a rate limit are set; they say nothing about the models."""
+"""Right answers where keys or a rate limit are set; the models cannot be checked then."""
 
 
 async def self_check(server: Server, service: PredictService, host: str) -> None:

@@ -19,8 +19,8 @@ from app.http.protocol import Connection
 from app.http.response_headers import REQUEST_ID, SECURITY_HEADERS, encode, request_id
 from app.inference.batching import PredictionBatcher
 from app.inference.predict import internal_error
-from app.traffic.routing_hints import routing_hints
-from app.wire.body import require_json
+from app.traffic.routing_hints import HINT_HEADERS, NO_HINTS, routing_hints
+from app.wire.body import JSON, require_json
 from app.wire.problems import CONTENT_TYPE as PROBLEM
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ log = logging.getLogger("app")
 THREADS = 4
 """Threads for the WSGI application and for file access."""
 PREDICT = b"/predict"
+_JSON = JSON.encode()
+_HINT_HEADERS = frozenset(name.lower().encode() for name in HINT_HEADERS)
 _SECURITY = encode(SECURITY_HEADERS)
 _OWN = frozenset({"content-type", "content-length", "connection", "date", "server"})
 """Header fields of the application's responses that this server writes itself."""
@@ -56,6 +58,7 @@ class Server:
         self._least_logged = worker.access_log.least_status
         self._log_write_runs = False
         self._starts: dict[tuple[int, str], bytes] = {}
+        """Status line and constant header fields by status and content type, with the date of this second."""
         self._batcher = PredictionBatcher(self._service, loop.call_soon, self._send_prediction)
         self.connections = ConnectionTable(loop, worker.metrics.shed)
 
@@ -65,7 +68,6 @@ class Server:
 
     def tick(self) -> None:
         """Advance clocks, time out connections, write the access log. Call it once a second."""
-        # They hold a date.
         self._starts.clear()
         self._write_access_log()
         self.connections.tick()
@@ -93,7 +95,7 @@ class Server:
                 self._predict(connection, request)
             else:
                 more = encode(refusal.headers)
-                self._send(connection, request, refusal.status, PROBLEM, refusal.body, more=more)
+                self._send(connection, request, refusal.status, PROBLEM, refusal.body, more)
         else:
             self._loop.run_in_executor(self._threads, self._call_application, connection, request)
 
@@ -104,16 +106,19 @@ class Server:
         return self._head(status, PROBLEM, head, name)
 
     def _predict(self, connection: Connection, request: Request) -> None:
+        headers = request.head.headers
         try:
-            require_json(request.header("Content-Type") or "")
-            hints = routing_hints(request.header)
+            if headers.get(b"content-type") != _JSON:
+                require_json(request.header("Content-Type") or "")
+            hints = NO_HINTS if _HINT_HEADERS.isdisjoint(headers) else routing_hints(request.header)
         except InvalidRequestError as error:
             self._send_prediction((connection, request), self._service.refuse(error))
         else:
             self._batcher.submit((connection, request), request.body, hints)
 
     def _send_prediction(self, client: tuple[Connection, Request], answer: Answer) -> None:
-        self._send(*client, answer.status, answer.content_type, answer.body, version=answer.version)
+        connection, request = client
+        self._send(connection, request, answer.status, answer.content_type, answer.body, b"", answer.version)
 
     def _send(
         self,
@@ -122,28 +127,21 @@ class Server:
         status: int,
         content_type: str,
         body: bytes,
-        *,
         more: bytes = b"",
         version: str | None = None,
     ) -> None:
         """Send a response and log it. more: header fields beside those of every response."""
         name = request_id(request.head)
         connection.answer(request, self._head(status, content_type, request.head, name) + more, body)
-        self._log(name, request, status, version)
+        if status >= self._least_logged:
+            self._log(name, request, status, version)
 
     def _head(self, status: int, content_type: str, head: Head | None, name: bytes) -> bytes:
-        start = b"%b%bx-request-id: %b\r\n" % (self._start(status, content_type), _SECURITY, name)
-        cors = self._access.cors(head)
-        return start + encode(cors) if cors else start
-
-    def _start(self, status: int, content_type: str) -> bytes:
-        """Return status line, content type and date; cached for a second."""
         start = self._starts.get((status, content_type))
         if start is None:
-            line = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\ncontent-type: {content_type}\r\n"
-            start = f"{line}date: {formatdate(usegmt=True)}\r\n".encode()
-            self._starts[status, content_type] = start
-        return start
+            start = self._starts[status, content_type] = _start(status, content_type) + _SECURITY
+        cors = self._access.cors(head)
+        return b"%bx-request-id: %b\r\n%b" % (start, name, encode(cors) if cors else b"")
 
     def _call_application(self, connection: Connection, request: Request) -> None:
         try:
@@ -160,15 +158,13 @@ class Server:
     ) -> None:
         """Send the application's response, which has the header fields of every response already."""
         given = {name.lower(): value for name, value in headers}
-        start = self._start(status, given.get("content-type", "text/plain"))
+        start = _start(status, given.get("content-type", "text/plain"))
         others = tuple(item for item in given.items() if item[0] not in _OWN)
         connection.answer(request, start + encode(others), body)
         self._log(given[REQUEST_ID].encode(), request, status)
 
     def _log(self, name: bytes, request: Request, status: int, version: str | None = None) -> None:
-        if status >= self._least_logged and self._access_log.add(
-            name, request.head, status, request.began, version, request.peer
-        ):
+        if self._access_log.add(name, request.head, status, request.began, version, request.peer):
             self._write_access_log()
 
     def _write_access_log(self) -> None:
@@ -183,3 +179,8 @@ class Server:
 
     def _log_written(self, _future: object) -> None:
         self._log_write_runs = False
+
+
+def _start(status: int, content_type: str) -> bytes:
+    line = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\ncontent-type: {content_type}\r\n"
+    return f"{line}date: {formatdate(usegmt=True)}\r\n".encode()

@@ -19,10 +19,10 @@ SIGNALS = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.
 EARLY_SECONDS = 5.0
 """A child that dies sooner counts as failed to start."""
 EARLY_DEATHS = 5
-"""After so many early deaths of vital children in a row the supervisor gives up."""
+"""Early deaths of vital children in a row after which the supervisor stops."""
 PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
-LOOK_SECONDS = 1.0
+PARENT_CHECK_SECONDS = 1.0
 """Interval of the check that the parent process lives."""
 
 
@@ -68,7 +68,7 @@ class Supervisor:
         for child in self._children:
             self._start(child)
         while True:
-            found = signal.sigtimedwait(SIGNALS, LOOK_SECONDS)
+            found = signal.sigtimedwait(SIGNALS, PARENT_CHECK_SECONDS)
             received = found.si_signo if found else None
             if received == signal.SIGUSR1:
                 self._retire()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
 import os
 import signal
@@ -57,9 +56,6 @@ def run(
     takes_over = not is_serving(launcher)
     if takes_over:
         _require_all_models(worker)
-    # What exists now lives as long as the process; the collector need not visit it again.
-    gc.collect()
-    gc.freeze()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         server = Server(worker, runner.get_loop(), settings.port)
         if takes_over:

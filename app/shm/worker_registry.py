@@ -1,4 +1,4 @@
-"""Registry of the workers: one file for each, which says what models and code it serves."""
+"""Registry of the workers: one file for each, with the models and the code that it serves."""
 
 from __future__ import annotations
 

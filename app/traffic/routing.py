@@ -26,7 +26,7 @@ class Split:
     """The weights of the two versions, and which of them are up.
 
     The traffic of a version that is off goes to the other one. A version with weight 0 never answers, not even then:
-    with 100/0 an operator takes a bad model out of service, and a broken file must not bring it back.
+    with 100/0 an operator takes a bad model out of service, and a broken file must not undo that.
     """
 
     first: str

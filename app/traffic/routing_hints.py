@@ -13,11 +13,13 @@ if TYPE_CHECKING:
 
 VERSION_HEADER = "X-Model-Version"
 SYNTHETIC_HEADER = "X-Synthetic"
+HINT_HEADERS = frozenset({USER_HEADER, "Cookie", VERSION_HEADER, SYNTHETIC_HEADER})
+"""Headers without any of which there are no hints."""
 _FLAG = {"1": True, "true": True, "0": False, "false": False}
 
 
 class RoutingHints(NamedTuple):
-    """What a request says about its assignment."""
+    """The hints of one request."""
 
     user: str | None = None
     """User with a sticky assignment; None: a random one."""

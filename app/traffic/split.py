@@ -62,7 +62,7 @@ class LiveSplit:
                 stored = _Stored(secrets.token_hex(16))
                 self._write(stored)
             elif stored.change is not None and stored.change.pushed != pushed:
-                # Deleted: a later release with the former weights must not bring the change back.
+                # Deleted: a later release with the former weights must not restore the change.
                 self._write(_Stored(stored.salt))
                 self._note("push", stored.change.weights, pushed)
         self.salt = bytes.fromhex(stored.salt)

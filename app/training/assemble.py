@@ -1,4 +1,4 @@
-"""From a data set to everything that is served: both models, the training reference, the manifest, the model card."""
+"""Train on a data set and assemble the artifacts: models, training reference, manifest, model card."""
 
 from __future__ import annotations
 
@@ -37,21 +37,21 @@ if TYPE_CHECKING:
     from app.training.forests import Fitted
 
 WIDENING = 10.0
-"""The accepted range reaches this many training ranges beyond the training range, on both sides."""
+"""The accepted range extends the training range by so many times its width on both sides."""
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 REFERENCE = "reference.json"
 LIBRARIES = ("numpy", "onnx", "scikit-learn", "skl2onnx")
 SAMPLE_ROWS = 1000
 SAMPLE_CELLS = 100_000
 LEAST_SAMPLE = 200
-"""The reference keeps so many rows at most, fewer of a wide table, but never fewer than this for its width alone."""
+"""Fewest sample rows that SAMPLE_CELLS may enforce; SAMPLE_ROWS is the most."""
 
 
 def train(data: DataSet) -> tuple[dict[str, bytes], Manifest]:
-    """Both forests, fitted on the training rows, as files by name, with manifest, reference and model card.
+    """Fit both forests on the training rows; return all artifacts by file name, and the manifest.
 
-    The same data and libraries give the same bytes. Raises TrainingError when an ONNX form answers otherwise than its
-    forest on any row of the data set, or on any of 100,000 drawn ones.
+    The same data and libraries give the same bytes. Raise TrainingError where an ONNX file and its forest disagree on a
+    row of the data set or one of 100,000 random rows.
     """
     specs = _feature_specs(data)
     trial = np.concatenate([data.rows, drawn_rows(specs)])
@@ -74,7 +74,7 @@ def train(data: DataSet) -> tuple[dict[str, bytes], Manifest]:
             recall=held_out_recall(fitted.forest, data),
             canary=_canary(fitted, data),
         )
-        # A row that every tree has seen has no such opinion; its label stands in.
+        # A row in the sample of every tree has no out-of-bag prediction: its label replaces it.
         seen_by_all = np.isnan(fitted.out_of_bag).any(axis=1)
         opinions = np.where(seen_by_all, data.training_labels, fitted.out_of_bag.argmax(axis=1))
         answers[version] = opinions[sample].astype(np.int64)
@@ -113,7 +113,7 @@ def train(data: DataSet) -> tuple[dict[str, bytes], Manifest]:
 
 
 def libraries() -> dict[str, str]:
-    """name -> version of what decides the bytes of a model."""
+    """Return name -> version of the libraries that determine the bytes of a model."""
     return {name: importlib.metadata.version(name) for name in LIBRARIES} | {
         "python": platform.python_version()
     }
@@ -123,14 +123,14 @@ def _feature_specs(data: DataSet) -> list[FeatureSpec]:
     specs = []
     for name, column in zip(data.feature_names, data.training_rows.T, strict=True):
         low, high = short(column.min()), short(column.max())
-        # A column that does not vary in training still accepts values around it.
+        # A column that is constant in training still accepts values around its value.
         margin = WIDENING * ((high - low) or max(abs(high), 1.0))
         specs.append(FeatureSpec(name, low, high, short(low - margin), short(high + margin)))
     return specs
 
 
 def _sample(data: DataSet) -> NDArray[np.intp]:
-    """Positions among the training rows, in their order."""
+    """Return positions among the training rows, sorted."""
     count = len(data.training)
     most = min(SAMPLE_ROWS, max(LEAST_SAMPLE, SAMPLE_CELLS // len(data.feature_names)))
     if count <= most:
@@ -139,7 +139,7 @@ def _sample(data: DataSet) -> NDArray[np.intp]:
 
 
 def _canary(fitted: Fitted, data: DataSet) -> Canary:
-    # The row the forest is least sure of walks the most different paths.
+    # The row with the least certain prediction reaches the most different leaves.
     rows = data.training_rows
     chances = fitted.forest.predict_proba(rows)
     least = int(chances.max(axis=1).argmin())

@@ -1,10 +1,10 @@
-"""The model card: what was trained, on what, how good it is and what it is not for, as Markdown."""
+"""The model card in Markdown: data, models, quality and limits of use."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from app.training.forests import params_for_people
+from app.training.forests import describe_params
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -15,7 +15,7 @@ CARD = "model_card.md"
 
 
 def model_card(manifest: Manifest, reference: Reference) -> str:
-    """The card; it holds no time of day, so the same training gives the same text."""
+    """Return the card. It holds no timestamp: the same training gives the same text."""
     data = manifest.data
     metrics = next(iter(manifest.models.values())).metrics
     versions = list(manifest.models)
@@ -45,7 +45,7 @@ def model_card(manifest: Manifest, reference: Reference) -> str:
         _table(
             ["model", "algorithm", "parameters", "file", "sha256"],
             [
-                [version, entry.algorithm, params_for_people(entry.params), entry.file, entry.sha256[:12]]
+                [version, entry.algorithm, describe_params(entry.params), entry.file, entry.sha256[:12]]
                 for version, entry in manifest.models.items()
             ],
         ),
@@ -91,5 +91,5 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _cell(text: str) -> str:
-    # Names come from the user's table.
+    # Names come from the user's table and must not break the Markdown.
     return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("`", "'")

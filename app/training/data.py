@@ -1,4 +1,4 @@
-"""Rows with a class each, and their split into training and held-out rows."""
+"""Data sets: rows with a class each, split into training and held-out rows."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Labels = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class DataSet:
-    """Numeric rows with a class each, and their split."""
+    """Numeric rows with a class each, and the split."""
 
     source: str
-    """Where the rows come from, for people: a file's name, or the name of a data set that scikit-learn ships."""
+    """Name of the file, or of the data set of scikit-learn."""
     label: str
-    """What the classes are called in the source."""
+    """Name of the class column in the source."""
     feature_names: list[str]
     classes: list[str]
     rows: Matrix
@@ -33,12 +33,12 @@ class DataSet:
 
     @property
     def sha256(self) -> str:
-        """Of the values and the classes, whatever the file looked like."""
+        """SHA-256 of values and classes, independent of the file format."""
         return sha256(self.rows.astype("<f4").tobytes() + self.labels.astype("<i8").tobytes())
 
     @property
     def training_rows(self) -> Matrix:
-        """The rows that the models are fitted on, shape (rows, features)."""
+        """The rows for fitting, shape (rows, features)."""
         return self.rows[self.training]
 
     @property
@@ -50,7 +50,7 @@ class DataSet:
 def split(
     *, source: str, label: str, feature_names: list[str], classes: list[str], rows: Matrix, labels: Labels
 ) -> DataSet:
-    """The data set with a fifth of each class held out, the same rows at every call."""
+    """Return the data set with a fifth of each class held out, deterministically."""
     from sklearn.model_selection import train_test_split
 
     training, held_out = train_test_split(
@@ -69,7 +69,7 @@ def split(
 
 
 def iris() -> DataSet:
-    """The Iris data that scikit-learn ships: what is trained on when no table is given."""
+    """Return the Iris data of scikit-learn, the default data set."""
     from sklearn.datasets import load_iris
 
     data = load_iris()

@@ -1,17 +1,17 @@
-"""How numbers are written into the artifacts."""
+"""Round numbers for the artifacts."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import SupportsFloat
 
 import numpy as np
 
 
-def short(value: Any) -> float:
-    """Seven digits, which is what float32 holds; more would write 5.099999904632568 for 5.1."""
+def short(value: SupportsFloat) -> float:
+    """Return the value with seven digits, the precision of float32; more would give 5.099999904632568 for 5.1."""
     return float(f"{float(value):.7g}")
 
 
 def exact(value: np.float32) -> float:
-    """The shortest decimal that is this float32 again."""
+    """Return the shortest decimal that rounds to this float32."""
     return float(str(value))

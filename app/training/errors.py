@@ -1,6 +1,6 @@
-"""What can go wrong in training; nothing is written then.
+"""Errors of training; after one nothing is written.
 
-TrainingError       a model came out that must not be served
+TrainingError       a trained model must not be served
 └── TableError      the table cannot be trained on
 """
 
@@ -10,11 +10,11 @@ from app.errors import ApiError
 
 
 class TrainingError(ApiError):
-    """Nothing was written."""
+    """Training failed; nothing was written."""
 
 
 class TableError(TrainingError):
-    """The user's table cannot be used; `row` counts its lines from the header's 1, `column` is a name."""
+    """The user's table cannot be used. row: line, the header is 1. column: name."""
 
     def __init__(self, message: str, *, row: int | None = None, column: str | None = None) -> None:
         self.row = row

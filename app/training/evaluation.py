@@ -1,4 +1,4 @@
-"""What a forest is worth on the rows that were held out."""
+"""Evaluate a forest on the held-out rows."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from sklearn.ensemble import RandomForestClassifier
 
 LEAST_CHANCE = 1e-6
-"""A forest says 0 where no tree voted; an infinite loss would hide all others."""
+"""Least probability in the log loss: a forest gives 0 where no tree voted, and the loss would be infinite."""
 
 Table = NDArray[np.int64]
 Tables = NDArray[np.float64]
 
 
 def held_out_metrics(forest: RandomForestClassifier, data: DataSet) -> dict[str, Estimate]:
-    """Accuracy, balanced accuracy, macro F1 and log loss, each with its 95 % interval."""
+    """Return accuracy, balanced accuracy, macro F1 and log loss, each with its 95 % interval."""
     labels = data.labels[data.held_out]
     chances = forest.predict_proba(data.rows[data.held_out])
     table = _answers(forest, data)
@@ -42,7 +42,7 @@ def held_out_metrics(forest: RandomForestClassifier, data: DataSet) -> dict[str,
 
 
 def held_out_recall(forest: RandomForestClassifier, data: DataSet) -> dict[str, Estimate]:
-    """class -> share of its held-out rows that the forest recognises, with Wilson's interval."""
+    """Return class -> recall on the held-out rows with Wilson's interval."""
     table = _answers(forest, data)
     found, there = np.diag(table).tolist(), table.sum(axis=1).tolist()
     return {
@@ -52,14 +52,14 @@ def held_out_recall(forest: RandomForestClassifier, data: DataSet) -> dict[str, 
 
 
 def balanced_accuracy(tables: Tables | Table) -> NDArray[np.float64]:
-    """Mean recall of the classes, for each of many tables of class by answer."""
+    """Return the mean recall of the classes. tables: shape (tables, classes, predictions)."""
     recall = np.diagonal(tables, axis1=1, axis2=2) / tables.sum(axis=2)
     mean: NDArray[np.float64] = recall.mean(axis=1)
     return mean
 
 
 def macro_f1(tables: Tables | Table) -> NDArray[np.float64]:
-    """Mean F1 of the classes, for each of many tables of class by answer; a class never answered has 0."""
+    """Return the mean F1 of the classes; 0 for a class that is never predicted. tables: see `balanced_accuracy`."""
     right = np.diagonal(tables, axis1=1, axis2=2)
     f1 = 2 * right / (tables.sum(axis=1) + tables.sum(axis=2))
     mean: NDArray[np.float64] = f1.mean(axis=1)
@@ -67,7 +67,7 @@ def macro_f1(tables: Tables | Table) -> NDArray[np.float64]:
 
 
 def _answers(forest: RandomForestClassifier, data: DataSet) -> Table:
-    # Rows are the true classes; the split leaves rows of every class in.
+    # Rows of the table are true classes; every class has held-out rows.
     count = len(data.classes)
     answers = forest.predict(data.rows[data.held_out]).astype(np.int64)
     return np.bincount(data.labels[data.held_out] * count + answers, minlength=count * count).reshape(
@@ -77,7 +77,7 @@ def _answers(forest: RandomForestClassifier, data: DataSet) -> Table:
 
 def _of_tables(value: NDArray[np.float64], likely: NDArray[np.float64]) -> Estimate:
     low, high = np.quantile(likely, [0.025, 0.975]).tolist()
-    # Without an error the figure itself lies beyond all of its posterior.
+    # Without an error the figure lies outside its posterior.
     return _estimate(float(value[0]), (min(low, float(value[0])), max(high, float(value[0]))))
 
 

@@ -1,10 +1,10 @@
-"""The two forests: fitted by scikit-learn, converted to ONNX, and compared with it row by row."""
+"""Fit the two forests with scikit-learn, convert them to ONNX, compare the two row by row."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
     from sklearn.ensemble import RandomForestClassifier
 
-    from app.manifest import FeatureSpec
+    from app.manifest import FeatureSpec, Params
 
 FORESTS: Mapping[str, Mapping[str, int]] = {
     "v1": {"n_estimators": 50, "max_depth": 5, "random_state": 1},
     "v2": {"n_estimators": 100, "max_depth": 7, "random_state": 2},
 }
 DRAWN_ROWS = 100_000
-"""Rows beyond those of the data set on which a forest and its ONNX form must agree."""
+"""Random rows, beside those of the data set, on which a forest and its ONNX file must agree."""
 TOLERANCE = 1e-5
 _AT_ONCE = 20_000
 
@@ -34,31 +34,31 @@ Chances = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Fitted:
-    """A forest and what it says about training rows that its trees have not seen."""
+    """A forest and its out-of-bag predictions."""
 
     forest: RandomForestClassifier
     out_of_bag: Chances
-    """Probabilities of each training row by the trees that were grown without it, shape (rows, classes)."""
+    """Probabilities of each training row by the trees without it in their sample, shape (rows, classes)."""
 
 
 def fit(data: DataSet, params: Mapping[str, int]) -> Fitted:
-    """A forest of these parameters on the training rows; the same one at every call."""
+    """Fit a forest on the training rows, deterministically."""
     from sklearn.ensemble import RandomForestClassifier
 
-    # More jobs would add up the trees' votes in another order each time.
+    # With more jobs the order of the sum of the trees' votes would vary.
     forest = RandomForestClassifier(**params, n_jobs=1, oob_score=True)
     forest.fit(data.training_rows, data.training_labels)
     return Fitted(forest, np.asarray(forest.oob_decision_function_, dtype=np.float64))
 
 
 def to_onnx(forest: RandomForestClassifier, version: str, features: int) -> bytes:
-    """The forest as an ONNX file: one float matrix in, label and probabilities out."""
+    """Return the forest as an ONNX file. Input: float matrix; outputs: label and probabilities."""
     from skl2onnx import convert_sklearn
     from skl2onnx.common.data_types import FloatTensorType
 
     model = convert_sklearn(
         forest,
-        # Without a name the converter makes a random one, and the bytes differ from run to run.
+        # The converter's default name is random, and the bytes would differ between runs.
         name=f"onebox-{version}",
         initial_types=[("features", FloatTensorType([None, features]))],
         options={id(forest): {"zipmap": False}},
@@ -68,7 +68,7 @@ def to_onnx(forest: RandomForestClassifier, version: str, features: int) -> byte
 
 
 def drawn_rows(specs: Sequence[FeatureSpec], count: int = DRAWN_ROWS) -> Matrix:
-    """Random rows, half of them where the forests' thresholds are, half over all that the API accepts."""
+    """Return random rows: half within the training range, half within the accepted range."""
     random = np.random.default_rng(SEED)
     inner = random.uniform([s.min for s in specs], [s.max for s in specs], (count // 2, len(specs)))
     outer = random.uniform(
@@ -78,14 +78,14 @@ def drawn_rows(specs: Sequence[FeatureSpec], count: int = DRAWN_ROWS) -> Matrix:
 
 
 def most_likely_of_rows(chances: Chances) -> NDArray[np.intp]:
-    """`app.inference.argmax.most_likely` for many rows at once."""
+    """Return `app.inference.argmax.most_likely` of each row."""
     near: NDArray[np.bool_] = chances >= chances.max(axis=1, keepdims=True) - TIE
     first: NDArray[np.intp] = near.argmax(axis=1)
     return first
 
 
 def require_agreement(version: str, forest: RandomForestClassifier, content: bytes, rows: Matrix) -> None:
-    """Raise TrainingError unless the ONNX bytes give the forest's label, and nearly its probabilities, on every row.
+    """Raise TrainingError unless the ONNX file gives the forest's label, and its probabilities within TOLERANCE.
 
     The label is the one that the API serves (`argmax.most_likely`). Where the forest itself has two classes
     with equally many votes, so that rounding decides in `predict`, the first of them is the forest's label.
@@ -114,6 +114,6 @@ def require_agreement(version: str, forest: RandomForestClassifier, content: byt
         raise TrainingError(f"the ONNX form of {version} is off by {distance:.2g} in a probability")
 
 
-def params_for_people(params: Mapping[str, Any]) -> str:
-    """ "n_estimators=50, max_depth=5" """
+def describe_params(params: Params) -> str:
+    """Return hyperparameters as text, such as `n_estimators=50, max_depth=5`."""
     return ", ".join(f"{name}={value}" for name, value in params.items() if name != "random_state")

@@ -29,27 +29,27 @@ if TYPE_CHECKING:
     from app.training.data import Labels, Matrix
 
 ALPHA = 0.006
-"""Share of windows without drift in which any limit is passed."""
+"""Share of windows without drift in which any limit is exceeded."""
 FAMILIES = 3
 REPLICATES = 4000
 SIZES = (50, 75, 100, 150, WINDOW)
 MAX_PAIRS = 500
 HANDFUL = 3.0
-"""So many rows of a window never make an alarm alone, as in a class that training never answered."""
+"""Rows of a window that never raise an alarm alone, as in a class that was never predicted in training."""
 
 Counts = NDArray[np.float32]
 Distances = NDArray[np.float64]
 
 
 def strongest_pairs(sample: Matrix) -> Pairs:
-    """The pairs of columns that go together most in the training rows, MAX_PAIRS at most, in a fixed order.
+    """Return the pairs of columns with the strongest correlations, MAX_PAIRS at most, in a fixed order.
 
     Those are the ones in which losing the connection shows.
     """
     first, second = np.triu_indices(sample.shape[1], k=1)
     pairs = np.stack([first, second], axis=1)
     strength = np.abs(correlations(ranks(np.sort(sample, axis=0), sample), pairs))
-    # Rounded, so that the last bit of a sum does not choose between equal pairs.
+    # Rounded, so that the last bit of a sum does not order equal pairs.
     kept = np.argsort(-np.round(strength, 9), kind="stable")[:MAX_PAIRS]
     return pairs[np.sort(kept)]
 
@@ -63,7 +63,7 @@ def bootstrap_limits(
     sizes: Sequence[int] = SIZES,
     seed: int = SEED,
 ) -> DriftLimits:
-    """Limits for windows of each of these sizes.
+    """Return the limits for windows of each size.
 
     sample: rows of the reference. answers: by model version, the class index that the model gives to each of them
     (best by trees that have not seen the row). classes: how many there are.
@@ -102,7 +102,7 @@ def bootstrap_limits(
 
 
 class _Moments:
-    """Correlations of weighted rows for many sets of weights at once, as products of matrices."""
+    """Correlations of weighted rows for many sets of weights, as matrix products."""
 
     def __init__(self, standing: NDArray[np.float64], pairs: Pairs) -> None:
         first, second = standing[:, pairs[:, 0]], standing[:, pairs[:, 1]]
@@ -112,7 +112,7 @@ class _Moments:
         self._product = (first * second).astype(np.float32)
 
     def correlations(self, weights: Counts) -> Distances:
-        """Shape (sets of weights, pairs)."""
+        """Return the correlations, shape (sets of weights, pairs)."""
         mean = (weights @ self._single).astype(np.float64)
         spread = np.sqrt(np.maximum((weights @ self._square) - mean**2, 0.0))
         one, other = self._pairs.T
@@ -123,7 +123,7 @@ class _Moments:
 
 
 def _draw(random: np.random.Generator, size: int, count: int) -> Counts:
-    # How much of each replicate every training row is, shape (replicates, count).
+    # Weight of each training row in each replicate, shape (replicates, count).
     drawn = random.multinomial(size, np.full(count, 1 / count), size=REPLICATES)
     return (drawn / size).astype(np.float32)
 
@@ -136,5 +136,5 @@ def _common_limits(distances: Distances) -> Distances:
 
 
 def _digits(values: Distances) -> list[float]:
-    # Four digits say all that the replicates know, and the order in which sums are taken does not show in them.
+    # Four digits are the precision of the replicates, and do not depend on the order of sums.
     return [float(f"{value:.4g}") for value in values]

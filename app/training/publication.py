@@ -1,4 +1,4 @@
-"""How a training run's result leaves it: files on disk, and a table for people."""
+"""Publish the result of training: artifacts on disk, and a summary table."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 
 from app.manifest import MANIFEST, Manifest
 from app.training.card import CARD
-from app.training.forests import params_for_people
+from app.training.forests import describe_params
 
 
 def write(files: Mapping[str, bytes], out: Path) -> None:
-    """Write the files, each by rename, the manifest last: a reader sees the old set, the new set, or refuses."""
+    """Write the files atomically, the manifest last: a reader finds the old set, the new set, or a digest mismatch."""
     out.mkdir(parents=True, exist_ok=True)
     for name, content in sorted(files.items(), key=lambda item: item[0] == MANIFEST):
         handle, part = tempfile.mkstemp(dir=out, prefix=f".{name}.")
@@ -22,7 +22,7 @@ def write(files: Mapping[str, bytes], out: Path) -> None:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-                # mkstemp makes it private, and the container's user is another one.
+                # mkstemp creates a private file, and the container runs as another user.
                 os.fchmod(file.fileno(), 0o644)
             Path(part).replace(out / name)
         except BaseException:
@@ -31,10 +31,10 @@ def write(files: Mapping[str, bytes], out: Path) -> None:
 
 
 def table(manifest: Manifest, out: Path) -> str:
-    """A short table for people."""
+    """Return a summary of the models as a text table."""
     lines = [f"{'model':<7}{'params':<34}{'held-out accuracy (95 %)':<27}{'log loss (95 %)':<27}file"]
     for version, entry in manifest.models.items():
-        params = params_for_people(entry.params)
+        params = describe_params(entry.params)
         figures = [
             f"{figure.value:.3f} ({figure.low:.3f} to {figure.high:.3f})"
             for figure in (entry.metrics["accuracy"], entry.metrics["log_loss"])

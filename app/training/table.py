@@ -1,4 +1,4 @@
-"""A user's CSV file -> DataSet. Every table that cannot be trained on is refused with one sentence."""
+"""Read a user's CSV file into a DataSet. An unusable table is refused with one sentence."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MIN_ROWS = 50
-"""Fewer rows than this tell nothing about a window of recent rows."""
+"""Fewest rows of a table: drift limits need them."""
 MIN_ROWS_OF_A_CLASS = 10
-"""So that a fifth of each class, two rows, can be held out."""
+"""Fewest rows of a class: a fifth of them, two rows, is held out."""
 MAX_FEATURES = 500
 MAX_CLASSES = 100
 MAX_NAME = 80
 LARGEST = 1e30
-"""Values are served as float32, and the accepted range is 21 times as wide as the training range."""
+"""Largest absolute value: values are float32, and the accepted range is 21 times as wide as the training range."""
 
 
 def read_table(path: Path, label: str | None = None) -> DataSet:
-    """The data set of a CSV file with a header line: numeric features and one column with the class.
+    """Return the data set of a CSV file with a header line: numeric features and one class column.
 
     label: that column's name; the last column if not given. Class names are sorted, as numbers where all are.
     Raises TableError naming the row and the column of the first thing that is wrong.
@@ -60,9 +60,9 @@ def read_table(path: Path, label: str | None = None) -> DataSet:
 
 
 def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
-    # Line numbers as an editor shows them, also where a quoted cell holds a line break.
+    # Line numbers of the file, also where a quoted cell holds a line break.
     try:
-        # A spreadsheet marks its UTF-8 with a byte order mark.
+        # Spreadsheets write a byte order mark.
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file, strict=True)
             for cells in reader:
@@ -107,7 +107,7 @@ def _number(cell: str, row: int, column: str) -> float:
     if not text:
         raise TableError(f"row {row}, column '{column}' is empty", row=row, column=column)
     try:
-        # float() alone also takes 1_000.
+        # float() alone also accepts 1_000.
         value = float(text) if "_" not in text else None
     except ValueError:
         value = None

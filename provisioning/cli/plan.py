@@ -42,10 +42,10 @@ def plan(
     """Show what a push would do. Changes nothing on the host."""
     try:
         with session.running(as_json) as console:
-            from provisioning.plan.saved_plan import check_place, write_plan
+            from provisioning.plan.saved_plan import check_path, write_plan
 
             if out is not None:
-                check_place(out)
+                check_path(out)
             settings = session.settings(stack)
             from provisioning.deploy.plan_push import preview_push
             from provisioning.plan.render import plan_lines

@@ -12,7 +12,7 @@ from provisioning.cli import session
 from provisioning.cli.units import ago
 
 if TYPE_CHECKING:
-    from provisioning.deploy.go_back import RollbackPlan
+    from provisioning.deploy.rollback import RollbackPlan
     from provisioning.host.history import Kept, KeptRelease
 
 
@@ -38,7 +38,7 @@ def rollback(
         settings = replace(
             session.settings(stack), deadline_seconds=timeout + lock_wait, lock_wait_seconds=lock_wait
         )
-        from provisioning.deploy.go_back import plan_rollback, roll_back
+        from provisioning.deploy.rollback import plan_rollback, roll_back
         from provisioning.errors import SettingsError
 
         plan = plan_rollback(settings, release)

@@ -1,10 +1,9 @@
-"""Looks at the host and says what a push would do there. Changes nothing."""
+"""Preview a push: read the host and return the plan. Changes nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from provisioning.config.settings import PushSettings
 from provisioning.deadline import Deadline
@@ -32,9 +31,9 @@ DEADLINE_SECONDS = 15.0
 
 @dataclass(frozen=True)
 class Preview:
-    """What a push would do. `forecast` is None when the host could not be read; `unknown` then says why."""
+    """What a push would do. `forecast` is None when the host could not be read, for the reason in `unknown`."""
 
-    document: Mapping[str, Any]
+    document: Mapping[str, object]
     """As docs/plan.schema.json describes it."""
     forecast: Forecast | None
     unknown: str = ""
@@ -47,10 +46,10 @@ def preview_push(
     deadline_seconds: float = DEADLINE_SECONDS,
     connector: Connector = connect,
 ) -> Preview:
-    """The plan of a push of this tree, made over a connection that can only look.
+    """Return the plan of a push of this tree, made over a read-only connection.
 
-    A host that cannot be read is no error: the preview says that nothing is known, and why. Raises
-    ReleaseError when the tree cannot become a release.
+    A host that cannot be read is no error: the preview then has no forecast, but the reason. Raises ReleaseError
+    when the tree cannot become a release.
     """
     deadline = Deadline(deadline_seconds)
     release = for_host(
@@ -59,15 +58,15 @@ def preview_push(
     try:
         with (
             wait_for_login(settings.target, deadline, report, connector=connector) as connection,
-            step("look at the host", report),
+            step("observe the host", report),
         ):
             store = Store(ReadOnlyConnection(connection), settings.remote_root, settings.project_name)
-            return _look(store, settings, release, deadline)
+            return _preview(store, settings, release, deadline)
     except (HostError, NotReady, DeadlinePassed) as error:
         return Preview(unknown_document(settings, release.digest, str(error)), None, str(error))
 
 
-def _look(store: Store, settings: PushSettings, release: Release, deadline: Deadline) -> Preview:
+def _preview(store: Store, settings: PushSettings, release: Release, deadline: Deadline) -> Preview:
     state = store.read_state(release, deadline)
     plan = make_plan(release, state)
     mask = Mask.of(settings.secrets.values.values())
@@ -78,7 +77,7 @@ def _look(store: Store, settings: PushSettings, release: Release, deadline: Dead
         release,
         plan,
         state,
-        # A first release is new altogether: to print all of it would say nothing.
+        # Everything of a first release is new: its diffs would show the whole tree.
         tuple(with_diff(item, old, new, mask) for item in changes) if state.current_release else changes,
         (old.get(COMPOSE_FILE, compose), compose),
         mask,
@@ -87,7 +86,7 @@ def _look(store: Store, settings: PushSettings, release: Release, deadline: Dead
 
 
 def _files_of(state: HostState, release: Release) -> tuple[FileChange, ...]:
-    """What differs between the current release and the wanted one; the env file shows as its values."""
+    """Return the files that differ between the current and the desired release; the environment shows as values."""
     before = state.current_release.tree_files if state.current_release else ()
     return changed_files(before, release.tree_files)
 
@@ -95,7 +94,7 @@ def _files_of(state: HostState, release: Release) -> tuple[FileChange, ...]:
 def _texts(
     store: Store, state: HostState, release: Release, changes: tuple[FileChange, ...], deadline: Deadline
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """Path -> text on the host and here, of the changed files that are text. One round trip at most."""
+    """Return path -> text of the changed text files, on the host and in the tree. At most one round trip."""
     shown = [change for change in changes if wants_text(change)] if state.current_release else []
     old = [change.path for change in shown if change.before]
     before = read_texts(store, f"releases/{state.current}", old, deadline) if old else {}
@@ -104,7 +103,7 @@ def _texts(
 
 
 def _text(release: Release, path: str) -> str | None:
-    """A file of the tree; None when it is not text."""
+    """Return the text of a file of the release; None when it is not text."""
     sha256 = next(file.sha256 for file in release.files if file.path == path)
     try:
         return release.contents[sha256].decode("utf-8")

@@ -1,4 +1,4 @@
-"""The gate: services are brought up one after another, and each must be healthy before the next is touched."""
+"""Rollout: services are touched one after another, and each must be healthy before the next."""
 
 from __future__ import annotations
 
@@ -7,109 +7,107 @@ import time
 from collections.abc import Iterable, Mapping
 
 from provisioning.deadline import Deadline
-from provisioning.deploy.build_errors import failure_tail
+from provisioning.deploy.context import Context
 from provisioning.errors import ProvisioningError, ServiceFailure
-from provisioning.events import Report, step
-from provisioning.host.docker_commands import Project, remove_containers_argv, tag_argv
-from provisioning.host.store import Store
+from provisioning.events import step
+from provisioning.host.docker_commands import remove_containers_argv, tag_argv
 from provisioning.host_errors import BuildFailed, CommandFailed
 from provisioning.plan.observed import HostState
 from provisioning.plan.plan import ContainerWork, ImageWork, ServiceAction
-from provisioning.release.manifest import Release, ServiceRecord
+from provisioning.release.manifest import ServiceRecord
 from provisioning.services.reload import confirm_data, reload_service, switch_data
 
 LOG_LINES = 50
+BUILD_LOG_LINES = 20
+_LOG_SECONDS = 20.0
+_STOP_SECONDS = 120.0
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
+_FRAME = re.compile(r"-{6,}")
+_TIME = re.compile(r"^[0-9]+\.[0-9]+ ")
 
 
-def make_images(
-    store: Store,
-    project: Project,
-    actions: Iterable[ServiceAction],
-    parts: Mapping[str, ServiceRecord],
-    deadline: Deadline,
-    report: Report,
-) -> None:
-    """Have an image on the host for each service that is about to be touched. Raises BuildFailed."""
+def make_images(context: Context, actions: Iterable[ServiceAction]) -> None:
+    """Tag or build an image for each service that is about to be touched. Raises BuildFailed."""
+    store, built = context.store, []
     for action in actions:
         if action.image is ImageWork.TAG:
-            argv = tag_argv(action.tag_from, parts[action.service].image)
-            done = store.run_step(argv, f"tag {action.service}", deadline)
+            argv = tag_argv(action.tag_from, context.release.services[action.service].image)
+            done = store.run_step(argv, f"tag {action.service}", context.deadline)
             if done.status != 0:
                 raise CommandFailed(f"tagging the image of {action.service}", done.status, done.stdout)
-    built = [action.service for action in actions if action.image is ImageWork.BUILD]
+        elif action.image is ImageWork.BUILD:
+            built.append(action.service)
     if not built:
         return
-    log = f"{store.root}/logs/build-{project.release[:12]}.log"
-    with step("build", report) as running:
-        done = store.run_step(
-            project.build(built), "the image build", deadline, on_line=running.line, log=log
-        )
+    log = f"{store.root}/logs/build-{context.release.short}.log"
+    with step("build", context.report) as running:
+        argv = context.project.build(built)
+        done = store.run_step(argv, "the image build", context.deadline, on_line=running.line, log=log)
         if done.status != 0:
-            raise BuildFailed(tuple(built), failure_tail(done.stdout), log)
+            raise BuildFailed(tuple(built), build_error(done.stdout), log)
         running.detail = ", ".join(built)
 
 
-def bring_up(
-    store: Store,
-    project: Project,
-    actions: Iterable[ServiceAction],
-    release: Release,
-    state: HostState,
-    deadline: Deadline,
-    wait_seconds: int,
-    report: Report,
-) -> dict[str, float]:
-    """Carry out what the plan says about the services of this release, in its order.
+def build_error(log: str) -> tuple[str, ...]:
+    """Pure: return the last lines that the failed command of an image build printed, oldest first.
 
-    `state` is what the plan was made from. Returns for each service that was made anew the seconds until
-    it was healthy. Raises ServiceFailure for the first one that does not become healthy.
+    BuildKit repeats them at the end of its plain log between two lines of dashes, below a line that names the
+    command. Without that frame, the last lines of the whole log.
     """
+    lines = [line.rstrip() for line in log.splitlines() if line.strip()]
+    frames = [number for number, line in enumerate(lines) if _FRAME.fullmatch(line)]
+    if len(frames) >= 2:
+        printed = lines[frames[-2] + 1 : frames[-1]]
+        lines = [line for line in printed if not line.startswith(" > ")] or lines
+    return tuple(_TIME.sub("", line) for line in lines[-BUILD_LOG_LINES:])
+
+
+def roll_out(context: Context, actions: Iterable[ServiceAction], state: HostState) -> dict[str, float]:
+    """Do what the plan has for the release's services, in its order; `state` is what the plan was made from.
+
+    Returns for each recreated service the seconds until it was healthy. Raises ServiceFailure for the first
+    service that does not become healthy.
+    """
+    store, release, deadline = context.store, context.release, context.deadline
     took: dict[str, float] = {}
     for action in actions:
-        with step(f"{action.container} {action.service}", report) as running:
+        name = action.service
+        with step(f"{action.container} {name}", context.report) as running:
             running.detail = action.reason
-            switch_data(store, action.service, release, deadline)
+            switch_data(store, name, release, deadline)
             started = time.monotonic()
             if action.container is ContainerWork.RELOAD:
-                signal = release.services[action.service].reload
-                container = state.container(action.service)
+                container = state.container(name)
                 if container is None:
-                    raise ServiceFailure(action.service, "its container is gone")
-                reload_service(store, container.id, action.service, signal, release, deadline)
+                    raise ServiceFailure(name, "its container is gone")
+                reload_service(store, container.id, name, release.services[name].reload, release, deadline)
             else:
-                _carry_out(store, project, action, state, deadline, wait_seconds)
+                _change_container(context, action, state)
             if action.container is ContainerWork.RECREATE:
-                took[action.service] = round(time.monotonic() - started, 2)
-            confirm_data(store, action.service, release, deadline)
+                took[name] = round(time.monotonic() - started, 2)
+            confirm_data(store, name, release, deadline)
     return took
 
 
-def _carry_out(
-    store: Store,
-    project: Project,
-    action: ServiceAction,
-    state: HostState,
-    deadline: Deadline,
-    wait_seconds: int,
-) -> None:
-    name = action.service
+def _change_container(context: Context, action: ServiceAction, state: HostState) -> None:
+    name, wait_seconds = action.service, context.settings.wait_seconds
     if action.container is ContainerWork.REMOVE:
-        # The release does not know the service any more, so compose cannot be asked by name.
+        # Compose does not know the service any more: the release's file lacks it.
         argv = remove_containers_argv(item.id for item in state.containers if item.service == name)
     elif action.container is ContainerWork.START:
-        argv = project.start(name, wait_seconds)
+        argv = context.project.start(name, wait_seconds)
     else:
-        argv = project.recreate(name, wait_seconds)
-    done = store.run_step(argv, str(action), deadline, finish=True)
+        argv = context.project.recreate(name, wait_seconds)
+    done = context.store.run_step(argv, str(action), context.deadline, finish=True)
     if done.status != 0:
-        raise ServiceFailure(name, failure_reason(store.read_containers(deadline), name, done.stdout))
+        found = context.store.read_containers(context.deadline)
+        raise ServiceFailure(name, failure_reason(found, name, done.stdout))
 
 
-def failure_reason(state: HostState, service: str, said: str) -> str:
-    """Pure: why a service is not up, in a few words."""
+def failure_reason(state: HostState, service: str, output: str) -> str:
+    """Pure: return why a service is not up, from its container and the output of compose."""
     container = state.container(service)
-    last = (said.strip().splitlines() or ["compose said nothing"])[-1].strip()
+    last = (output.strip().splitlines() or ["compose said nothing"])[-1].strip()
     if container is None:
         return f"no container was made: {last}"
     if container.state != "running":
@@ -120,27 +118,40 @@ def failure_reason(state: HostState, service: str, said: str) -> str:
     return last
 
 
-def check_services(parts: Mapping[str, ServiceRecord], state: HostState) -> None:
-    """Compare what runs with what was wanted. Raises ServiceFailure for the first that differs."""
-    for name, part in parts.items():
+def check_services(services: Mapping[str, ServiceRecord], state: HostState) -> None:
+    """Compare the containers with the release. Raises ServiceFailure for the first that differs."""
+    for name, record in services.items():
         container = state.container(name)
         if container is None or container.state != "running":
             raise ServiceFailure(name, failure_reason(state, name, "it is gone"))
-        if container.digest != part.digest:
+        if container.digest != record.digest:
             found = container.digest[:12] or "nothing"
-            raise ServiceFailure(name, f"it runs {found} instead of {part.digest[:12]}")
+            raise ServiceFailure(name, f"it runs {found} instead of {record.digest[:12]}")
 
 
-def log_tail(store: Store, project: Project, service: str) -> tuple[str, ...]:
-    """The last lines of a service's log; empty when they cannot be read."""
+def stop_unhealthy(context: Context, service: str) -> tuple[str, ...]:
+    """Stop this service and every other that is not healthy; return their names. It has its own deadline."""
+    deadline = Deadline(_STOP_SECONDS)
+    with step("stop what is not healthy", context.report) as running:
+        found = context.store.read_containers(deadline).containers
+        names = sorted({item.service for item in found if item.service == service or not item.healthy})
+        if names:
+            argv = context.project.stop(names)
+            context.store.run_step(argv, "stopping what is not healthy", deadline, finish=True)
+        running.detail = ", ".join(names) or "nothing"
+    return tuple(names)
+
+
+def log_tail(context: Context, service: str) -> tuple[str, ...]:
+    """Return the last lines of a service's log; none when it cannot be read. It has its own deadline."""
     try:
-        argv = project.logs([service], tail=LOG_LINES, prefix=False)
-        done = store.run_step(argv, f"log of {service}", Deadline(20), journal=False)
+        argv = context.project.logs([service], tail=LOG_LINES, prefix=False)
+        done = context.store.run_step(argv, f"log of {service}", Deadline(_LOG_SECONDS), journal=False)
     except ProvisioningError:
         return ()
     return tuple(map(plain, done.stdout.strip().splitlines()[-LOG_LINES:]))
 
 
 def plain(line: str) -> str:
-    """A line without what would move the cursor or the colours of the terminal that shows it."""
+    """Return a line without control sequences and characters that a terminal would obey."""
     return "".join(char for char in _ESCAPES.sub("", line) if char.isprintable() or char == "\t")

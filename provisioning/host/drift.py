@@ -1,4 +1,4 @@
-"""What serves on a host, and whether it still is what the last push left there."""
+"""Status of a host: what serves, and its drift from the last pushed release."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ class ServiceStatus:
 
 @dataclass(frozen=True)
 class HostStatus:
-    """What a host serves. `release` is None where nothing was pushed yet; empty `drift` means: as pushed."""
+    """What a host serves. `release` is None where nothing was pushed yet; `drift` is empty where there is none."""
 
     release: str | None
     pushed_at: str | None
     services: tuple[ServiceStatus, ...]
     drift: tuple[str, ...]
     pushing: str
-    """Who pushes right now; empty for nobody."""
+    """The lock holder; empty for none."""
 
 
 def read_status(
     settings: PushSettings | Target, deadline_seconds: float = 30, *, connector: Connector = connect
 ) -> HostStatus:
-    """The status of a host, read in one round trip after the login. Changes nothing."""
+    """Return the status of a host, read in one round trip after the login. Changes nothing."""
     deadline = Deadline(deadline_seconds)
     if isinstance(settings, Target):
         target, root, project = settings, DEFAULT_REMOTE_ROOT, DEFAULT_PROJECT_NAME
@@ -50,7 +50,7 @@ def read_status(
 
 
 def status_of(state: HostState) -> HostStatus:
-    """Pure: the status in what was found on a host."""
+    """Pure: return the status in the observed state of a host."""
     wanted = tuple(state.current_release.services) if state.current_release else ()
     names = [*wanted, *sorted({item.service for item in state.containers} - set(wanted))]
     journal = state.journal or {}
@@ -64,7 +64,7 @@ def status_of(state: HostState) -> HostStatus:
 
 
 def drift_of(state: HostState) -> tuple[str, ...]:
-    """Pure: one line for each thing that is no longer as the last push left it."""
+    """Pure: return one line for each difference from what the last push left."""
     release = state.current_release
     left = (state.journal or {}).get("release")
     found: list[str] = []

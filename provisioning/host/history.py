@@ -1,4 +1,4 @@
-"""The releases that a host keeps: when and by whom they came to serve, and what each changed."""
+"""The releases that a host retains: since when they served, by whom, and what each changed."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ DEFAULT_WEIGHT = "50"
 
 @dataclass(frozen=True)
 class Differences:
-    """What is not the same in two releases. All empty: they differ in nothing that a user could see."""
+    """The diff of two releases. All fields are empty where they differ in nothing that a user could see."""
 
     services: tuple[str, ...] = ()
     files: int = 0
-    """How many files were added, changed or left out."""
+    """Number of files that were added, changed or removed."""
     data: tuple[str, ...] = ()
     """Paths of data directories, for example the models."""
     environment: tuple[str, ...] = ()
-    """Names of values; never the values, which may be nobody's business."""
+    """Names of values; never the values, which may be secret."""
     split: str = ""
     """`50/50 -> 90/10`, when the split of the traffic differs."""
 
@@ -50,27 +50,27 @@ class Differences:
 
 @dataclass(frozen=True)
 class KeptRelease:
-    """A release that can serve again. `differences` are those to the release that served before it."""
+    """A retained release. `differences` are those to the release that served before it."""
 
     release: str
     current: bool
     previous: bool
-    """It is what `onebox rollback` goes back to."""
+    """Whether `onebox rollback` without an argument selects it."""
     at: str
     who: str
-    """Empty where the audit log does not know it."""
+    """Empty where the audit log has no line of it."""
     what: str
     age_seconds: float
     before: str | None
     differences: Differences | None
-    """None when the release before it is not kept any more."""
+    """None when the release before it is no longer retained."""
     images_missing: tuple[str, ...]
-    """Images that would have to be built again."""
+    """Images that a rollback would have to build again."""
 
 
 @dataclass(frozen=True)
 class Kept:
-    """What a host keeps: releases from the newest to the oldest, and digests of those it no longer has."""
+    """The retained releases, the newest first, and the digests of those that were pruned."""
 
     releases: tuple[KeptRelease, ...]
     past: tuple[str, ...]
@@ -78,26 +78,26 @@ class Kept:
     """Digest -> the release as its manifest has it."""
 
     def as_json(self) -> dict[str, Any]:
-        """What a reader of `--json` gets."""
+        """Return the value of `--json`."""
         return {"releases": [asdict(item) for item in self.releases], "past": list(self.past)}
 
     @property
     def current(self) -> KeptRelease | None:
-        """The release that serves."""
+        """The release that serves, if any."""
         return next((item for item in self.releases if item.current), None)
 
 
 def read_releases(
     settings: PushSettings, deadline_seconds: float = 30, *, connector: Connector = connect
 ) -> Kept:
-    """The releases of a host. Changes nothing. Raises ProvisioningError."""
+    """Return the retained releases of a host. Changes nothing. Raises ProvisioningError."""
     deadline = Deadline(deadline_seconds)
     with wait_for_login(settings.target, deadline, silent, connector=connector) as connection:
         return kept_on(Store(connection, settings.remote_root, settings.project_name), deadline)
 
 
 def kept_on(store: Store, deadline: Deadline) -> Kept:
-    """The releases of a host that we are logged in to."""
+    """Return the retained releases of a host over its connection."""
     return parse_kept(store.ask("releases.py", {"root": store.root}, deadline))
 
 
@@ -107,7 +107,7 @@ def parse_kept(answer: Mapping[str, Any]) -> Kept:
     served: dict[str, tuple[Mapping[str, Any], str | None]] = {}
     before: str | None = None
     for entry in answer["served"]:
-        # A repair of the release that serves already is not a new beginning of it.
+        # A repair of the current release does not make it younger.
         if entry["release"] != before:
             served.pop(entry["release"], None)
             served[entry["release"]] = (entry, before)
@@ -131,14 +131,14 @@ def parse_kept(answer: Mapping[str, Any]) -> Kept:
                 images_missing=tuple(sorted(built - set(answer["images"]))),
             )
         )
-    # In the order in which they came to serve: the host's clock may have been set back in between.
+    # In the order of the log: the host's clock may have been set back.
     order = {release: number for number, release in enumerate(served)}
     found.sort(key=lambda item: (item.current, order.get(item.release, -1), item.at), reverse=True)
     return Kept(tuple(found), tuple(answer["past"]), manifests)
 
 
 def difference(old: Release, new: Release) -> Differences:
-    """Pure: what differs between two releases."""
+    """Pure: return the diff of two releases."""
     data = {**old.data, **new.data}
     shares = split_of(old.environment), split_of(new.environment)
     return Differences(
@@ -151,14 +151,14 @@ def difference(old: Release, new: Release) -> Differences:
 
 
 def split_of(environment: Mapping[str, str]) -> str:
-    """Pure: the split of the traffic as `v1/v2` in weights."""
+    """Pure: return the traffic split as weights `v1/v2`."""
     return "/".join(environment.get(name, DEFAULT_WEIGHT) for name in SPLIT)
 
 
 def choose(kept: Kept, wanted: str | None) -> KeptRelease:
-    """Pure: the release that somebody names by the beginning of its digest, or the previous one.
+    """Pure: return the release whose digest begins with `wanted`, or the previous one.
 
-    Raises SettingsError, saying why, for one that is unknown, ambiguous, serving already or no longer kept.
+    Raises SettingsError with the reason for a release that is unknown, ambiguous, current or pruned.
     """
     names = ", ".join(item.release[:SHORT] for item in kept.releases if not item.current) or "none"
     hint = f"Kept besides the current release: {names}."
@@ -191,7 +191,7 @@ def choose(kept: Kept, wanted: str | None) -> KeptRelease:
 
 
 def age(at: str, now: float) -> float:
-    """Seconds between a time as the logs write it and now, both by the host's clock; never below 0."""
+    """Return the seconds between a time in the logs' format and now, both by the host's clock; never below 0."""
     try:
         return max(0.0, now - datetime.fromisoformat(at).astimezone(UTC).timestamp())
     except ValueError:

@@ -1,4 +1,4 @@
-"""Pure: what differs between the files of two releases, for people to read."""
+"""Pure: the diff of the files of two releases."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MAX_LINES = 400
 
 
 class Change(StrEnum):
-    """What became of a file."""
+    """How a file differs."""
 
     ADDED = "added"
     REMOVED = "removed"
@@ -26,7 +26,7 @@ class Change(StrEnum):
 
 @dataclass(frozen=True)
 class FileChange:
-    """One file that differs. `diff` is a unified diff, masked; None where size and hash say it all."""
+    """One file that differs. `diff` is a redacted unified diff; None where only size and hash are shown."""
 
     path: str
     change: Change
@@ -36,7 +36,7 @@ class FileChange:
 
 
 def changed_files(before: Iterable[ReleaseFile], after: Iterable[ReleaseFile]) -> tuple[FileChange, ...]:
-    """The files that differ, by path, without their diffs."""
+    """Return the files that differ, by path, without their text diffs."""
     old, new = {file.path: file for file in before}, {file.path: file for file in after}
     return tuple(
         FileChange(path, _change(old.get(path), new.get(path)), old.get(path), new.get(path))
@@ -54,7 +54,7 @@ def _change(before: ReleaseFile | None, after: ReleaseFile | None) -> Change:
 
 
 def wants_text(change: FileChange) -> bool:
-    """Whether the texts of both sides are needed to show it."""
+    """Return whether the diff needs the texts of both sides."""
     sizes = [side.size for side in (change.before, change.after) if side is not None]
     return change.change is not Change.MODE and max(sizes) <= MAX_TEXT_BYTES
 
@@ -62,7 +62,7 @@ def wants_text(change: FileChange) -> bool:
 def with_diff(
     change: FileChange, before: Mapping[str, str], after: Mapping[str, str], mask: Mask
 ) -> FileChange:
-    """The change with its unified diff, where both of its sides are among these texts (by path)."""
+    """Return the change with its unified diff, where the texts (by path) have both of its sides."""
     path = change.path
     sides = ((change.before, before), (change.after, after))
     if not wants_text(change) or any(side and path not in texts for side, texts in sides):
@@ -81,10 +81,10 @@ def with_diff(
 
 
 def _hunks(old: Sequence[str], new: Sequence[str], mask: Mask) -> Iterator[str]:
-    """The hunks of a unified diff: compared as they are, shown masked.
+    """Yield the hunks of a unified diff: compared as they are, shown redacted.
 
-    Each side is masked as a whole, so that a hunk in the middle of a key hides it too, and a difference
-    that is hidden altogether still shows as a line that goes and one that comes.
+    Each side is redacted as a whole, so that a hunk in the middle of a key hides it too; a difference that is
+    hidden altogether still shows as a removed and an added line.
     """
     before, after = mask.lines(old), mask.lines(new)
     for group in difflib.SequenceMatcher(None, old, new).get_grouped_opcodes(3):

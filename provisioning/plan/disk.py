@@ -1,4 +1,4 @@
-"""Pure: how much room a push needs on the host's disk, at most."""
+"""Pure: upper bounds of the disk space that a change needs on the host, in bytes."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from provisioning.plan.plan import ContainerWork, ImageWork, Plan
 from provisioning.release.manifest import Release
 
 IMAGE_BYTES = 600 * 1024**2
-"""Taken for an image that is built for the first time: none of this project's is larger."""
+"""Estimate for an image that is built for the first time: none of this project's is larger."""
 
 
 def needed_bytes(release: Release, plan: Plan, state: HostState) -> int:
-    """Bytes for the archive, the release's own directory, its data and the images that are built.
+    """Return the bytes for the archive, the release's directory, its data and the images that are built.
 
-    An upper bound: an archive counts as sent and as unpacked, and an image as large as the one it replaces although
-    most of its layers are shared.
+    An archive counts packed and unpacked, and an image as large as the one that it replaces although they share
+    most of their layers.
     """
     images = sum(
         _image_bytes(action.service, state)
@@ -25,10 +25,10 @@ def needed_bytes(release: Release, plan: Plan, state: HostState) -> int:
 
 
 def file_bytes(release: Release, plan: Plan, state: HostState) -> int:
-    """Bytes for the archive, the release's own directory and its data: what is certain before an image is built."""
+    """Return the bytes for the archive, the release's directory and its data, without images."""
     if plan.nothing_to_do:
         return 0
-    # As an archive, and unpacked beside it until every file is in its place.
+    # Packed, and unpacked beside it until every file has its final name.
     archive = 2 * sum(file.size for file in plan.uploads)
     unpacked = 0 if state.present else sum(file.size for file in release.files)
     data = sum(

@@ -32,19 +32,19 @@ class Container:
 
 @dataclass(frozen=True)
 class LiveData:
-    """Data on the host that a service reads anew on a signal."""
+    """Live data on the host: a service reloads it on a signal."""
 
     digest: str
-    """What its link points to."""
+    """Digest of the data to which its link points."""
     in_force: str
-    """What the service is known to have read; empty when nobody knows."""
+    """Digest of the data that the service confirmed to have loaded; empty when that is not known."""
     problems: tuple[str, ...] = ()
     """Files that are missing, changed or added."""
 
 
 @dataclass(frozen=True)
 class SplitInForce:
-    """A split of the users that was set at run time, in place of the pushed one. Weights as `90/10`."""
+    """A runtime traffic split, which replaces the pushed one. Weights as `90/10`."""
 
     weights: str
     pushed: str
@@ -57,28 +57,28 @@ class SplitInForce:
 
 @dataclass(frozen=True)
 class HostState:
-    """What is on a host, seen from one wanted release (or from the current one)."""
+    """Observed state of a host, compared with one desired release (or with the current one)."""
 
     current: str | None = None
     """Digest of the release that `current` points to."""
     current_release: Release | None = None
     """None where nothing was pushed, and where its manifest is gone."""
     present: bool = False
-    """Whether the wanted release has a directory on the host."""
+    """Whether the desired release has a directory on the host."""
     problems: tuple[str, ...] = ()
-    """Files of the wanted release that are missing, changed or added on the host."""
+    """Files of the desired release that are missing, changed or added on the host."""
     data_problems: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Digest of a wanted data directory -> what is wrong with the copy on the host."""
+    """Digest of a data directory of the desired release -> what is wrong with its copy on the host."""
     secret_problems: Mapping[str, str] = field(default_factory=dict)
-    """Keyed hash of a wanted secret -> what is wrong with its file on the host."""
+    """Keyed hash of a secret of the desired release -> what is wrong with its file on the host."""
     leftovers: tuple[str, ...] = ()
-    """Half-made things below the root that a push which was broken off left."""
+    """Paths below the store of partial files that an interrupted change left."""
     unfinished: Mapping[str, Any] | None = None
-    """The journal's line of a push that began and did not end, with the `step` that it got to."""
+    """The journal's line of a change that began and did not end, with the last `step` that it began."""
     live: Mapping[str, LiveData] = field(default_factory=dict)
-    """Variable -> the data behind it that a service reads anew on a signal."""
+    """Variable -> its live data."""
     needed: frozenset[str] = frozenset()
-    """SHA-256 of wanted files that are nowhere on the host."""
+    """SHA-256 of files of the desired release of which the host has no copy."""
     containers: tuple[Container, ...] = ()
     images: Mapping[str, str] = field(default_factory=dict)
     """name:tag -> image id."""
@@ -87,18 +87,18 @@ class HostState:
     builds: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Service -> build digest -> name:tag of the image that was made from it."""
     holder: str = ""
-    """Who pushes right now."""
+    """The lock holder; empty for none."""
     journal: Mapping[str, Any] | None = None
-    """The last journal entry of a push that ended well."""
+    """The last journal entry of a successful change."""
     measured: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     """Service -> seconds without answer that its last recreations took, as the journal has them."""
     split_in_force: SplitInForce | None = None
-    """None while the pushed one is in force, or nothing is known."""
+    """None while the pushed split is active, and where the services do not tell."""
     can_carry_out: bool = True
-    """Whether the docker command is there: a look can do without it, what changes the host cannot."""
+    """Whether the docker command is installed: a change needs it, a read does not."""
     free_bytes: int = 0
 
     def container(self, service: str) -> Container | None:
-        """The container of a service, a running one first."""
+        """Return the container of a service, a running one first."""
         own = [container for container in self.containers if container.service == service]
         return min(own, key=lambda container: container.state != "running", default=None)

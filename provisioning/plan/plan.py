@@ -1,4 +1,4 @@
-"""Pure: what a push has to do, from the release that is wanted and what was found on the host."""
+"""Pure: plan the actions that turn the observed state of a host into the desired state of a release."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from provisioning.release.manifest import Release, ReleaseFile, ServiceRecord
 
 
 class ImageWork(StrEnum):
-    """How the image of a service comes about."""
+    """How a service gets its image."""
 
     KEEP = "keep"
     TAG = "tag"
-    """It was built before, for a release that differs only in data or settings."""
+    """An image of the same build digest is on the host and gets a second name."""
     BUILD = "build"
 
 
@@ -25,7 +25,7 @@ class ContainerWork(StrEnum):
 
     NOTHING = "nothing"
     RELOAD = "reload"
-    """It keeps running and reads its data anew."""
+    """It keeps running and reloads its data."""
     START = "start"
     RECREATE = "recreate"
     REMOVE = "remove"
@@ -48,7 +48,7 @@ class ServiceAction:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a push has to do. `actions` names every service, in the order in which they are touched."""
+    """What makes a host serve a release. `actions` names every service, in the order of the rollout."""
 
     release: str
     actions: tuple[ServiceAction, ...]
@@ -58,7 +58,7 @@ class Plan:
     switch: bool
     """`current` does not point to this release yet."""
     clean: bool = False
-    """Something is left of a push that was broken off."""
+    """An interrupted change left partial files or an open journal entry."""
 
     @property
     def container_actions(self) -> tuple[ServiceAction, ...]:
@@ -67,7 +67,7 @@ class Plan:
 
     @property
     def summary(self) -> str:
-        """All of it in a few words."""
+        """The actions in one line."""
         if self.nothing_to_do:
             return "up to date"
         if self.container_actions:
@@ -76,7 +76,7 @@ class Plan:
 
     @property
     def nothing_to_do(self) -> bool:
-        """Whether the host already is as wanted."""
+        """Whether the observed state is the desired state."""
         return not (self.container_actions or self.uploads or self.publish or self.switch or self.clean)
 
 

@@ -1,4 +1,4 @@
-"""Pure: what a push would do, in the words and figures of somebody who has to decide about it."""
+"""Pure: the forecast of a push: what it would change, how long services would not answer, and its disk use."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import math
 import statistics
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from provisioning.plan.diff import FileChange
 from provisioning.plan.disk import needed_bytes
@@ -32,14 +31,14 @@ class ServiceForecast:
     """`keep`, `tag` or `build`."""
     reason: str
     seconds_without_answer: float | None
-    """None where the service goes on answering, or does not answer now."""
+    """None where the service keeps answering, or does not answer now."""
     measured: bool
-    """Whether the seconds come from this host's journal; else they are a stated guess."""
-    deed: str
-    """The same as a push names it when it has done it; empty for nothing."""
+    """Whether the seconds come from this host's journal; else they are SECONDS_NEVER_MEASURED."""
+    container_action: str
+    """The action as a push's result names it; empty for nothing. The plan's JSON calls it `deed`."""
 
     def __str__(self) -> str:
-        """One line: the action, and how long nobody answers."""
+        """Return one line: the action, and how long the service does not answer."""
         if self.seconds_without_answer is None:
             return self.action
         guess = "" if self.measured else ", never measured here"
@@ -67,23 +66,23 @@ class Forecast:
     split: tuple[ValueChange, ...]
     """The weights of the two models, changed or not; empty where the services do not use them."""
     repairs: tuple[str, ...]
-    """What is no longer as the last push left it and would be put right."""
+    """Drift that the push would repair."""
     upload_files: int
     upload_bytes: int
     disk_needed: int
     disk_free: int
     nothing_to_do: bool
     split_in_force: SplitInForce | None = None
-    """A split that was set at run time; None while the pushed one is in force."""
+    """A split that was set at run time; None while the pushed one is active."""
 
     @property
     def split_changed(self) -> bool:
-        """Whether another share of the users would get another model."""
+        """Whether the pushed traffic split would change."""
         return any(weight.before != weight.after for weight in self.split)
 
     @property
     def ends_split_in_force(self) -> bool:
-        """Whether the pushed split would take the place of the one that was set at run time."""
+        """Whether the pushed split would replace the one that was set at run time."""
         pushed = "/".join(str(weight.after) for weight in self.split)
         return self.split_in_force is not None and self.split_in_force.pushed != pushed
 
@@ -96,7 +95,7 @@ def make_forecast(
     compose_files: tuple[str, str],
     mask: Mask,
 ) -> Forecast:
-    """The forecast of a plan. `compose_files` is the text of the current and of the wanted compose file."""
+    """Return the forecast of a plan. `compose_files` are the texts of the current and the desired compose file."""
     before = state.current_release.environment if state.current_release else None
     return Forecast(
         release=release.digest,
@@ -116,7 +115,7 @@ def make_forecast(
 
 
 def service_forecast(action: ServiceAction, state: HostState) -> ServiceForecast:
-    """What an action means for those who use the service, from what this host's journal has measured."""
+    """Return the effect of an action on the service's users, with the median of the recreations measured here."""
     name = action.service
     container = state.container(name)
     answers = container is not None and container.state == "running"
@@ -127,16 +126,16 @@ def service_forecast(action: ServiceAction, state: HostState) -> ServiceForecast
     nothing = action.container is ContainerWork.NOTHING
     return ServiceForecast(
         service=name,
-        action=_words(action, exists=container is not None),
+        action=_action_name(action, exists=container is not None),
         image=str(action.image),
         reason=action.reason,
         seconds_without_answer=seconds,
         measured=measured,
-        deed="" if nothing else str(action),
+        container_action="" if nothing else str(action),
     )
 
 
-def _words(action: ServiceAction, *, exists: bool) -> str:
+def _action_name(action: ServiceAction, *, exists: bool) -> str:
     if action.container is not ContainerWork.RECREATE:
         return str(action.container)
     verb = "recreate" if exists else "create"
@@ -189,8 +188,8 @@ def _repairs(release: Release, plan: Plan, state: HostState) -> tuple[str, ...]:
     return tuple(found)
 
 
-def document_of(forecast: Forecast) -> dict[str, Any]:
-    """The forecast as the part of docs/plan.schema.json that is about the release."""
+def document_of(forecast: Forecast) -> dict[str, object]:
+    """Return the forecast as docs/plan.schema.json describes it."""
     return {
         "release": {"digest": forecast.release, "current": forecast.current},
         "services": [
@@ -202,7 +201,7 @@ def document_of(forecast: Forecast) -> dict[str, Any]:
                 "reason": item.reason,
                 "seconds_without_answer": item.seconds_without_answer,
                 "measured": item.measured,
-                "deed": item.deed,
+                "deed": item.container_action,
             }
             for item in forecast.services
         ],
@@ -223,13 +222,13 @@ def document_of(forecast: Forecast) -> dict[str, Any]:
     }
 
 
-def _in_force(forecast: Forecast) -> dict[str, Any] | None:
+def _in_force(forecast: Forecast) -> dict[str, object] | None:
     if forecast.split_in_force is None:
         return None
     return {**asdict(forecast.split_in_force), "ends": forecast.ends_split_in_force}
 
 
-def _file(change: FileChange) -> dict[str, Any]:
+def _file(change: FileChange) -> dict[str, object]:
     sides = {
         name: None if side is None else {"sha256": side.sha256, "size": side.size, "mode": f"{side.mode:04o}"}
         for name, side in (("before", change.before), ("after", change.after))
@@ -238,5 +237,5 @@ def _file(change: FileChange) -> dict[str, Any]:
     return {"path": change.path, "change": str(change.change), **sides, "diff": diff}
 
 
-def _value(change: ValueChange) -> dict[str, Any]:
+def _value(change: ValueChange) -> dict[str, object]:
     return {"name": change.name, "before": change.before, "after": change.after}

@@ -1,4 +1,4 @@
-"""Pure: a forecast as lines for people. Every line of the host's or the tree's is made printable."""
+"""Pure: render a forecast as lines of text. Whatever host and tree contribute is made printable."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ _SIGNS = {Change.ADDED: "+", Change.REMOVED: "-", Change.CHANGED: "~", Change.MO
 
 
 def plan_lines(forecast: Forecast, *, diffs: bool = True) -> list[str]:
-    """The whole plan: the release, services, split, files with their diffs, values, repairs, upload and disk."""
+    """Return the whole plan: release, services, split, files with diffs, values, repairs, upload and disk."""
     return [plain(line) for line in _lines(forecast, diffs)]
 
 
 def short_lines(forecast: Forecast) -> list[str]:
-    """The plan without its diffs and without what stays as it is."""
+    """Return the plan without diffs and without what does not change."""
     if forecast.nothing_to_do:
         return [plain(line) for line in ("nothing to do on the host", *_split_in_force(forecast))]
-    changed = [item for item in forecast.services if item.deed]
-    kept = [item.service for item in forecast.services if not item.deed]
+    changed = [item for item in forecast.services if item.container_action]
+    kept = [item.service for item in forecast.services if not item.container_action]
     lines = [f"{item.service}: {item}" for item in changed]
     lines += [f"{', '.join(kept)}: nothing"] if kept else []
     lines += [_split(forecast)] if forecast.split_changed else []
     lines += _split_in_force(forecast)
     lines += [_files(forecast)] if forecast.files else []
     lines += [f"repair: {line}" for line in forecast.repairs]
-    return [plain(line) for line in (*lines, *_room(forecast))]
+    return [plain(line) for line in (*lines, *_disk(forecast))]
 
 
 def plain(line: str) -> str:
-    """A line without what would move the cursor or the colours of the terminal that shows it."""
+    """Return a line without characters that a terminal would obey."""
     return "".join(char if char.isprintable() else "\t" if char == "\t" else "�" for char in line)
 
 
@@ -53,7 +53,7 @@ def _lines(forecast: Forecast, diffs: bool) -> Iterator[str]:
     for line in forecast.repairs:
         yield f"repair: {line}"
     yield "nothing to do" if forecast.nothing_to_do else _files(forecast)
-    yield from _room(forecast)
+    yield from _disk(forecast)
 
 
 def _files(forecast: Forecast) -> str:
@@ -90,11 +90,11 @@ def _split(forecast: Forecast) -> str:
 
 def _split_in_force(forecast: Forecast) -> Iterator[str]:
     if forecast.split_in_force:
-        deed = "ends it" if forecast.ends_split_in_force else "leaves it in force"
-        yield f"drift: {forecast.split_in_force}; a push {deed}"
+        effect = "ends it" if forecast.ends_split_in_force else "leaves it in force"
+        yield f"drift: {forecast.split_in_force}; a push {effect}"
 
 
-def _room(forecast: Forecast) -> Iterator[str]:
+def _disk(forecast: Forecast) -> Iterator[str]:
     if forecast.nothing_to_do:
         return
     needed, free = in_units(forecast.disk_needed), in_units(forecast.disk_free)
@@ -104,7 +104,7 @@ def _room(forecast: Forecast) -> Iterator[str]:
 
 
 def in_units(count: int) -> str:
-    """Bytes as people read them."""
+    """Return a number of bytes with its unit."""
     size = float(count)
     for unit in ("B", "KiB", "MiB"):
         if size < 1024:

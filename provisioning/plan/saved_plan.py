@@ -1,4 +1,4 @@
-"""A plan as a document, bound to the host and the tree that it was made for."""
+"""A plan as a JSON document, bound to the release and to the observed state of the host."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from provisioning.config.keys import fingerprint
 from provisioning.config.settings import PushSettings
+from provisioning.decode import Fields, WrongShape
 from provisioning.errors import PlanRefused, SettingsError
 from provisioning.plan.observed import HostState
 from provisioning.plan.plan import Plan
@@ -23,18 +23,31 @@ NOTHING, CHANGES, UNKNOWN = "nothing", "changes", "unknown"
 
 
 @dataclass(frozen=True)
-class BoundPlan:
-    """What a plan file says about the host and the release that it was made for."""
+class PlanHost:
+    """The host of a plan, and the store on it."""
 
-    host: Mapping[str, Any]
+    address: str
+    """`host:port` of SSH."""
+    keys: tuple[str, ...]
+    """Fingerprints of the trusted host keys, sorted."""
+    root: str
+    project: str
+
+
+@dataclass(frozen=True)
+class BoundPlan:
+    """What a saved plan is bound to: the host, its state, the release, and the actions."""
+
+    host: PlanHost
     release: str
     host_state: str
-    deeds: tuple[str, ...]
+    actions: tuple[str, ...]
 
     def check_release(self, settings: PushSettings, digest: str) -> None:
-        """Raises PlanRefused when the tree, its values or the stack's host are others than the plan's."""
-        for name, value in host_of(settings).items():
-            if self.host.get(name) != value:
+        """Raise PlanRefused when the stack's host or the release of the tree is not the plan's."""
+        wanted = asdict(self.host)
+        for name, value in asdict(host_of(settings)).items():
+            if wanted[name] != value:
                 raise PlanRefused(
                     f"it was made for another host: its {name} differ{'' if name == 'keys' else 's'}"
                 )
@@ -44,18 +57,20 @@ class BoundPlan:
             )
 
     def check_host(self, state: HostState, plan: Plan) -> None:
-        """Raises PlanRefused when the host is no longer as the plan saw it."""
-        deeds = tuple(str(action) for action in plan.container_actions)
+        """Raise PlanRefused when the observed state of the host is not the plan's."""
+        actions = tuple(str(action) for action in plan.container_actions)
         if self.host_state != state_of(state):
             raise PlanRefused("the host has changed since it was made")
-        if self.deeds != deeds:
-            raise PlanRefused(f"it says {', '.join(self.deeds) or 'nothing'}, but {', '.join(deeds)} is due")
+        if self.actions != actions:
+            raise PlanRefused(
+                f"it says {', '.join(self.actions) or 'nothing'}, but {', '.join(actions)} is due"
+            )
 
 
 def state_of(state: HostState) -> str:
-    """Pure: a digest of all that is on the host as far as a push goes by it.
+    """Pure: return the SHA-256 hex of the observed state on which a push depends.
 
-    The words of health checks, free space, sizes and whoever looks on are no part of it.
+    Free space, sizes, the lock holder and the output of health checks are no part of it.
     """
     seen = {
         "current": state.current,
@@ -76,26 +91,26 @@ def state_of(state: HostState) -> str:
     return hashlib.sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest()
 
 
-def host_of(settings: PushSettings) -> dict[str, Any]:
-    """Pure: which host, and which place on it, a plan is for."""
-    return {
-        "address": settings.target.address,
-        "keys": sorted(fingerprint(key) for key in settings.target.host_keys),
-        "root": settings.remote_root,
-        "project": settings.project_name,
-    }
+def host_of(settings: PushSettings) -> PlanHost:
+    """Pure: return the host of these settings as a plan names it."""
+    return PlanHost(
+        address=settings.target.address,
+        keys=tuple(sorted(fingerprint(key) for key in settings.target.host_keys)),
+        root=settings.remote_root,
+        project=settings.project_name,
+    )
 
 
-def plan_document(settings: PushSettings, forecast: Forecast, state: HostState) -> dict[str, Any]:
-    """The plan as docs/plan.schema.json describes it."""
+def plan_document(settings: PushSettings, forecast: Forecast, state: HostState) -> dict[str, object]:
+    """Pure: return the plan as docs/plan.schema.json describes it."""
     return {
         **_head(settings, NOTHING if forecast.nothing_to_do else CHANGES, "", state_of(state)),
         **document_of(forecast),
     }
 
 
-def unknown_document(settings: PushSettings, digest: str, reason: str) -> dict[str, Any]:
-    """The document of a plan that could not be made because the host could not be read."""
+def unknown_document(settings: PushSettings, digest: str, reason: str) -> dict[str, object]:
+    """Pure: return the document of a plan that was not made because the host could not be read."""
     return {
         **_head(settings, UNKNOWN, reason, None),
         "release": {"digest": digest, "current": None},
@@ -109,27 +124,28 @@ def unknown_document(settings: PushSettings, digest: str, reason: str) -> dict[s
     }
 
 
-def _head(settings: PushSettings, verdict: str, reason: str, state: str | None) -> dict[str, Any]:
+def _head(settings: PushSettings, verdict: str, reason: str, state: str | None) -> dict[str, object]:
+    host = host_of(settings)
     return {
         "schema": SCHEMA,
         "verdict": verdict,
         "reason": reason,
         "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "host": host_of(settings),
+        "host": {**asdict(host), "keys": list(host.keys)},
         "host_state": state,
     }
 
 
-def check_place(path: Path) -> None:
-    """Refuse a place where no plan can be written, before the host is asked. Raises SettingsError."""
+def check_path(path: Path) -> None:
+    """Raise SettingsError for a path where no plan can be written."""
     if path.is_dir():
         raise SettingsError("out", f"the plan cannot be written to {path}: it is a directory")
     if not path.parent.is_dir():
         raise SettingsError("out", f"the plan cannot be written to {path}: {path.parent} is not a directory")
 
 
-def write_plan(document: Mapping[str, Any], path: Path) -> None:
-    """Write a plan that only its owner can read, whole or not at all. Raises SettingsError."""
+def write_plan(document: Mapping[str, object], path: Path) -> None:
+    """Write a plan atomically, readable for its owner only. Raises SettingsError."""
     beside = path.with_name(f".{path.name}.new")
     try:
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -143,9 +159,12 @@ def write_plan(document: Mapping[str, Any], path: Path) -> None:
 
 
 def read_plan(path: Path) -> BoundPlan:
-    """The binding of a plan file. Raises SettingsError for a file that is none, PlanRefused for one of no use."""
+    """Return the binding of a saved plan.
+
+    Raises SettingsError for a file that is no plan, PlanRefused for a plan of a host that could not be read.
+    """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document: object = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not text"
         raise SettingsError("plan", f"the plan {path} cannot be read: {reason}") from error
@@ -156,14 +175,20 @@ def read_plan(path: Path) -> BoundPlan:
     if document.get("verdict") == UNKNOWN:
         raise PlanRefused("it was made while the host could not be read")
     try:
-        return BoundPlan(
-            host=dict(document["host"]),
-            release=str(document["release"]["digest"]),
-            host_state=str(document["host_state"]),
-            deeds=tuple(str(item["deed"]) for item in document["services"] if item["deed"]),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise SettingsError("plan", f"{path} is not a whole plan", hint=_HOW) from error
+        return _bound(Fields(document, "plan"))
+    except WrongShape as error:
+        raise SettingsError("plan", f"{path} is not a whole plan: {error}", hint=_HOW) from error
+
+
+def _bound(plan: Fields) -> BoundPlan:
+    host = plan.fields("host")
+    actions = (service.text("deed") for service in plan.objects("services"))
+    return BoundPlan(
+        host=PlanHost(host.text("address"), host.texts("keys"), host.text("root"), host.text("project")),
+        release=plan.fields("release").text("digest"),
+        host_state=plan.text("host_state"),
+        actions=tuple(action for action in actions if action),
+    )
 
 
 _HOW = "Make one with `onebox plan --out FILE`."

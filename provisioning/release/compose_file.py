@@ -1,4 +1,4 @@
-"""Pure: what the push needs to know from docker-compose.yml, whatever its services are called."""
+"""Pure: parse docker-compose.yml into what a release needs of it, for services of any name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from provisioning.errors import ReleaseError
 from provisioning.release.compose_policy import check_rules
-from provisioning.release.compose_yaml import read_compose_yaml
+from provisioning.release.compose_yaml import Section, read_compose_yaml
 
 DIGEST_LABEL = "io.onebox.service-digest"
 RELOAD_KEY = "x-onebox-reload"
@@ -41,11 +41,11 @@ class Service:
     """The whole section as canonical JSON: equal text means equal meaning."""
     variables: frozenset[str]
     reload: str = ""
-    """Signal on which the service reads its data anew; empty for one that needs a new container."""
+    """Signal on which the service reloads its data; empty for a service that needs a new container."""
     secrets: tuple[str, ...] = ()
-    """Names of the secrets that its containers read; those of its image build are not among them."""
+    """Names of the secrets that its containers read, without those of its image build."""
     user: str = ""
-    """User and group that it runs as, as the compose file gives them."""
+    """Its user and group, as the compose file gives them."""
 
     @property
     def contexts(self) -> tuple[str, ...]:
@@ -54,7 +54,7 @@ class Service:
 
     @property
     def digest_variable(self) -> str:
-        """Name of the variable that carries this service's digest."""
+        """Name of the variable that holds this service's digest."""
         return f"ONEBOX_{self.name.upper().replace('-', '_')}_DIGEST"
 
 
@@ -66,12 +66,12 @@ class SecretFile:
     required: bool
     """Its file has no default."""
     owner: str
-    """`uid:gid` that must be able to read it; empty when no service reads it."""
+    """`uid:gid` of the services that read it; empty when none does."""
 
 
 @dataclass(frozen=True)
 class ComposeFile:
-    """The compose file: services in dependency order, and the sections that all of them share."""
+    """The compose file: services in dependency order, and the sections that they share."""
 
     services: tuple[Service, ...]
     shared: str
@@ -91,7 +91,7 @@ class ComposeFile:
 
 
 def parse_compose_file(text: str) -> ComposeFile:
-    """The compose file's content. Raises ReleaseError in one sentence for what cannot be pushed."""
+    """Return the parsed compose file. Raises ReleaseError in one sentence for what cannot be pushed."""
     document = read_compose_yaml(text)
     if not isinstance(document.get("services"), dict) or not document["services"]:
         raise ReleaseError("docker-compose.yml has no services")
@@ -111,13 +111,13 @@ def parse_compose_file(text: str) -> ComposeFile:
 
 
 def default_of(text: str, variable: str) -> str | None:
-    """The default that a compose file gives for a variable: `50` for `${NAME:-50}`; None without one."""
+    """Return the default of a variable in a compose file: `50` for `${NAME:-50}`; None without one."""
     match = re.search(rf"\$\{{{re.escape(variable)}:?-([^}}]*)\}}", text)
     return match[1] if match else None
 
 
 def substitute(text: str, values: Mapping[str, str]) -> str:
-    """`text` with `${NAME}` and `${NAME:-default}` replaced, as compose would do it."""
+    """Return `text` with `${NAME}` and `${NAME:-default}` replaced as compose does it."""
 
     def value(match: re.Match[str]) -> str:
         return values.get(match["name"], match["default"] or "")
@@ -155,7 +155,7 @@ def _service(name: str, section: Any) -> Service:
     return service
 
 
-def _additional_contexts(service: str, build: Mapping[str, Any]) -> dict[str, str]:
+def _additional_contexts(service: str, build: Section) -> dict[str, str]:
     """Return the directories among them; an image or a repository is named by a URL and ships nothing."""
     pairs = _pairs(build.get("additional_contexts") or {})
     found = {name: path or "" for name, path in pairs.items()}
@@ -179,7 +179,7 @@ def _data(service: str, volumes: Iterable[Any]) -> dict[str, str]:
     return found
 
 
-def _reload(service: str, section: Mapping[str, Any]) -> str:
+def _reload(service: str, section: Section) -> str:
     signal = section.get(RELOAD_KEY)
     if signal is None:
         return ""
@@ -193,7 +193,7 @@ def _reload(service: str, section: Mapping[str, Any]) -> str:
 
 
 def _refuse_shared_live_data(services: Iterable[Service]) -> None:
-    """Data behind a link that moves would change under a service that does not expect it."""
+    """Raise ReleaseError where one of several readers reloads: the link would move under the others as well."""
     users: dict[str, list[Service]] = {}
     for service in services:
         for name in service.data:
@@ -211,13 +211,13 @@ def _relative(service: str, path: str) -> str:
     return "/".join(parts) or "."
 
 
-def _secrets_read(section: Mapping[str, Any]) -> tuple[str, ...]:
+def _secrets_read(section: Section) -> tuple[str, ...]:
     entries = section.get("secrets") or ()
     return tuple(sorted(str(entry.get("source") if isinstance(entry, dict) else entry) for entry in entries))
 
 
-def _secret_files(shared: Mapping[str, Any], services: Iterable[Service]) -> dict[str, SecretFile]:
-    """The secrets that a push brings. A file of the host that needs no value, as a CA bundle, is none of them."""
+def _secret_files(shared: Section, services: Iterable[Service]) -> dict[str, SecretFile]:
+    """Return the secrets that a push writes. A file of the host, such as a CA bundle, is none of them."""
     readers = list(services)
     found: dict[str, SecretFile] = {}
     for name, entry in shared.items():
@@ -240,7 +240,7 @@ def _secret_files(shared: Mapping[str, Any], services: Iterable[Service]) -> dic
     return found
 
 
-def _refuse_unshipped_files(shared: Mapping[str, Any]) -> None:
+def _refuse_unshipped_files(shared: Section) -> None:
     for kind in ("secrets", "configs"):
         for name, entry in (shared.get(kind) or {}).items():
             text = str((entry or {}).get("file", "/"))
@@ -264,7 +264,7 @@ def _dependency_order(services: Mapping[str, Service]) -> list[str]:
 
 
 def _pairs(value: Any) -> dict[str, str | None]:
-    """A compose list of `NAME=value` or mapping, as a mapping; None where only a name stands."""
+    """Return a compose list of `NAME=value`, or a mapping, as a mapping; None for a name without a value."""
     if isinstance(value, dict):
         return {str(name): None if item is None else str(item) for name, item in value.items()}
     pairs = (str(item).partition("=") for item in value)
@@ -277,7 +277,7 @@ def _variables(node: Any) -> frozenset[str]:
 
 
 def _passed_through(node: Any) -> frozenset[str]:
-    """Names under `environment` without a value: compose takes theirs from its own environment."""
+    """Return the names under `environment` without a value: compose reads it from its own environment."""
     if not isinstance(node, dict):
         return frozenset()
     sections = node["services"].values() if isinstance(node.get("services"), dict) else [node]

@@ -1,7 +1,7 @@
-"""Pure: what a service of docker-compose.yml may ask of the host.
+"""Pure: which powers over the host a service of docker-compose.yml may have.
 
-A container that gets the host's own powers makes the rest of the set-up worthless: its root is the host's.
-So each of these is refused until the service opens it by name: `x-onebox-allow: [cap_add]`.
+The root user of a container with such a power is root of the host. So each power is refused until the
+service allows it by name: `x-onebox-allow: [cap_add]`.
 """
 
 from __future__ import annotations
@@ -10,9 +10,13 @@ import posixpath
 import re
 from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
-from typing import Any, Final
+from typing import Final
 
 from provisioning.errors import ReleaseError
+from provisioning.release.compose_yaml import Section
+
+Requests = Callable[[Section], Iterator[str]]
+"""What a section requests of one power over the host, as messages name it."""
 
 ALLOW_KEY: Final = "x-onebox-allow"
 SSH_PORT: Final = 22
@@ -63,8 +67,8 @@ _KEYS: Final = frozenset((
 _TOP: Final = frozenset(("name", "version", "services", "networks", "volumes", "secrets", "configs"))
 
 
-def check_rules(document: Mapping[str, Any]) -> None:
-    """Raises ReleaseError for the first thing that a release cannot carry or that the host must not be asked for."""
+def check_rules(document: Section) -> None:
+    """Raise ReleaseError for the first key that a release cannot carry, and for the first power that is not allowed."""
     for key in document:
         if key not in _TOP and not str(key).startswith("x-"):
             raise _unknown(f"docker-compose.yml has {key}, which", str(key), _TOP)
@@ -96,12 +100,12 @@ def _unknown(what: str, key: str, known: frozenset[str]) -> ReleaseError:
     return ReleaseError(f"{what} Compose does not know", hint=f"Did you mean {near[0]}?" if near else "")
 
 
-def _refuse_powers(name: str, section: Mapping[str, Any]) -> None:
+def _refuse_powers(name: str, section: Section) -> None:
     allowed = section.get(ALLOW_KEY) or []
     if not isinstance(allowed, list) or not set(map(str, allowed)) <= set(_POWERS):
         raise ReleaseError(f"service {name}: {ALLOW_KEY} is a list of {', '.join(sorted(_POWERS))}")
-    for power, asks in _POWERS.items():
-        for value in asks(section):
+    for power, requests in _POWERS.items():
+        for value in requests(section):
             if power not in allowed:
                 raise ReleaseError(
                     f"service {name} asks for {value}, which gives the container power over the host",
@@ -109,42 +113,42 @@ def _refuse_powers(name: str, section: Mapping[str, Any]) -> None:
                 )
 
 
-def _is_on(key: str) -> Callable[[Mapping[str, Any]], Iterator[str]]:
-    def asks(section: Mapping[str, Any]) -> Iterator[str]:
+def _is_on(key: str) -> Requests:
+    def requests(section: Section) -> Iterator[str]:
         # A variable may become true on the host, so only a plain false is one.
         if section.get(key) not in (None, False, "false"):
             yield f"{key}: {str(section[key]).lower()}"
 
-    return asks
+    return requests
 
 
-def _is_host(key: str) -> Callable[[Mapping[str, Any]], Iterator[str]]:
-    def asks(section: Mapping[str, Any]) -> Iterator[str]:
+def _is_host(key: str) -> Requests:
+    def requests(section: Section) -> Iterator[str]:
         value = str(section.get(key) or "")
         if value == "host" or "$" in value:
             yield f"{key}: {value}"
 
-    return asks
+    return requests
 
 
-def _has_any(key: str) -> Callable[[Mapping[str, Any]], Iterator[str]]:
-    def asks(section: Mapping[str, Any]) -> Iterator[str]:
+def _has_any(key: str) -> Requests:
+    def requests(section: Section) -> Iterator[str]:
         if section.get(key):
             yield key
 
-    return asks
+    return requests
 
 
-def _unconfined(section: Mapping[str, Any]) -> Iterator[str]:
+def _unconfined(section: Section) -> Iterator[str]:
     for option in section.get("security_opt") or ():
         if re.search(r"unconfined|label[:=]disable|no-new-privileges[:=]false", str(option)):
             yield f"security_opt: {option}"
 
 
-def _host_paths(section: Mapping[str, Any]) -> Iterator[str]:
+def _host_paths(section: Section) -> Iterator[str]:
     for volume in section.get("volumes") or ():
         source = str(volume.get("source", "")) if isinstance(volume, dict) else str(volume)
-        # `${NAME:-/default}` is its default until somebody says otherwise.
+        # `${NAME:-/default}` counts as its default.
         source = re.sub(r"\$\{\w+:?-([^}]*)\}", r"\1", source).split(":")[0]
         if source.startswith("/"):
             path = posixpath.normpath(f"/{source.lstrip('/')}")
@@ -153,7 +157,7 @@ def _host_paths(section: Mapping[str, Any]) -> Iterator[str]:
                 yield f"the host's {path}"
 
 
-_POWERS: Final[Mapping[str, Callable[[Mapping[str, Any]], Iterator[str]]]] = {
+_POWERS: Final[Mapping[str, Requests]] = {
     "privileged": _is_on("privileged"),
     "cap_add": _has_any("cap_add"),
     "devices": _has_any("devices"),
@@ -169,7 +173,7 @@ _POWERS: Final[Mapping[str, Callable[[Mapping[str, Any]], Iterator[str]]]] = {
 }
 
 
-def _refuse_moving_image(name: str, section: Mapping[str, Any]) -> None:
+def _refuse_moving_image(name: str, section: Section) -> None:
     image = str(section.get("image") or "")
     if "build" in section or not image or "$" in image:
         return
@@ -181,8 +185,8 @@ def _refuse_moving_image(name: str, section: Mapping[str, Any]) -> None:
         )
 
 
-def _host_ports(section: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Port and protocol of each port that the service takes on the host; a range gives each of its ports."""
+def _host_ports(section: Section) -> Iterator[tuple[str, str]]:
+    """Yield port and protocol of each port that the service publishes on the host; a range gives each of its ports."""
     for entry in section.get("ports") or ():
         if isinstance(entry, dict):
             text, protocol = str(entry.get("published") or ""), str(entry.get("protocol") or "tcp")

@@ -1,25 +1,28 @@
-"""Pure: docker-compose.yml as data, refused where two readers of YAML could understand it differently."""
+"""Pure: parse docker-compose.yml, and refuse what two YAML parsers could read differently."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any, Final
 
 import yaml
 
 from provisioning.errors import ReleaseError
 
+Section = Mapping[str, Any]
+"""A mapping of the file as YAML gives it, before it is checked."""
 MAX_BYTES: Final = 256 * 1024
 MAX_NODES: Final = 20_000
 _FILE: Final = "docker-compose.yml"
-# Words and numbers that YAML 1.1 and 1.2 read differently: booleans, octal and base-60 numbers.
+# Scalars that YAML 1.1 and 1.2 read differently: booleans, octal and base-60 numbers.
 _AMBIGUOUS: Final = re.compile(r"(?i:yes|no|on|off)|[-+]?0[0-9_]+|[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+")
 
 
-def read_compose_yaml(text: str) -> dict[str, Any]:
-    """The document as a mapping, anchors resolved.
+def read_compose_yaml(text: str) -> Section:
+    """Return the document as a mapping, anchors resolved.
 
-    Raises ReleaseError with the line for what is not YAML, a key that stands twice, a scalar whose
+    Raises ReleaseError with the line for what is not YAML, a duplicate key, a scalar whose
     meaning depends on the reader (`no`, `010`, `22:22` without quotes), and a file that is larger
     than MAX_BYTES or grows beyond MAX_NODES values once its anchors are resolved.
     """
@@ -32,7 +35,7 @@ def read_compose_yaml(text: str) -> dict[str, Any]:
             raise ReleaseError(f"{_FILE} is not a mapping", hint="It starts with `services:`.")
         # Counted before anything is resolved: nine levels of ten aliases each are a thousand million values.
         _check(root, {}, ())
-        document: dict[str, Any] = loader.construct_document(root)
+        document: Section = loader.construct_document(root)
     except yaml.MarkedYAMLError as error:
         raise ReleaseError(f"{_FILE} is not valid YAML{_where(error)}: {error.problem}") from error
     except (yaml.YAMLError, RecursionError, ValueError) as error:
@@ -41,7 +44,7 @@ def read_compose_yaml(text: str) -> dict[str, Any]:
 
 
 def _check(node: yaml.Node, known: dict[int, int], inside: tuple[int, ...]) -> int:
-    """How many values the node stands for; aliases point to the same node, which is counted once and added often."""
+    """Return how many values the node expands to; an alias is its node again, counted once and added each time."""
     if id(node) in inside:
         raise ReleaseError(f"{_FILE} has an anchor that contains itself (line {_line(node)})")
     if id(node) not in known:

@@ -10,7 +10,6 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 from provisioning.config.secrets import NO_SECRETS, ServiceSecrets
 from provisioning.config.service_facts import live_data_facts
@@ -156,7 +155,7 @@ def _service_record(
 def _build_files(
     contents: Mapping[str, bytes], service: Service, files: tuple[ReleaseFile, ...]
 ) -> tuple[ReleaseFile, ...]:
-    """Files that can change the image: data that is mounted over it does not, where the Dockerfile shows so."""
+    """Return the files that can change the image, without mounted data that the Dockerfile does not copy."""
     context = service.context or "."
     within = _below(files, context)
     dockerfile = next((file for file in within if file.path == service.dockerfile), None)
@@ -209,7 +208,7 @@ def _is_below(path: str, directory: str) -> bool:
 
 
 def _relative(path: str, directory: str) -> str:
-    """A path at or below a directory, seen from there."""
+    """Return a path at or below a directory, relative to that directory."""
     if directory == ".":
         return path
     return path[len(directory) + 1 :] or "."
@@ -230,6 +229,6 @@ def _lines(files: Iterable[ReleaseFile]) -> list[str]:
     return [f"{file.path} {file.mode:04o} {file.sha256}" for file in sorted(files)]
 
 
-def _digest(value: Any) -> str:
+def _digest(value: object) -> str:
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()

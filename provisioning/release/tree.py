@@ -1,4 +1,4 @@
-"""The files of the project's tree that ship with a release. Reads, and changes nothing."""
+"""Read the files of the project's tree that ship with a release."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from tests.app.recorded import GOOD, Service
 
 def test_a_hundred_equal_posts_count_once(service: Service) -> None:
     made = service.predict()
-    service.recorder.look()
+    service.recorder.record_new()
     answers = [service.feedback(made["prediction_id"], "setosa") for _ in range(100)]
     assert {status for status, _ in answers} == {200}
     assert [body["recorded"] for _, body in answers] == ["new"] + ["same"] * 99
@@ -36,7 +36,7 @@ def test_a_label_may_come_before_the_recorder_and_is_corrected_by_a_later_one(se
         200,
         {"prediction_id": made["prediction_id"], "label": "virginica", "recorded": "new"},
     )
-    service.recorder.look()
+    service.recorder.record_new()
     assert service.logged()[0]["label"] == "virginica"
     assert service.feedback(made["prediction_id"], "setosa")[1]["recorded"] == "changed"
     assert service.experiment()["labelled"]["both_right"] == 1
@@ -45,7 +45,7 @@ def test_a_label_may_come_before_the_recorder_and_is_corrected_by_a_later_one(se
 def test_a_label_may_come_late_after_a_restart(trained: Path, tmp_path: Path) -> None:
     first = Service(trained, tmp_path)
     made = first.predict()
-    first.recorder.look()
+    first.recorder.record_new()
     first.recorder.close()
     second = Service(trained, tmp_path)
     assert second.feedback(made["prediction_id"], "setosa")[0] == 200
@@ -104,11 +104,11 @@ def test_a_history_of_no_length_is_refused(limit: str, service: Service) -> None
 def test_the_experiment_finds_the_better_model(service: Service) -> None:
     """Rows on which the two disagree, labelled with what v2 says."""
     random = np.random.default_rng(9)
-    service.recorder.look()
+    service.recorder.record_new()
     low, high = iris().rows.min(axis=0), iris().rows.max(axis=0)
     for row in random.uniform(low, high, (400, 4)).round(2):
         service.predict([float(value) for value in row])
-    service.recorder.look()
+    service.recorder.record_new()
     rows = [row for row in service.logged() if row["class"] != row["other_class"]]
     assert service.experiment()["verdict"] == "collecting"
     for row in rows:
@@ -129,9 +129,9 @@ def test_the_experiment_finds_the_better_model(service: Service) -> None:
 
 def test_a_batch_is_one_draw_of_the_split(service: Service) -> None:
     service.client.post("/predict", json={"instances": [GOOD] * 300})
-    service.recorder.look()
+    service.recorder.record_new()
     service.client.post("/predict", json={"instances": [GOOD] * 300})
-    service.recorder.look()
+    service.recorder.record_new()
     found = service.experiment()
     assert found["compared"] == 600
     # Rows of the first look may have been drawn by another split.
@@ -142,8 +142,8 @@ def test_a_batch_is_one_draw_of_the_split(service: Service) -> None:
 def test_users_that_keep_their_arm_are_no_draws_of_the_split(service: Service) -> None:
     for _ in range(50):
         service.predict(**{"X-User-Id": "one busy user"})
-    service.recorder.look()
-    service.recorder.look()
+    service.recorder.record_new()
+    service.recorder.record_new()
     found = service.experiment()
     assert (found["compared"], found["sample_ratio"]["checked"]) == (50, 0)
 
@@ -154,7 +154,7 @@ def test_models_that_are_one_file_are_no_experiment(artifacts: Path, tmp_path: P
     (artifacts / "manifest.json").write_text(json.dumps(manifest))
     service = Service(artifacts, tmp_path)
     service.predict()
-    service.recorder.look()
+    service.recorder.record_new()
     assert service.experiment()["verdict"] == "invalid"
     assert "the same file" in service.experiment()["reason"]
     service.recorder.close()
@@ -162,7 +162,7 @@ def test_models_that_are_one_file_are_no_experiment(artifacts: Path, tmp_path: P
 
 def test_without_models_the_experiment_is_collecting(tmp_path: Path) -> None:
     service = Service(tmp_path / "nothing", tmp_path)
-    assert service.recorder.look() == 0
+    assert service.recorder.record_new() == 0
     assert service.experiment()["verdict"] == "collecting"
     assert service.logged() == []
     service.recorder.close()

@@ -29,7 +29,7 @@ from tests.app.recorded import GOOD, Service
 
 def test_every_answer_is_in_the_log_with_what_the_other_arm_says(service: Service) -> None:
     answers = [service.predict() for _ in range(4)]
-    assert service.recorder.look() == 4
+    assert service.recorder.record_new() == 4
     logged = service.logged()
     assert [row["prediction_id"] for row in logged] == [
         answer["prediction_id"] for answer in reversed(answers)
@@ -53,7 +53,7 @@ def test_the_shadow_says_what_that_arm_itself_would_have_said(service: Service) 
     }
     for row in rows:
         service.predict(row)
-    service.recorder.look()
+    service.recorder.record_new()
     real = [row for row in reversed(service.logged()) if not row["synthetic"]]
     for position, row in enumerate(real):
         other = "v1" if row["model_version"] == "v2" else "v2"
@@ -66,7 +66,7 @@ def test_the_shadow_says_what_that_arm_itself_would_have_said(service: Service) 
 def test_synthetic_answers_are_logged_and_are_no_part_of_the_experiment(service: Service) -> None:
     mark = service.predict(**{"X-Synthetic": "1"})
     service.predict(**{"X-Model-Version": "v1"})
-    service.recorder.look()
+    service.recorder.record_new()
     assert [(row["synthetic"], row["other_class"]) for row in service.logged()] == [(True, None)] * 2
     assert service.feedback(mark["prediction_id"], "virginica")[0] == 200
     found = service.experiment()
@@ -79,7 +79,7 @@ def test_an_arm_that_is_off_leaves_rows_uncompared(artifacts: Path, tmp_path: Pa
     service = Service(artifacts, tmp_path)
     for _ in range(4):
         service.predict()
-    service.recorder.look()
+    service.recorder.record_new()
     found = service.experiment()
     assert (found["compared"], found["disagreement_rate"], found["arms"]["v1"]["answered"]) == (0, None, 4)
     assert [row["other_class"] for row in service.logged()] == [None] * 4
@@ -88,12 +88,12 @@ def test_an_arm_that_is_off_leaves_rows_uncompared(artifacts: Path, tmp_path: Pa
 
 def test_another_recorder_goes_on_where_one_stopped(service: Service, trained: Path, tmp_path: Path) -> None:
     service.predict()
-    service.recorder.look()
+    service.recorder.record_new()
     service.predict()
     service.recorder.close()
     service.recorder = Recorder(service.settings)
-    assert service.recorder.look() == 1
-    assert service.recorder.look() == 0
+    assert service.recorder.record_new() == 1
+    assert service.recorder.record_new() == 0
     assert len(service.logged()) == 2
     assert service.experiment()["compared"] == 2
     assert service.gauge("prediction_log_starts_total") == 2
@@ -102,19 +102,19 @@ def test_another_recorder_goes_on_where_one_stopped(service: Service, trained: P
 def test_rows_of_models_before_are_taken_after_a_change(artifacts: Path, tmp_path: Path) -> None:
     service = Service(artifacts, tmp_path)
     service.predict()
-    service.recorder.look()
+    service.recorder.record_new()
     service.predict()
     manifest = json.loads((artifacts / "manifest.json").read_bytes())
     manifest["data"]["source"] = "another table"
     (artifacts / "manifest.json").write_text(json.dumps(manifest))
-    assert service.recorder.look() == 1
+    assert service.recorder.record_new() == 1
     assert len(service.logged()) == 2
     service.recorder.close()
 
 
 def test_rings_of_models_that_are_gone_are_taken_away_after_a_while(service: Service) -> None:
     service.predict()
-    service.recorder.look()
+    service.recorder.record_new()
     rings = rings_dir(service.settings)
     for name in ("new", "old", "written"):
         (rings / name).mkdir()
@@ -131,7 +131,7 @@ def test_rings_of_models_that_are_gone_are_taken_away_after_a_while(service: Ser
 
 def test_what_comes_too_fast_is_counted_as_shed(service: Service, trained: Path) -> None:
     catalogue = read_catalogue(trained)
-    service.recorder.look()
+    service.recorder.record_new()
     directory = rings_dir(service.settings) / catalogue.sha256[:16]
     ring = RingWriter(directory, 4)
     for number in range(SLOTS + 100):
@@ -145,7 +145,7 @@ def test_what_comes_too_fast_is_counted_as_shed(service: Service, trained: Path)
             synthetic=False,
             row=GOOD,
         )
-    assert service.recorder.look() == SLOTS
+    assert service.recorder.record_new() == SLOTS
     assert service.gauge("prediction_log_shed_total") == 100
     ring.close()
 
@@ -156,7 +156,7 @@ def test_the_log_is_bounded_and_labelled_rows_outlast_others(
     first = service.predict()
     service.feedback(first["prediction_id"], "setosa")
     service.client.post("/predict", json={"instances": [GOOD] * 300})
-    service.recorder.look()
+    service.recorder.record_new()
     with opened(data_dir(service.settings)) as log:
         while prune(log, rows=100, oldest_ns=0):
             pass
@@ -179,14 +179,14 @@ def test_the_log_is_bounded_and_labelled_rows_outlast_others(
 def test_one_pruning_takes_a_bounded_part(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log_store, "AT_ONCE", 50)
     service.client.post("/predict", json={"instances": [GOOD] * 200})
-    service.recorder.look()
+    service.recorder.record_new()
     with opened(data_dir(service.settings)) as log:
         assert [prune(log, rows=20, oldest_ns=0) for _ in range(5)] == [50, 50, 50, 30, 0]
 
 
 def test_a_recorder_that_says_nothing_is_down(service: Service) -> None:
     assert service.gauge("prediction_log_up") == 0
-    service.recorder.look()
+    service.recorder.record_new()
     assert service.gauge("prediction_log_up") == 1
     old = read_status(service.settings.state_dir)
     write_status(

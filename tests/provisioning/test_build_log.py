@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from provisioning.deploy.build_errors import TAIL_LINES, failure_tail
+from provisioning.deploy.rollout import BUILD_LOG_LINES, build_error
 
 LOG = """\
 #8 [flask-api 4/7] RUN pip install
@@ -18,19 +18,19 @@ failed to solve: process "/bin/sh -c pip install" did not complete successfully:
 
 
 def test_the_lines_of_the_failed_command_are_shown_without_their_clock() -> None:
-    assert failure_tail(LOG) == ("Collecting flask", "ERROR: no matching distribution")
+    assert build_error(LOG) == ("Collecting flask", "ERROR: no matching distribution")
 
 
 def test_a_log_without_a_frame_gives_its_end() -> None:
-    assert failure_tail("one\n\ntwo\n") == ("one", "two")
+    assert build_error("one\n\ntwo\n") == ("one", "two")
 
 
 def test_a_command_that_said_nothing_leaves_the_end_of_the_log() -> None:
     silent = "#8 ERROR: exit 1\n------\n > RUN false:\n------\nfailed to solve: exit 1\n"
-    assert failure_tail(silent)[-1] == "failed to solve: exit 1"
+    assert build_error(silent)[-1] == "failed to solve: exit 1"
 
 
 def test_a_long_log_is_cut_to_its_end() -> None:
-    tail = failure_tail("\n".join(map(str, range(100))))
-    assert len(tail) == TAIL_LINES
+    tail = build_error("\n".join(map(str, range(100))))
+    assert len(tail) == BUILD_LOG_LINES
     assert tail[-1] == "99"

@@ -130,16 +130,6 @@ def test_paramiko_knows_its_version_without_reading_mail() -> None:
     assert done.stdout == "[]\nTrue True\n"
 
 
-def test_what_is_needed_after_the_login_is_not_loaded_before_it() -> None:
-    code = "import sys, provisioning.deploy.push\n"
-    code += "later = ('host.lock', 'host.store', 'deploy.context', 'services.smoke')\n"
-    code += "print([name for name in later if f'provisioning.{name}' in sys.modules])"
-
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-
-    assert done.stdout == "[]\n"
-
-
 def test_outside_a_project_one_sentence_names_the_next_step(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

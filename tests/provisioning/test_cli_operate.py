@@ -107,7 +107,7 @@ def test_a_rollback_with_yes_serves_the_previous_release(
     first = host.push().release
     (host.project / "ui" / "page.py").write_text("two")
     host.push()
-    monkeypatch.setattr("provisioning.deploy.go_back.wait_until_ready", _ready)
+    monkeypatch.setattr("provisioning.deploy.rollback.wait_until_ready", _ready)
 
     result = run("rollback", "--yes", "--json")
 

@@ -22,7 +22,7 @@ RESULT = PushResult("b" * 64, True, 3, 1000, ("recreate api",), 2.5, ())
 PLAN = {
     "schema": 1,
     "verdict": "changes",
-    "host": {},
+    "host": {"address": "192.0.2.7:22", "keys": [], "root": "/opt/onebox", "project": "onebox"},
     "release": {"digest": "b" * 64},
     "host_state": "c" * 64,
     "services": [{"deed": "recreate api"}],
@@ -117,7 +117,7 @@ def test_a_plan_written_to_a_file_is_what_push_takes(
     assert run("push", "--plan", str(tmp_path / "plan.json")).exit_code == 0
 
     (agreed,) = given
-    assert (agreed.release, agreed.host_state, agreed.deeds) == ("b" * 64, "c" * 64, ("recreate api",))
+    assert (agreed.release, agreed.host_state, agreed.actions) == ("b" * 64, "c" * 64, ("recreate api",))
 
 
 def test_a_plan_that_no_longer_holds_ends_with_1(

@@ -93,7 +93,8 @@ def test_a_service_without_a_contract_is_none_of_the_registrys(project: Path) ->
 
 @pytest.mark.process
 def test_a_further_service_is_planned_pushed_and_smoke_tested(host: Any, router: HttpStub) -> None:
-    planned = {item["service"]: item["action"] for item in preview(host).document["services"]}
+    document: Any = preview(host).document
+    planned = {item["service"]: item["action"] for item in document["services"]}
     assert planned["alert-router"] == "build and create"
 
     result = host.push()

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from provisioning.deploy.go_back import plan_rollback, roll_back
 from provisioning.deploy.plan_push import preview_push
+from provisioning.deploy.rollback import plan_rollback, roll_back
 from provisioning.host.drift import read_status
 from provisioning.host.history import read_releases
 from provisioning.host_errors import ManifestRefused

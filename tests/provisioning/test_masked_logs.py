@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from provisioning.deploy.go_back import plan_rollback, roll_back
+from provisioning.deploy.rollback import plan_rollback, roll_back
 from provisioning.errors import UnhealthyRelease
 from provisioning.host_errors import CommandFailed
 from provisioning.operate.logs import read_logs

@@ -45,7 +45,7 @@ def edit(host: Any, path: str, old: str, new: str) -> None:
 
 def deeds(preview: Preview) -> tuple[str, ...]:
     assert preview.forecast
-    return tuple(item.deed for item in preview.forecast.services if item.deed)
+    return tuple(item.container_action for item in preview.forecast.services if item.container_action)
 
 
 def seen(calls: list[list[str]], services: dict[str, str]) -> tuple[str, ...]:

@@ -30,7 +30,7 @@ def test_files_show_as_diffs_and_secrets_do_not_show(host: Any) -> None:
     write(host, "ui/settings.py", "API_TOKEN = 'new-one'\nCOLOUR = 'blue'\n")
     (host.project / "app" / "logo.png").write_bytes(b"\x89PNG\x00\xfe\xfe")
 
-    document = preview(host).document
+    document: Any = preview(host).document
 
     files = {item["path"]: item for item in document["files"]}
     assert files["ui/settings.py"]["diff"][-4:] == [
@@ -46,7 +46,8 @@ def test_the_seconds_without_answer_come_from_this_hosts_journal(host: Any) -> N
     host.push()
     write(host, "ui/page.py", "new")
 
-    (web,) = [item for item in preview(host).document["services"] if item["deed"]]
+    document: Any = preview(host).document
+    (web,) = [item for item in document["services"] if item["deed"]]
 
     assert web["measured"]
     assert 0 < web["seconds_without_answer"] < 60

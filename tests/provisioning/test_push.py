@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
 import sys
 import time
+from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -241,7 +244,7 @@ def test_a_host_that_is_as_wanted_is_looked_at_once_and_asked_nothing_else(host:
     host.push(events)
 
     told = [line.split(":")[0] for line in events.text().splitlines() if not line.endswith("…")]
-    assert told == ["read the release", "connect", "look at the host"]
+    assert told == ["read the release", "connect", "observe the host"]
 
 
 def test_only_a_push_that_changes_something_sends_its_scripts_ahead(
@@ -263,7 +266,7 @@ def test_the_look_under_the_lock_is_told_only_when_it_finds_something_else(host:
 
     host.push(events)
 
-    assert events.text().count("look at the host: build+recreate web") == 1
+    assert events.text().count("observe the host: build+recreate web") == 1
 
 
 def test_nothing_of_an_upload_is_left_behind(host: Any) -> None:
@@ -282,3 +285,21 @@ def test_retire_ends_the_services_and_never_raises(host: Any) -> None:
     host.sshd.stop()
     (warning,) = retire(host.settings(), 1)
     assert "were not ended cleanly" in warning
+
+
+def test_a_push_reads_each_file_of_the_tree_once(host: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: Counter[Path] = Counter()
+    really_open = io.open
+
+    def count(file: Any, *given: Any, **more: Any) -> Any:
+        if isinstance(file, Path) and file.is_relative_to(host.project):
+            opened[file] += 1
+        return really_open(file, *given, **more)
+
+    # What a Path reads and what it opens both go through here.
+    monkeypatch.setattr(io, "open", count)
+
+    host.push()
+
+    files = {path for path in host.project.rglob("*") if path.is_file()}
+    assert opened == dict.fromkeys(files, 1)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import os
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from provisioning.errors import ReleaseError
+from provisioning.host.store import make_archive
 from provisioning.release.manifest import Release
 from provisioning.release.release import read_release
 
@@ -288,3 +292,16 @@ def _append(root: Path, text: str) -> None:
 def _new(root: Path, path: str) -> None:
     (root / path).parent.mkdir(parents=True, exist_ok=True)
     (root / path).write_text("new")
+
+
+def test_an_archive_holds_the_bytes_that_were_hashed_whatever_becomes_of_the_tree(project: Path) -> None:
+    release = read_release(project, {})
+    (project / "app" / "server.py").write_text("changed meanwhile")
+    (project / "ui" / "page.py").unlink()
+
+    packed = make_archive(release.files, release.contents)
+
+    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+        found = {member.name: archive.extractfile(member) for member in archive}
+        digests = {name: hashlib.sha256(file.read()).hexdigest() for name, file in found.items() if file}
+    assert digests == {file.sha256: file.sha256 for file in release.files}

@@ -153,7 +153,7 @@ def test_what_a_broken_off_push_left_is_drift_and_is_removed_even_when_nothing_e
 
     result = host.push()
 
-    assert result.warnings == ("the push of ann@laptop was broken off in: upload; going on",)
+    assert result.warnings == ("the push of ann@laptop was broken off in: upload; continuing",)
     assert (result.uploaded_bytes, host.calls()) == (0, [])
     assert read_status(host.settings()).drift == ()
     assert entries_that_parse(host)[-1]["result"] == "ok"

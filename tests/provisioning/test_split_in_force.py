@@ -107,9 +107,10 @@ def test_plan_says_that_a_push_of_other_weights_ends_it(host: Any, says: Callabl
 
     found = preview_push(host.settings(environment={"MODEL_V1_WEIGHT": "90", "MODEL_V2_WEIGHT": "10"}))
 
-    jsonschema.validate(found.document, SCHEMA)
-    assert found.document["split"]["in_force"]["ends"] is True
-    assert found.document["verdict"] == "changes"
+    document: Any = found.document
+    jsonschema.validate(document, SCHEMA)
+    assert document["split"]["in_force"]["ends"] is True
+    assert document["verdict"] == "changes"
 
 
 def test_refresh_does_not_take_it_for_something_to_repair(host: Any, says: Callable[[Any], None]) -> None:

@@ -172,7 +172,7 @@ def test_a_release_that_does_not_fit_on_the_disk_changes_nothing(
     host.push()
     before, journal = host.state()["containers"], (host.root / "journal.jsonl").read_text()
     (host.project / "ui" / "page.py").write_text("new")
-    monkeypatch.setattr("provisioning.deploy.context.file_bytes", lambda *_: 1 << 60)
+    monkeypatch.setattr("provisioning.deploy.apply.file_bytes", lambda *_: 1 << 60)
 
     with pytest.raises(DiskFull, match=r"1099511627776\.0 MiB on the host's disk"):
         host.push()

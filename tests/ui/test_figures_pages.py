@@ -52,7 +52,7 @@ def test_drift_shows_features_and_classes_the_farthest_first(open_page: Callable
     assert list(features["of its limit"]) == pytest.approx([0.75, 0.25])
     assert list(classes["class"]) == ["ok", "worn", "broken"]
     assert {metric.label: metric.value for metric in app.metric} == {
-        "Connection between features": "50 % of its limit"
+        "Correlations between features": "50 % of its limit"
     }
     assert "0.6 % of windows without drift pass as drift." in words(app)
 
@@ -72,7 +72,7 @@ def test_drift_that_was_found_is_a_warning_that_names_it(
     (warning,) = open_page("drift").warning
     assert (
         warning.value.replace("\\", "")
-        == "Drift over 200 rows: height_mm, answers of worn, the connection between features."
+        == "Drift over 200 rows: height_mm, share of worn, the correlations between features."
     )
 
 
@@ -91,7 +91,7 @@ def test_the_experiment_shows_its_verdict_and_both_versions(open_page: Callable[
         "Rows scored by both": "240",
     }
     assert "Of 3 labelled rows on which exactly one model was right" in words(app)
-    assert "The 240 requests drawn by chance fall to the versions as the split says." in words(app)
+    assert "The 240 random assignments follow the split." in words(app)
     arms = app.dataframe[0].value
     assert list(arms["version"]) == ["v1", "v2"]
     assert list(arms["right alone"]) == [1, 2]
@@ -177,4 +177,4 @@ def test_drift_that_was_found_is_a_warning_on_the_status_page(
 ) -> None:
     api.say("/metrics", METRICS + "model_drift_score 0.1\nmodel_drift_detected 1.0\n")
     (warning,) = open_page("status").warning
-    assert warning.value == "The test over the latest 200 rows finds drift; the Drift page says where."
+    assert warning.value == "The test over the latest 200 rows finds drift; see the Drift page."

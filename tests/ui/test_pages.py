@@ -78,7 +78,7 @@ def test_the_button_sends_one_row_and_shows_who_answered(
         "Probability": "90 %",
     }
     assert "Answered by model **v2**" in words(app)
-    assert "Drawn by the split: v1 70 %, v2 30 %." in words(app)
+    assert "Assigned by the split: v1 70 %, v2 30 %." in words(app)
     assert "p-1" in words(app)
 
 
@@ -180,7 +180,7 @@ def test_a_model_that_is_off_is_a_warning_with_its_reason(
 ) -> None:
     api.say("/config", config(models={"v1": arm(), "v2": arm(up=False, reason="model_v2.onnx is cut off")}))
     (warning,) = open_page(page).warning
-    assert warning.value == r"Model v2 is off (model\_v2.onnx is cut off). v1 answers all requests."
+    assert warning.value == r"Model v2 is unavailable (model\_v2.onnx is cut off). v1 answers all requests."
 
 
 @pytest.mark.parametrize("page", ["predict", "status"])

@@ -10,10 +10,10 @@ from ui.display.wording import (
     duration,
     error_sentence,
     listed,
-    off_sentence,
     plain,
     reason_sentence,
     share,
+    unavailable_sentence,
 )
 from ui.errors import ApiRefused
 
@@ -54,30 +54,37 @@ def test_a_share_is_written_in_percent(value: float, text: str) -> None:
     ("v1", "v2", "text"),
     [
         (arm(), arm(), None),
-        (arm(), arm(up=False, reason="cut off."), "Model v2 is off (cut off). v1 answers all requests."),
+        (
+            arm(),
+            arm(up=False, reason="cut off."),
+            "Model v2 is unavailable (cut off). v1 answers all requests.",
+        ),
         (
             arm(up=False),
             arm(up=False, reason="gone"),
-            "Model v1 is off (no reason given). Model v2 is off (gone). No model can answer.",
+            "Model v1 is unavailable (no reason given). Model v2 is unavailable (gone). No model can answer.",
         ),
     ],
 )
 def test_a_model_that_is_off_is_named_with_its_stand_in(v1: object, v2: object, text: str | None) -> None:
-    assert off_sentence(Config.from_json(config(models={"v1": v1, "v2": v2}))) == text
+    assert unavailable_sentence(Config.from_json(config(models={"v1": v1, "v2": v2}))) == text
 
 
 def test_a_model_without_traffic_does_not_step_in() -> None:
     values = config(split={"v1": 1.0, "v2": 0.0}, models={"v1": arm(up=False, reason="gone"), "v2": arm()})
-    assert off_sentence(Config.from_json(values)) == "Model v1 is off (gone). No model can answer."
+    assert (
+        unavailable_sentence(Config.from_json(values))
+        == "Model v1 is unavailable (gone). No model can answer."
+    )
 
 
 @pytest.mark.parametrize(
     ("reason", "text"),
     [
-        ("split", "Drawn by the split: v1 70 %, v2 30 %."),
-        ("fallback", "The model that was drawn is off; this one answered in its place."),
-        ("sticky", "The user that the request names keeps this model."),
-        ("forced", "The request asked for this model."),
+        ("split", "Assigned by the split: v1 70 %, v2 30 %."),
+        ("fallback", "The assigned model is unavailable; this one answered instead."),
+        ("sticky", "The user of the request is assigned to this model."),
+        ("forced", "The request forced this model."),
         ("lottery", "Reason given by the API: lottery."),
     ],
 )
@@ -93,7 +100,7 @@ def test_the_reason_for_a_version_is_said(reason: str, text: str) -> None:
         ("model_drift_score 0.5\n", "The test over the latest 200 rows finds no drift."),
         (
             "model_drift_score 0.1\nmodel_drift_detected 1.0\n",
-            "The test over the latest 200 rows finds drift; the Drift page says where.",
+            "The test over the latest 200 rows finds drift; see the Drift page.",
         ),
     ],
 )

@@ -1,1 +1,1 @@
-"""Client of the prediction API and its typed answers."""
+"""Client of the prediction API and its typed responses."""

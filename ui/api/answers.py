@@ -1,6 +1,6 @@
-"""The API's JSON answers as typed values. Pure.
+"""Typed responses of the API. Pure.
 
-Fields this version does not know are left out, so that a newer API can answer an older UI.
+Unknown fields are ignored, so that an older UI works with a newer API.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Feature:
-    """One input: its range and spread in the training data."""
+    """One input feature: its range and spread in the training data."""
 
     name: str
     min: float
@@ -26,7 +26,7 @@ class Feature:
 
 @dataclass(frozen=True)
 class Arm:
-    """One model of the A/B split. `reason` says why it is off; what is unknown then is None or empty."""
+    """One model of the A/B split. `reason` tells why it is unavailable; unknown fields are then None or empty."""
 
     up: bool
     sha256: str | None
@@ -38,7 +38,7 @@ class Arm:
 
 @dataclass(frozen=True)
 class DriftSettings:
-    """`window` latest rows are compared, no score is published on fewer than `minimum`."""
+    """Number of rows: `window` is compared; below `minimum` there is no score."""
 
     threshold: float
     window: int
@@ -47,9 +47,9 @@ class DriftSettings:
 
 @dataclass(frozen=True)
 class Config:
-    """What GET /config answers: arms by version, with weights as configured and as shares of 1.
+    """Response of GET /config: arms by version, with configured weights and shares of 1.
 
-    An API that found no models at all has no features and no classes, and says why in `reason`.
+    An API without any model has no features and no classes, and `reason` tells why.
     """
 
     weights: Mapping[str, float]
@@ -63,7 +63,7 @@ class Config:
 
     @classmethod
     def from_json(cls, value: object) -> Self:
-        """The typed answer. Raises AnswerError naming the first field that does not fit."""
+        """Return the typed response. Raise AnswerError naming the first invalid field."""
         answer = mapping(value, "config")
         drift = mapping(answer.get("drift"), "drift")
         return cls(
@@ -89,7 +89,7 @@ class Config:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What POST /predict answers; `probabilities` by class name, each 0 to 1."""
+    """Response of POST /predict; `probabilities` by class name, each 0 to 1."""
 
     class_name: str
     probabilities: Mapping[str, float]
@@ -99,7 +99,7 @@ class Prediction:
 
     @classmethod
     def from_json(cls, value: object) -> Self:
-        """The typed answer. Raises AnswerError naming the first field that does not fit."""
+        """Return the typed response. Raise AnswerError naming the first invalid field."""
         answer = mapping(value, "prediction")
         return cls(
             class_name=text(answer, "class"),
@@ -112,14 +112,14 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Problem:
-    """An error answer (RFC 9457), as far as it could be read."""
+    """Problem document (RFC 9457), as far as it could be read."""
 
     detail: str
     field: str | None
 
     @classmethod
     def from_json(cls, value: object) -> Self | None:
-        """The problem, or None where the body is none (a proxy's page, for example)."""
+        """Return the problem, or None if the body is not one (a proxy's page, for example)."""
         if not isinstance(value, dict):
             return None
         detail = value.get("detail") or value.get("title")

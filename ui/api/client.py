@@ -1,4 +1,4 @@
-"""The HTTP client of the prediction API, and the UI's only network code."""
+"""HTTP client of the prediction API; the UI's only network code."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ Value = TypeVar("Value")
 
 
 class ApiClient:
-    """Asks the API. Every method raises ApiUnavailable, ApiRefused or ApiUnreadable, and nothing else.
+    """Client of the API. Every method raises ApiUnavailable, ApiRefused or ApiUnreadable only.
 
-    Holds no connection, so one client serves all sessions of the UI.
+    It keeps no connection, so one client serves all sessions of the UI.
     """
 
     def __init__(self, settings: UiSettings) -> None:
@@ -36,45 +36,45 @@ class ApiClient:
 
     @property
     def url(self) -> str:
-        """The address of the API, as configured."""
+        """Return the configured address of the API."""
         return self._settings.api_url
 
     def config(self) -> Config:
-        """Models, split, features and drift settings."""
+        """Return models, split, features and drift settings."""
         return self._read("GET", "/config", None, lambda body: Config.from_json(_json(body)))
 
     def predict(self, features: Mapping[str, float], *, synthetic: bool) -> Prediction:
-        """The answer of one of the models to one row, given by feature name.
+        """Return the prediction for one row, given by feature name.
 
-        synthetic: somebody tries things out; drift and experiment leave the row out.
+        synthetic: a trial; drift and experiment exclude the row.
         """
         row = {"features": dict(features)}
         headers = {"X-Synthetic": "1"} if synthetic else {}
         return self._read("POST", "/predict", row, lambda body: Prediction.from_json(_json(body)), headers)
 
     def feedback(self, prediction_id: str, label: str) -> str:
-        """Say which class a predicted row really has; `new`, `same` or `changed`."""
+        """Send the true class of a predicted row. Return `new`, `same` or `changed`."""
         given = {"prediction_id": prediction_id, "label": label}
         return self._read(
             "POST", "/feedback", given, lambda body: text(mapping(_json(body), "answer"), "recorded")
         )
 
     def drift(self) -> Drift:
-        """Recent rows against the training rows."""
+        """Return the comparison of recent rows with the training rows."""
         return self._read("GET", "/drift", None, lambda body: Drift.from_json(_json(body)))
 
     def experiment(self) -> ExperimentReport:
-        """v1 against v2."""
+        """Return the comparison of v1 and v2."""
         return self._read("GET", "/experiment", None, lambda body: ExperimentReport.from_json(_json(body)))
 
     def predictions(self, limit: int) -> tuple[Logged, ...]:
-        """The latest predictions of all users, newest first."""
+        """Return the latest predictions of all users, newest first."""
         return self._read(
             "GET", f"/predictions?limit={limit}", None, lambda body: Logged.from_json(_json(body))
         )
 
     def usage(self) -> Usage:
-        """Totals, latencies and drift since the API started."""
+        """Return totals, latencies and drift since the API started."""
         return self._read("GET", "/metrics", None, lambda body: Usage.from_metrics(body.decode()))
 
     def _read(
@@ -91,17 +91,17 @@ class ApiClient:
             return parse(body)
         except AnswerError as error:
             raise ApiUnreadable(f"The answer of {url} cannot be used: {error}.", url=url) from error
-        # The metrics parser reads labels without asking whether they are there, and numbers may be infinite.
+        # The metrics parser raises KeyError for missing labels, and numbers may be infinite.
         except (ValueError, KeyError, OverflowError, RecursionError) as error:
             raise ApiUnreadable(f"The answer of {url} cannot be read.", url=url) from error
 
     def _ask(self, method: str, url: str, row: object, headers: Mapping[str, str]) -> bytes:
-        """The body of a 2xx answer."""
+        """Return the body of a 2xx response."""
         timeouts = (self._settings.connect_timeout, self._settings.answer_timeout)
         deadline = time.monotonic() + sum(timeouts)
         try:
             with requests.Session() as session:
-                # A proxy of the environment knows nothing of the name `flask-api`.
+                # A proxy of the environment cannot resolve the name `flask-api`.
                 session.trust_env = False
                 if self._settings.api_key:
                     session.headers["Authorization"] = f"Bearer {self._settings.api_key}"
@@ -119,7 +119,7 @@ class ApiClient:
             raise ApiUnavailable(
                 f"The prediction API at {self.url} did not answer in time.", url=url
             ) from error
-        # Reading below requests, a broken answer comes as urllib3's own error.
+        # Reads below requests raise urllib3's errors for a broken response.
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise ApiUnavailable(f"The prediction API at {self.url} cannot be reached.", url=url) from error
         if not answer.ok or answer.is_redirect:
@@ -128,10 +128,10 @@ class ApiClient:
 
 
 def _body(answer: requests.Response, url: str, deadline: float) -> bytes:
-    """All of the answer, as long as it stays below the size cap and in time."""
+    """Return the whole body. Raise when it exceeds the size limit or the timeout."""
     parts: list[bytes] = []
     size = 0
-    # iter_content would wait for a full chunk, each byte of it with a time limit of its own.
+    # iter_content would wait for a full chunk, with a separate timeout for each byte.
     while part := answer.raw.read1(CHUNK_BYTES, decode_content=True):
         parts.append(part)
         size += len(part)

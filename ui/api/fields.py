@@ -1,4 +1,4 @@
-"""Fields of a JSON answer, one by one, each of the type it must have. Pure."""
+"""Read fields of a JSON response and check their types. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class AnswerError(ValueError):
-    """A field of an answer is missing or of another type; `field` names it with its path."""
+    """A field of a response is missing or of another type; `field` is its path."""
 
     def __init__(self, field: str, wanted: str) -> None:
         self.field = field
@@ -18,14 +18,14 @@ class AnswerError(ValueError):
 
 
 def mapping(value: object, path: str) -> Mapping[str, Any]:
-    """An object; `path` names it in the error."""
+    """Return an object; errors name `path`."""
     if not isinstance(value, dict):
         raise AnswerError(path, "an object")
     return value
 
 
 def sequence(answer: Mapping[str, Any], name: str) -> list[Any]:
-    """A list."""
+    """Return a list."""
     value = answer.get(name)
     if not isinstance(value, list):
         raise AnswerError(name, "a list")
@@ -33,7 +33,7 @@ def sequence(answer: Mapping[str, Any], name: str) -> list[Any]:
 
 
 def text(answer: Mapping[str, Any], name: str, prefix: str = "") -> str:
-    """A text."""
+    """Return a string."""
     value = answer.get(name)
     if not isinstance(value, str):
         raise AnswerError(prefix + name, "a text")
@@ -41,12 +41,12 @@ def text(answer: Mapping[str, Any], name: str, prefix: str = "") -> str:
 
 
 def optional_text(answer: Mapping[str, Any], name: str, prefix: str = "") -> str | None:
-    """A text, or None where it is null or missing."""
+    """Return a string, or None if it is null or missing."""
     return None if answer.get(name) is None else text(answer, name, prefix)
 
 
 def number(answer: Mapping[str, Any], name: str, prefix: str = "") -> float:
-    """A finite number."""
+    """Return a finite number."""
     value = answer.get(name)
     try:
         found = math.nan if isinstance(value, bool) or not isinstance(value, int | float) else float(value)
@@ -58,12 +58,12 @@ def number(answer: Mapping[str, Any], name: str, prefix: str = "") -> float:
 
 
 def optional_number(answer: Mapping[str, Any], name: str, prefix: str = "") -> float | None:
-    """A finite number, or None where it is null or missing."""
+    """Return a finite number, or None if it is null or missing."""
     return None if answer.get(name) is None else number(answer, name, prefix)
 
 
 def flag(answer: Mapping[str, Any], name: str, prefix: str = "") -> bool:
-    """True or false."""
+    """Return a boolean."""
     value = answer.get(name)
     if not isinstance(value, bool):
         raise AnswerError(prefix + name, "true or false")
@@ -71,6 +71,6 @@ def flag(answer: Mapping[str, Any], name: str, prefix: str = "") -> bool:
 
 
 def numbers(answer: Mapping[str, Any], name: str) -> Mapping[str, float]:
-    """An object of finite numbers."""
+    """Return an object of finite numbers."""
     values = mapping(answer.get(name), name)
     return {key: number(values, key, f"{name}.") for key in values}

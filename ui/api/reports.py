@@ -1,6 +1,6 @@
-"""What the API says about drift, the experiment and past predictions, as typed values. Pure.
+"""Typed reports of the API: drift, experiment, prediction log. Pure.
 
-Fields this version does not know are left out, so that a newer API can answer an older UI.
+Unknown fields are ignored, so that an older UI works with a newer API.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Distance:
-    """How far one thing is from training, and the limit; `now` and `training` are what is compared, where it is one
-    number."""
+    """Distance of one quantity from training, and its limit; `now` and `training` are the compared values if they are
+    single numbers."""
 
     name: str
     distance: float
@@ -37,13 +37,13 @@ class Distance:
 
     @property
     def ratio(self) -> float:
-        """In parts of the limit: above 1 is drift."""
+        """Return the distance divided by its limit; above 1 is drift."""
         return self.distance / self.limit if self.limit else 0.0
 
 
 @dataclass(frozen=True)
 class Drift:
-    """What GET /drift answers."""
+    """Response of GET /drift."""
 
     status: str
     rows: int
@@ -57,7 +57,7 @@ class Drift:
 
     @classmethod
     def from_json(cls, value: object) -> Self:
-        """The typed answer. Raises AnswerError naming the first field that does not fit."""
+        """Return the typed response. Raise AnswerError naming the first invalid field."""
         answer = mapping(value, "drift")
         joint = answer.get("joint")
         return cls(
@@ -75,7 +75,7 @@ class Drift:
 
 @dataclass(frozen=True)
 class ArmFigures:
-    """What was seen of one version's own answers; latencies in seconds, None before the first."""
+    """Statistics of the requests that one version answered; latencies in seconds, None before the first."""
 
     answered: int
     errors: int
@@ -86,7 +86,7 @@ class ArmFigures:
 
 @dataclass(frozen=True)
 class Labels:
-    """Labelled rows by who was right."""
+    """Labelled rows by the model that was right."""
 
     both_right: int
     only_v1: int
@@ -96,7 +96,7 @@ class Labels:
 
 @dataclass(frozen=True)
 class ExperimentReport:
-    """What GET /experiment answers."""
+    """Response of GET /experiment."""
 
     verdict: str
     reason: str
@@ -113,7 +113,7 @@ class ExperimentReport:
 
     @classmethod
     def from_json(cls, value: object) -> Self:
-        """The typed answer. Raises AnswerError naming the first field that does not fit."""
+        """Return the typed response. Raise AnswerError naming the first invalid field."""
         answer = mapping(value, "experiment")
         superiority = mapping(answer.get("superiority"), "superiority")
         ratio = mapping(answer.get("sample_ratio"), "sample_ratio")
@@ -144,7 +144,7 @@ class ExperimentReport:
 
 @dataclass(frozen=True)
 class Logged:
-    """One answered row of GET /predictions. `class_name` is None when the model failed on it."""
+    """One answered row of GET /predictions. `class_name` is None if the model failed on it."""
 
     prediction_id: str
     time: str
@@ -159,7 +159,7 @@ class Logged:
 
     @property
     def disputed(self) -> bool:
-        """The two models disagree on it, and nobody has said yet who is right."""
+        """Return whether the two models disagree and the row has no label."""
         return (
             not self.synthetic
             and self.label is None
@@ -169,7 +169,7 @@ class Logged:
 
     @classmethod
     def from_json(cls, value: object) -> tuple[Self, ...]:
-        """The typed answer, newest first. Raises AnswerError naming the first field that does not fit."""
+        """Return the typed rows, newest first. Raise AnswerError naming the first invalid field."""
         rows = sequence(mapping(value, "answer"), "predictions")
         return tuple(
             cls._one(mapping(row, f"predictions[{i}]"), f"predictions[{i}].") for i, row in enumerate(rows)

@@ -1,4 +1,4 @@
-"""Usage statistics from the API's /metrics text. Pure."""
+"""Usage statistics from the text of /metrics. Pure."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class Usage:
 
     @classmethod
     def from_metrics(cls, text: str) -> Self:
-        """The statistics; a metric that is missing counts as 0.
+        """Return the statistics; a missing metric counts as 0.
 
-        Raises ValueError, KeyError or OverflowError for a text that holds no such metrics.
+        Raise ValueError, KeyError or OverflowError for a text without such metrics.
         """
         totals: Counter[str] = Counter()
         by_version: Counter[str] = Counter()
@@ -66,7 +66,7 @@ class Usage:
 
 
 def quantile(share: float, buckets: Mapping[float, int]) -> float | None:
-    """The value below which `share` of the observations lie, None if there are none.
+    """Return the value below which `share` of the observations lie, None if there are none.
 
     `buckets` maps upper edges to cumulative counts. Linear within a bucket, and the last finite edge for
     what lies beyond it: what Prometheus' histogram_quantile does.

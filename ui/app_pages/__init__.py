@@ -1,1 +1,1 @@
-"""One module per page; `streamlit_app.py` names them."""
+"""Pages, one module each; `streamlit_app.py` lists them."""

@@ -1,4 +1,4 @@
-"""Recent rows and answers against the training data, read again every few seconds."""
+"""Page Drift: recent rows compared with the training data, refreshed every few seconds."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def page() -> None:
 
 @st.fragment(run_every=REFRESH)
 def live() -> None:
-    """Everything on the page, so that one outage is one message."""
+    """Show the whole page; an outage shows one message."""
     try:
         drift = api_client().drift()
     except UiError as error:
@@ -46,7 +46,7 @@ def live() -> None:
 
 
 def show_verdict(drift: Drift) -> None:
-    """The verdict, and what it stands on."""
+    """Show the verdict and its basis."""
     sentence = plain(drift_verdict(drift))
     if drift.status == "warming_up":
         st.progress(min(1.0, drift.rows / drift.minimum) if drift.minimum else 0.0, text=sentence)
@@ -58,15 +58,15 @@ def show_verdict(drift: Drift) -> None:
         st.info(sentence, icon=":material/info:")
     rate = ""
     if drift.false_alarm_rate is not None:
-        rate = f"{share(drift.false_alarm_rate)} of windows without drift pass as drift. "
+        rate = f"{share(drift.false_alarm_rate)} of windows without drift are false alarms. "
     st.caption(
-        f"The latest {drift.window} rows are compared with the training rows; synthetic ones are left out. "
+        f"The latest {drift.window} rows are compared with the training rows; synthetic ones are excluded. "
         f"{rate}Simple score of mean and spread: {'–' if drift.score is None else f'{drift.score:.2f}'}."
     )
 
 
 def show_distances(items: tuple[Distance, ...], what: str, now: str, training: str) -> None:
-    """A table, the farthest first."""
+    """Show distances as a table, the greatest first."""
     st.dataframe(
         table.distances(items, what, now, training),
         hide_index=True,
@@ -82,12 +82,12 @@ def show_distances(items: tuple[Distance, ...], what: str, now: str, training: s
 
 
 def show_joint(drift: Drift) -> None:
-    """The connection between features in one number."""
+    """Show the change of the correlations between features in one number."""
     if drift.joint is None:
-        st.caption("A single feature has no connections to look at.")
+        st.caption("A single feature has no correlations.")
         return
-    st.metric("Connection between features", f"{share(drift.joint.ratio)} of its limit")
+    st.metric("Correlations between features", f"{share(drift.joint.ratio)} of its limit")
     st.caption(
-        "How far the rank correlations of the features have moved. It sees columns that were shuffled or swapped while "
-        "each of them looks as before."
+        "How far the rank correlations of the features have moved. It detects columns that were shuffled or swapped "
+        "while each keeps its distribution."
     )

@@ -1,4 +1,4 @@
-"""v1 against v2: the verdict with its numbers, and labels for the rows on which they disagree."""
+"""Page Experiment: the verdict with its numbers, and labels for rows on which the models disagree."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def page() -> None:
     try:
         api = api_client()
         config = api.config()
-        # A label that was just given counts already.
+        # A label sent by this run counts already.
         said = st.session_state.pop("label-said", None)
         report, logged = api.experiment(), api.predictions(LOOKED_THROUGH)
     except UiError as error:
@@ -43,7 +43,7 @@ def page() -> None:
 
 
 def show_verdict(report: ExperimentReport) -> None:
-    """The verdict and all that it stands on."""
+    """Show the verdict and its basis."""
     first, second, third = st.columns(3)
     first.metric("Verdict", table.verdict(report), border=True)
     rate = "–" if report.disagreement_rate is None else share(report.disagreement_rate)
@@ -52,16 +52,16 @@ def show_verdict(report: ExperimentReport) -> None:
     st.markdown(plain(f"{report.reason[:1].upper()}{report.reason[1:]}."))
     st.dataframe(table.arms(report), hide_index=True, key="experiment-arms")
     since = f"Since {report.since}. " if report.since else ""
-    st.caption(
-        plain(f"{since}{ratio_sentence(report)} Look as often as you like: the verdict allows for it.")
-    )
+    st.caption(plain(f"{since}{ratio_sentence(report)} Look as often as you like: the test is sequential."))
     if any(row["both right"] or row["only v1 right"] or row["only v2 right"] for row in table.labels(report)):
-        st.caption("Labels by the version that had answered. Who saw an answer leans towards it.")
+        st.caption(
+            "Labels by the version that answered. People tend to agree with a prediction that they saw."
+        )
         st.dataframe(table.labels(report), hide_index=True, key="experiment-labels")
 
 
 def label_form(api: ApiClient, config: Config, disputed: list[Logged]) -> None:
-    """A form that says which class a row really has."""
+    """Show a form for the true class of a row."""
     first = disputed[0].prediction_id if disputed else ""
     with st.form("label", clear_on_submit=False):
         left, middle, right = st.columns([3, 2, 1], vertical_alignment="bottom")
@@ -83,12 +83,12 @@ def label_form(api: ApiClient, config: Config, disputed: list[Logged]) -> None:
 
 
 def show_disputed(disputed: list[Logged], looked_through: int) -> None:
-    """The rows whose labels decide."""
+    """Show the unlabelled rows on which the models disagree."""
     if not disputed:
         st.caption(f"No row without a label on which the models disagree, among the latest {looked_through}.")
         return
     st.caption(
-        f"{len(disputed)} of the latest {looked_through} rows have no label and divide the models; "
+        f"{len(disputed)} of the latest {looked_through} rows have no label, and the models disagree on them; "
         "labels of these decide."
     )
     st.dataframe(table.predictions(disputed[:SHOWN]), hide_index=True, key="disputed")

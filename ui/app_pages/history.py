@@ -1,4 +1,4 @@
-"""The latest predictions of all users, from the API's log."""
+"""Page History: the latest predictions of all users."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def page() -> None:
     rows = table.predictions(logged)
     place, button = st.columns([4, 1], vertical_alignment="center")
     place.caption(
-        f"The latest {len(rows)} predictions of all users (at most {LENGTH}), newest first, with what the other "
-        "model says about the same row. Synthetic ones are in no drift window and in no experiment."
+        f"The latest {len(rows)} predictions of all users (at most {LENGTH}), newest first, with the "
+        "prediction of the other model for the same row. Synthetic ones are excluded from drift and experiment."
     )
     button.download_button(
         "Download CSV",

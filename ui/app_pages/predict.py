@@ -1,4 +1,4 @@
-"""Sliders for one row, and the answer to it."""
+"""Page Predict: sliders for one row, and its prediction."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ui.api.client import ApiClient
     from ui.session import Record
 
-REAL_HELP = "Off: you are trying things out, and the row is marked as synthetic. On: it is a row of real use."
+REAL_HELP = "Off: a trial; the row is marked as synthetic. On: a row of real use."
 
 
 def page() -> None:
@@ -45,7 +45,7 @@ def page() -> None:
 def feature_form(
     features: tuple[Feature, ...], record: Record | None
 ) -> tuple[dict[str, float], bool] | None:
-    """One slider per feature; once the button is pressed the row by feature name, and whether it is real."""
+    """Show a slider per feature. Return the row and whether it is real, after the button is pressed."""
     last = record.features if record else {}
     width = inputs.columns(len(features))
     row: dict[str, float] = {}
@@ -60,7 +60,7 @@ def feature_form(
 
 
 def feature_slider(place: st.delta_generator.DeltaGenerator, feature: Feature, last: float | None) -> float:
-    """The slider of one feature, set to its last value or to the mean of the training data."""
+    """Show the slider of one feature, set to its last value or to the mean of the training data."""
     spec = inputs.slider(feature, last)
     value: float = place.slider(
         plain(feature.name),
@@ -75,7 +75,7 @@ def feature_slider(place: st.delta_generator.DeltaGenerator, feature: Feature, l
 
 
 def ask(api: ApiClient, row: dict[str, float], real: bool) -> Record | None:
-    """The API's answer, remembered; None where it gave none, after showing why."""
+    """Return the prediction and remember it; on an error show it and return None."""
     try:
         return remember(row, api.predict(row, synthetic=not real))
     except ApiError as error:
@@ -84,7 +84,7 @@ def ask(api: ApiClient, row: dict[str, float], real: bool) -> Record | None:
 
 
 def show_answer(record: Record, config: Config) -> None:
-    """Class, model and probabilities of one prediction."""
+    """Show class, model and probabilities of one prediction."""
     prediction = record.prediction
     left, right = st.columns([2, 3], gap="medium")
     with left.container(border=True, height="stretch"):

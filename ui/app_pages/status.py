@@ -1,4 +1,4 @@
-"""What the API says about itself: usage, models and drift, read again every few seconds."""
+"""Page Status: usage, models and drift of the API, refreshed every few seconds."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def page() -> None:
 
 @st.fragment(run_every=REFRESH)
 def live() -> None:
-    """Everything on the page, so that one outage is one message."""
+    """Show the whole page; an outage shows one message."""
     try:
         api = api_client()
         config, usage = api.config(), api.usage()
@@ -49,7 +49,7 @@ def live() -> None:
 
 
 def show_totals(usage: Usage) -> None:
-    """Predictions, failures, refusals and latencies in one row."""
+    """Show predictions, failures, rejections and latencies in one row."""
     values = {
         "Predictions": f"{usage.requests:,}",
         "Model errors": f"{usage.errors:,}",
@@ -62,7 +62,7 @@ def show_totals(usage: Usage) -> None:
 
 
 def show_traffic(usage: Usage, config: Config) -> None:
-    """Requests by the version that answered, with the split they were drawn by."""
+    """Show requests by the version that answered, and the split."""
     st.markdown("**Requests by version**")
     counts = {version: usage.requests_by_version.get(version, 0) for version in config.models}
     counts |= usage.requests_by_version
@@ -72,7 +72,7 @@ def show_traffic(usage: Usage, config: Config) -> None:
 
 
 def show_drift(usage: Usage, config: Config) -> None:
-    """The drift score, or how far the window is from having one."""
+    """Show the drift score, or how many rows the window still lacks."""
     st.markdown("**Drift**")
     if usage.drift_score is None:
         part = usage.drift_rows / config.drift.minimum if config.drift.minimum > 0 else 0.0
@@ -81,13 +81,13 @@ def show_drift(usage: Usage, config: Config) -> None:
         st.metric("Score", f"{usage.drift_score:.2f}")
         (st.warning if usage.drift_found else st.success)(drift_sentence(usage, config))
     st.caption(
-        "The score looks at mean and spread alone: 0 is like the training data, 1 is far from it. The test looks at "
-        "more, and the alert stands on it."
+        "The score compares mean and spread only: 0 is like the training data, 1 is far from it. The drift test "
+        "compares more, and the alert depends on it."
     )
 
 
 def show_models(config: Config) -> None:
-    """One card per model."""
+    """Show one card per model."""
     st.subheader("Models")
     for column, (version, arm) in zip(st.columns(len(config.models)), config.models.items(), strict=True):
         with column.container(border=True, height="stretch"):

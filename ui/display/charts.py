@@ -1,4 +1,4 @@
-"""The UI's charts, as Vega-Lite specifications. Pure."""
+"""Charts as Vega-Lite specifications. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BAR_PIXELS = 40
 
 
 def bars(values: Mapping[str, float], *, highlight: str | None, percent: bool) -> dict[str, Any]:
-    """One horizontal bar per name, in the order given, with its value written beside it.
+    """Return a chart with one horizontal bar per name, in the given order, with its value beside it.
 
     `percent`: the values are shares of 1, and the axis always ends at 100 %.
     `highlight`: the one bar in the main colour, None for all.
@@ -31,7 +31,7 @@ def bars(values: Mapping[str, float], *, highlight: str | None, percent: bool) -
             ]
         },
         "height": BAR_PIXELS * len(values),
-        # The text of a full bar stands beyond the end of the scale.
+        # The text of a full bar is beyond the end of the scale.
         "padding": {"right": 56},
         "encoding": {
             "x": value | {"scale": {"domain": [0, longest]}, "axis": None},

@@ -1,4 +1,4 @@
-"""From a feature's range to its slider. Pure."""
+"""Derive a slider from the range of a feature. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MAX_COLUMNS = 4
 
 @dataclass(frozen=True)
 class Slider:
-    """Arguments of st.slider. `low` and `high` contain the feature's range and lie on the steps."""
+    """Arguments of st.slider. `low` and `high` contain the feature's range and are multiples of the step."""
 
     low: float
     high: float
@@ -26,7 +26,7 @@ class Slider:
 
 
 def slider(feature: Feature, last: float | None = None) -> Slider:
-    """A slider over the feature's range with a power of ten as step, set to `last` or else to the mean."""
+    """Return a slider over the feature's range with a power of ten as step, set to `last` or else to the mean."""
     # A range of no width (a constant feature) still needs two ends.
     spread = feature.max - feature.min or max(abs(feature.max), 1.0)
     exponent = math.floor(math.log10(spread / STEPS))
@@ -47,5 +47,5 @@ def slider(feature: Feature, last: float | None = None) -> Slider:
 
 
 def columns(count: int) -> int:
-    """How many sliders stand side by side."""
+    """Return the number of sliders side by side."""
     return max(1, min(count, MAX_COLUMNS))

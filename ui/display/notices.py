@@ -1,4 +1,4 @@
-"""What every page shows alike when something is wrong."""
+"""Error notices that all pages share."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from ui.display.wording import error_sentence, off_sentence, plain
+from ui.display.wording import error_sentence, plain, unavailable_sentence
 
 if TYPE_CHECKING:
     from ui.api.answers import Config
@@ -14,32 +14,32 @@ if TYPE_CHECKING:
 
 
 def show_error(error: UiError) -> None:
-    """One sentence in red: what went wrong and what to do."""
+    """Show one error: what went wrong and what to do."""
     st.error(error_sentence(error), icon=":material/error:")
 
 
 def show_outage(error: UiError) -> None:
-    """The error of a page that can show nothing else, and a button to look again."""
+    """Show the error of a page that can show nothing else, and a button to retry."""
     show_error(error)
     show_retry()
 
 
 def show_no_models(config: Config) -> None:
-    """An API without any model: its reason, and a button to look again."""
+    """Show why the API has no models, and a button to retry."""
     st.error(
         f"The prediction API has no models: {plain((config.reason or 'no reason given').rstrip('.'))}. "
-        "Train them or roll back to the release before, then try again.",
+        "Train them or roll back to the previous release, then try again.",
         icon=":material/error:",
     )
     show_retry()
 
 
 def show_retry() -> None:
-    """A button that runs the page again."""
+    """Show a button that runs the page again."""
     st.button("Try again", key="try-again", icon=":material/refresh:")
 
 
 def show_models_off(config: Config) -> None:
-    """A warning while a model is off; nothing otherwise."""
-    if sentence := off_sentence(config):
+    """Show a warning while a model is unavailable."""
+    if sentence := unavailable_sentence(config):
         st.warning(plain(sentence), icon=":material/warning:")

@@ -1,4 +1,4 @@
-"""Reports as table rows and as CSV. Pure."""
+"""Convert reports to table rows and CSV. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Rows = list[dict[str, object]]
 
 
 def predictions(logged: Iterable[Logged]) -> Rows:
-    """One row per prediction, in the order given: time, answers, inputs by feature name, how it came about."""
+    """Return one row per prediction, in the given order: time, predictions, inputs by feature name, reason."""
     return [
         {
             "time (UTC)": row.time.replace("T", " ").rstrip("Z"),
@@ -36,7 +36,7 @@ def predictions(logged: Iterable[Logged]) -> Rows:
 
 
 def distances(items: Iterable[Distance], what: str, now: str, training: str) -> Rows:
-    """One row per feature or class, the farthest first."""
+    """Return one row per feature or class, the greatest distance first."""
     return [
         {
             what: item.name,
@@ -51,7 +51,7 @@ def distances(items: Iterable[Distance], what: str, now: str, training: str) -> 
 
 
 def arms(report: ExperimentReport) -> Rows:
-    """One row per version: its own answers, and the labelled rows on which it alone was right."""
+    """Return one row per version: its predictions, and the labelled rows on which it alone was right."""
     alone = {"v1": report.labelled.only_v1, "v2": report.labelled.only_v2}
     return [
         {
@@ -69,7 +69,7 @@ def arms(report: ExperimentReport) -> Rows:
 
 
 def labels(report: ExperimentReport) -> Rows:
-    """Labelled rows by the version that answered."""
+    """Return labelled rows by the version that answered."""
     return [
         {
             "answered by": version,
@@ -83,12 +83,12 @@ def labels(report: ExperimentReport) -> Rows:
 
 
 def verdict(report: ExperimentReport) -> str:
-    """The verdict in two or three words."""
+    """Return the verdict in two or three words."""
     return VERDICTS.get(report.verdict, report.verdict)
 
 
 def as_csv(table: Sequence[dict[str, object]]) -> str:
-    """The rows with one header line; rows of an older release with other features leave cells empty."""
+    """Return CSV with one header line; rows of an older release with other features have empty cells."""
     names = list(dict.fromkeys(name for row in table for name in row))
     text = io.StringIO()
     writer = csv.DictWriter(text, names, restval="", lineterminator="\n")

@@ -1,4 +1,4 @@
-"""How values are written for people. Pure."""
+"""Format values as text. Pure."""
 
 from __future__ import annotations
 
@@ -12,72 +12,75 @@ if TYPE_CHECKING:
     from ui.api.usage import Usage
     from ui.errors import UiError
 
-# What Streamlit's Markdown gives a meaning: emphasis, code, links, HTML, colours, icons, formulas, tables.
+# Characters with a meaning in Streamlit's Markdown: emphasis, code, links, HTML, colours, icons, formulas, tables.
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>:$~#|!&])")
 
 
 def plain(text: str) -> str:
-    """`text` so that Markdown shows it as it is, on one line."""
+    """Return `text` escaped for Markdown, on one line."""
     return _MARKDOWN.sub(r"\\\1", " ".join(text.split()))
 
 
 def error_sentence(error: UiError) -> str:
-    """What went wrong and what to do, as Markdown."""
+    """Return what went wrong and what to do, as Markdown."""
     said = str(error).rstrip(".")
     return f"{plain(said)}. {error.hint}"
 
 
 def share(value: float) -> str:
-    """0.5 -> "50 %"; one decimal only where it says something."""
+    """Return a share as text: 0.5 is "50 %"; one decimal only where it matters."""
     return f"{value * 100:.3g} %"
 
 
 def duration(seconds: float | None) -> str:
-    """A latency in the unit that suits it, a dash where there is none."""
+    """Return a latency in a suitable unit, a dash for None."""
     if seconds is None:
         return "–"
     return f"{seconds * 1000:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"
 
 
 def split_sentence(config: Config) -> str:
-    """ "v1 50 %, v2 50 %" """
+    """Return the split as text: "v1 50 %, v2 50 %"."""
     return ", ".join(f"{version} {share(part)}" for version, part in config.split.items())
 
 
 def reason_sentence(prediction: Prediction, config: Config) -> str:
-    """Why this model answered, as far as this version of the UI knows the reason."""
+    """Return why this model answered, as far as this version of the UI knows the reason."""
     if prediction.reason == "split":
-        return f"Drawn by the split: {split_sentence(config)}."
+        return f"Assigned by the split: {split_sentence(config)}."
     if prediction.reason == "sticky":
-        return "The user that the request names keeps this model."
+        return "The user of the request is assigned to this model."
     if prediction.reason == "forced":
-        return "The request asked for this model."
+        return "The request forced this model."
     if prediction.reason == "fallback":
-        return "The model that was drawn is off; this one answered in its place."
+        return "The assigned model is unavailable; this one answered instead."
     return f"Reason given by the API: {prediction.reason}."
 
 
-def off_sentence(config: Config) -> str | None:
-    """Which models are off, why, and who answers instead; None if all are up."""
-    off = [
-        f"Model {version} is off ({(arm.reason or 'no reason given').rstrip('.')})."
+def unavailable_sentence(config: Config) -> str | None:
+    """Return which models are unavailable, why, and which answer instead; None if all are available."""
+    unavailable = [
+        f"Model {version} is unavailable ({(arm.reason or 'no reason given').rstrip('.')})."
         for version, arm in config.models.items()
         if not arm.up
     ]
-    if not off:
+    if not unavailable:
         return None
-    # A model without traffic of its own never steps in for another.
+    # A model of weight 0 never takes over the traffic of another.
     answering = [version for version, arm in config.models.items() if arm.up and config.split.get(version)]
     return " ".join(
-        [*off, f"{' and '.join(answering)} answers all requests." if answering else "No model can answer."]
+        [
+            *unavailable,
+            f"{' and '.join(answering)} answers all requests." if answering else "No model can answer.",
+        ]
     )
 
 
 def drift_sentence(usage: Usage, config: Config) -> str:
-    """What the drift test says, or how far the window is from having a score."""
+    """Return the result of the drift test, or how many rows the window still lacks."""
     if usage.drift_score is None:
         return f"Warming up: {usage.drift_rows} of {config.drift.minimum} rows."
-    found = "finds drift; the Drift page says where" if usage.drift_found else "finds no drift"
+    found = "finds drift; see the Drift page" if usage.drift_found else "finds no drift"
     return f"The test over the latest {usage.drift_rows} rows {found}."
 
 
@@ -91,14 +94,14 @@ VERDICTS = {
 
 
 def drift_verdict(drift: Drift) -> str:
-    """The drift test's verdict, with what passed its limit."""
+    """Return the verdict of the drift test, with what exceeded its limit."""
     if drift.status == "warming_up":
         return f"Warming up: {drift.rows} of {drift.minimum} rows."
     if drift.status == "drifted":
         moved = [item.name for item in drift.features if item.drifted]
-        moved += [f"answers of {item.name}" for item in drift.classes if item.drifted]
+        moved += [f"share of {item.name}" for item in drift.classes if item.drifted]
         if drift.joint and drift.joint.drifted:
-            moved.append("the connection between features")
+            moved.append("the correlations between features")
         return f"Drift over {drift.rows} rows: {', '.join(moved)}."
     if drift.status == "steady":
         return f"The latest {drift.rows} rows are like the training data."
@@ -106,14 +109,14 @@ def drift_verdict(drift: Drift) -> str:
 
 
 def ratio_sentence(report: ExperimentReport) -> str:
-    """Whether requests fall to the versions as the split says."""
+    """Return whether the assignments follow the split."""
     if report.ratio_broken:
-        return f"The {report.ratio_checked:,} requests drawn by chance do not fall to the versions as the split says."
-    return f"The {report.ratio_checked:,} requests drawn by chance fall to the versions as the split says."
+        return f"The {report.ratio_checked:,} random assignments do not follow the split."
+    return f"The {report.ratio_checked:,} random assignments follow the split."
 
 
 def listed(values: Mapping[str, object]) -> str:
-    """Parameters or metrics in a table cell: "max depth 5 · accuracy 0.933 (0.81 to 0.98)".
+    """Return parameters or metrics as text of a table cell: "max depth 5 · accuracy 0.933 (0.81 to 0.98)".
 
     Three numbers named value, low and high are a value with its interval.
     """

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.e2e
 
-STEPS = ("look at the host", "upload", "publish", "build", "recreate first", "read back")
+STEPS = ("observe the host", "upload", "publish", "build", "recreate first", "verify")
 NOTICED_SECONDS = 20.0
 
 

@@ -116,7 +116,7 @@ def test_f11_an_image_that_does_not_get_well_is_taken_back_and_requests_are_lost
         def note(event: Event, times: dict[str, float] = times) -> None:
             if isinstance(event, StepStarted) and "recreate flask-api" in event.step:
                 times.setdefault("began", time.monotonic())
-            if isinstance(event, StepFinished) and event.step == "put the previous release back":
+            if isinstance(event, StepFinished) and event.step == "restore the previous release":
                 times["ended"] = time.monotonic()
 
         watch = Watch(url)
@@ -214,7 +214,7 @@ def test_f11_a_container_that_starts_again_before_refused_code_was_put_back_serv
     before = requests.get(f"{url}/config", timeout=5).json()["code"]["serving"]
 
     def go_away(event: Event) -> None:
-        if isinstance(event, StepStarted) and event.step == "put the previous release back":
+        if isinstance(event, StepStarted) and event.step == "restore the previous release":
             raise KeyboardInterrupt
 
     with as_code(tree.project_root, "crash"), pytest.raises(KeyboardInterrupt):

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from provisioning.deploy.go_back import plan_rollback, roll_back
+from provisioning.deploy.rollback import plan_rollback, roll_back
 from provisioning.errors import HostMoved, Locked, SettingsError, UnhealthyRelease
 from provisioning.events import silent
 from provisioning.host.audit import read_audit
@@ -102,7 +102,8 @@ def test_the_plan_reads_only(host: Any) -> None:
     assert [str(action) for action in plan.actions] == ["recreate api", "nothing web"]
     assert [item.seconds_without_answer is None for item in plan.services] == [False, True]
     assert plan.services[0].measured
-    assert plan.as_json()["services"][0]["text"] == str(plan.services[0])
+    shown: Any = plan.as_json()
+    assert shown["services"][0]["text"] == str(plan.services[0])
     assert {path: path.stat().st_mtime_ns for path in host.root.rglob("*")} == before
     assert host.calls() == []
 
@@ -127,7 +128,7 @@ def test_a_release_that_does_not_come_up_any_more_leaves_what_served_before(host
     manifest = json.loads((host.root / "releases" / first / "manifest.json").read_text())
     (host.docker / "unhealthy").write_text(manifest["services"]["api"]["digest"])
 
-    with pytest.raises(UnhealthyRelease, match=f"the release {second[:12]} serves again") as caught:
+    with pytest.raises(UnhealthyRelease, match=f"the previous release {second[:12]} serves again") as caught:
         _back(host)
 
     assert (caught.value.restored, caught.value.exit_code) == (second, 3)
