@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from benchmarks.load import drive, go_on, halt, require_wrk
+from benchmarks.load import drive, pause, require_wrk, resume
 from benchmarks.serve import FIRST_PORT, ROUNDS, SECONDS, Contestant, ratio, start, stop
 
 MODES = ("off", "errors", "all")
@@ -24,7 +24,7 @@ def main() -> None:
     require_wrk()
     rows = [[round(float(value), 2) for value in row] for row in iris().rows[::7]]
     modes = [
-        Contestant(mode, ["{python}", "-m", "app.launcher"], settings={"API_ACCESS_LOG": mode})
+        Contestant(mode, ["{python}", "-m", "images.api.launcher"], settings={"API_ACCESS_LOG": mode})
         for mode in MODES
     ]
     readers = []
@@ -33,7 +33,7 @@ def main() -> None:
         write(train(iris())[0], models)
         try:
             for number, mode in enumerate(modes):
-                # Somebody has to read the lines, as Docker does; that is no work of the service's.
+                # A process reads the lines, as Docker does; its CPU time is not the service's.
                 reader = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
                 readers.append(reader)
                 start(
@@ -43,16 +43,16 @@ def main() -> None:
                     Path(directory) / mode.name,
                     reader.stdin or 1,
                 )
-                halt(mode.pid)
+                pause(mode.pid)
             for turn in range(ROUNDS):
                 for mode in modes[turn % len(modes) :] + modes[: turn % len(modes)]:
-                    go_on(mode.pid)
+                    resume(mode.pid)
                     url = f"http://127.0.0.1:{mode.port}/predict"
                     drive(url, CONNECTIONS, 1, rows, mode.pid)
                     mode.runs.setdefault(CONNECTIONS, []).append(
                         drive(url, CONNECTIONS, SECONDS, rows, mode.pid)
                     )
-                    halt(mode.pid)
+                    pause(mode.pid)
         finally:
             stop(modes)
             for reader in readers:

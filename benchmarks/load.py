@@ -1,4 +1,4 @@
-"""wrk against a server, and what the server's processes spent on it."""
+"""Load a server with wrk, and measure the CPU time and memory of its processes."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Figures:
 
 
 def require_wrk() -> str:
-    """Path of wrk; ends the process in one sentence when it is not there."""
+    """Return the path of wrk; exit with one sentence where it is missing."""
     found = shutil.which("wrk")
     if found is None:
         raise SystemExit("wrk is needed for this measurement: apt-get install wrk (Debian, Ubuntu)")
@@ -52,7 +52,7 @@ def require_wrk() -> str:
 
 
 def drive(url: str, connections: int, seconds: int, rows: list[list[float]], root: int | None) -> Figures:
-    """Ask a server for predictions of these rows in turn; `root` is its first process, None: not on this machine."""
+    """Request predictions of the rows in turn. root: the server's first process; None: not on this machine."""
     bodies = ",".join(f"'{json.dumps({'features': row})}'" for row in rows)
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
         script.write(SCRIPT % bodies)
@@ -84,18 +84,18 @@ def drive(url: str, connections: int, seconds: int, rows: list[list[float]], roo
 
 
 def family(root: int) -> list[int]:
-    """A process and all that come from it."""
+    """Return a process and all its descendants."""
     found = [root]
     for pid in found:
         for children in Path(f"/proc/{pid}/task").glob("*/children"):
-            # A thread may end between the two looks; who has children does not.
+            # A thread may end in between; one with children does not.
             with contextlib.suppress(OSError):
                 found.extend(int(child) for child in children.read_text().split())
     return found
 
 
 def cpu_seconds(root: int) -> float:
-    """User and system time of the family so far."""
+    """Return user and system time of the family in seconds."""
     total = 0
     for pid in family(root):
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -104,7 +104,7 @@ def cpu_seconds(root: int) -> float:
 
 
 def memory_mb(root: int) -> float:
-    """Memory of the family; a page that several share counts once."""
+    """Return the memory of the family in MB; a shared page counts once (PSS)."""
     total = 0
     for pid in family(root):
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
@@ -113,17 +113,17 @@ def memory_mb(root: int) -> float:
     return total / 1024
 
 
-def halt(root: int) -> None:
-    """Stop a family where it is, so that it takes nothing from the others' turn."""
+def pause(root: int) -> None:
+    """Suspend a family, so that it takes no CPU from others."""
     _signal(root, signal.SIGSTOP)
 
 
-def go_on(root: int) -> None:
-    """Let a stopped family go on."""
+def resume(root: int) -> None:
+    """Resume a suspended family."""
     _signal(root, signal.SIGCONT)
 
 
-def end(root: int) -> None:
+def kill(root: int) -> None:
     """Kill a family."""
     _signal(root, signal.SIGKILL)
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from benchmarks.load import Figures, drive, end, go_on, halt, memory_mb, require_wrk
+from benchmarks.load import Figures, drive, kill, memory_mb, pause, require_wrk, resume
 
 ROOT = Path(__file__).resolve().parents[1]
 HERE = ROOT / "benchmarks" / "contestants"
@@ -48,13 +48,13 @@ class Contestant:
 
 
 US, DOCUMENT, FASTAPI = "onebox", "the document's design", "FastAPI, uvicorn"
-EMPTY, EMPTY_WSGI = "empty answer, same front", "empty WSGI answer, granian"
+EMPTY, EMPTY_WSGI = "empty answer, same server", "empty WSGI answer, granian"
 
 
 def contestants() -> list[Contestant]:
-    """Everybody, two worker processes each but for the document's development server."""
+    """Return the contestants, each with two worker processes except the document's development server."""
     return [
-        Contestant(US, ["{python}", "-m", "app.launcher"]),
+        Contestant(US, ["{python}", "-m", "images.api.launcher"]),
         Contestant(DOCUMENT, ["{python}", "-m", "benchmarks.contestants.document", "{port}"]),
         Contestant(
             FASTAPI,
@@ -88,19 +88,19 @@ def main() -> None:
 
     require_wrk()
     rows = [[round(float(value), 2) for value in row] for row in iris().rows[::7]]
-    everybody = contestants()
+    servers = contestants()
     with tempfile.TemporaryDirectory() as directory:
         models = Path(directory) / "models"
         write(train(iris())[0], models)
         try:
-            for number, contestant in enumerate(everybody):
+            for number, contestant in enumerate(servers):
                 start(contestant, FIRST_PORT + number, models, Path(directory) / "state")
-                halt(contestant.pid)
+                pause(contestant.pid)
             for turn in range(ROUNDS):
-                measure(everybody, rows, print_round=turn + 1)
+                measure(servers, rows, print_round=turn + 1)
         finally:
-            stop(everybody)
-    print("\n".join(table(everybody) + ratios(everybody)))
+            stop(servers)
+    print("\n".join(table(servers) + ratios(servers)))
 
 
 def start(
@@ -142,12 +142,12 @@ def start(
         time.sleep(0.2)
 
 
-def stop(everybody: list[Contestant]) -> None:
+def stop(servers: list[Contestant]) -> None:
     """End those that were started."""
-    for contestant in everybody:
+    for contestant in servers:
         if contestant.process is not None:
-            go_on(contestant.pid)
-            end(contestant.pid)
+            resume(contestant.pid)
+            kill(contestant.pid)
             contestant.process.wait()
 
 
@@ -188,16 +188,16 @@ def answers(port: int) -> bool:
         return False
 
 
-def measure(everybody: list[Contestant], rows: list[list[float]], *, print_round: int) -> None:
-    """One round: everybody in turn, the others stopped."""
+def measure(servers: list[Contestant], rows: list[list[float]], *, print_round: int) -> None:
+    """Run one round: one contestant after the other, the others suspended."""
     for connections in CONNECTIONS:
-        for contestant in everybody:
-            go_on(contestant.pid)
+        for contestant in servers:
+            resume(contestant.pid)
             url = f"http://127.0.0.1:{contestant.port}/predict"
             drive(url, connections, 1, rows, contestant.pid)
             figures = drive(url, connections, SECONDS, rows, contestant.pid)
             contestant.memory = max(contestant.memory, memory_mb(contestant.pid))
-            halt(contestant.pid)
+            pause(contestant.pid)
             contestant.runs.setdefault(connections, []).append(figures)
             print(
                 f"  round {print_round}, {connections:>2} connections, {contestant.name:<28}"
@@ -211,13 +211,13 @@ def middle(contestant: Contestant, connections: int, name: str) -> float:
     return statistics.median(float(getattr(run, name)) for run in contestant.runs[connections])
 
 
-def table(everybody: list[Contestant]) -> list[str]:
+def table(servers: list[Contestant]) -> list[str]:
     """Medians of the rounds, as Markdown."""
     lines = [
         "| server | connections | requests/s | p50 ms | p95 ms | p99 ms | CPU us/request | errors | memory MB |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for contestant in everybody:
+    for contestant in servers:
         for connections in CONNECTIONS:
             figures = [middle(contestant, connections, name) for name in ("rate", "p50", "p95", "p99", "cpu")]
             errors = sum(run.errors for run in contestant.runs[connections])
@@ -228,15 +228,15 @@ def table(everybody: list[Contestant]) -> list[str]:
     return lines
 
 
-def ratios(everybody: list[Contestant]) -> list[str]:
+def ratios(servers: list[Contestant]) -> list[str]:
     """This service over the others: the median over the rounds of each round's ratio."""
-    us = everybody[0]
+    us = servers[0]
     lines = [
         "",
         "| this service over | requests/s at 1 | at 16 | at 64 | p95 at 64 | CPU a request at 64 |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
-    for other in everybody[1:]:
+    for other in servers[1:]:
         rates = [ratio(us, other, connections, "rate") for connections in CONNECTIONS]
         lines.append(
             f"| {other.name} | {rates[0]:.2f} | {rates[1]:.2f} | {rates[2]:.2f} "

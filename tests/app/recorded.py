@@ -1,4 +1,4 @@
-"""A worker of the API and its recorder in one process, each looked at by hand."""
+"""A worker of the API and its recorder in one process, each called by the test."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ GOOD = [5.1, 3.5, 1.4, 0.2]
 
 
 class Service:
-    """A worker and its recorder, each looked at by hand."""
+    """A worker and its recorder, each called by the test."""
 
     def __init__(self, models: Path, root: Path, **changes: Any) -> None:
         self.settings = ApiSettings(

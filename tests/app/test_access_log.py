@@ -1,4 +1,4 @@
-"""The access log: which requests leave a line, what stands in it, and that lines stay whole."""
+"""The access log: which requests are logged, the fields of a line, lines stay whole."""
 
 from __future__ import annotations
 

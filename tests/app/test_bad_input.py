@@ -1,4 +1,4 @@
-"""What a client can get wrong: always 4xx, always a problem that names it, never a prediction."""
+"""Invalid requests: always 4xx with a problem that names the error, never a prediction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Batches, who answers whom, and what is kept of it."""
+"""Batches of rows, sticky and forced assignments, and their records."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Drawn bytes and drawn JSON against the real server: no 5xx, no answer that does not come, no worker that dies.
+"""Random bytes and random JSON against the real server: no 5xx, no missing response, no worker that dies.
 
 Seconds in every run of the tests, an hour with `make fuzz`. The seed is printed; with it a run is the same.
 """

@@ -1,4 +1,4 @@
-"""Clients that ask and do not read, or begin and do not go on, cost a bounded amount of memory."""
+"""Clients that do not read responses, or do not finish requests, hold a bounded amount of memory."""
 
 from __future__ import annotations
 

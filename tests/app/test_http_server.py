@@ -1,4 +1,4 @@
-"""The front on real sockets: the same answers as through Flask, and HTTP as its clients and its enemies speak it."""
+"""The HTTP server on real sockets: the same responses as through Flask, valid and malformed HTTP."""
 
 from __future__ import annotations
 

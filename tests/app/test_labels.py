@@ -1,4 +1,4 @@
-"""Labels that come back, and what the experiment makes of them."""
+"""Labels and the experiment that they decide."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which model files are taken, and what happens to the traffic of one that is not."""
+"""Which model files are loaded, and where the traffic of a refused one goes."""
 
 from __future__ import annotations
 

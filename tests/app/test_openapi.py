@@ -1,4 +1,4 @@
-"""The OpenAPI document says what the API does: drawn requests find no answer that it does not promise."""
+"""The OpenAPI document is right: random requests get only responses that it describes."""
 
 from __future__ import annotations
 

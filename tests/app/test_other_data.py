@@ -54,7 +54,7 @@ def test_a_users_table_is_trained_on_and_served(
     print(f"{name}: {right} of {len(data.held_out)} held-out rows right through the API")
     assert right / len(data.held_out) > 0.85
     assert f"| {data.feature_names[0]} |" in (out / "model_card.md").read_text()
-    # What was trained on a table stays, also where nobody names the table.
+    # What was trained on a table stays, also where the table is not named.
     manifest = (out / "manifest.json").read_bytes()
     assert main(["--if-stale", "--out", str(out)]) == 0
     assert (out / "manifest.json").read_bytes() == manifest

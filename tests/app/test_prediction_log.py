@@ -163,7 +163,7 @@ def test_the_log_is_bounded_and_labelled_rows_outlast_others(
         kept = log.execute("SELECT count(*) FROM predictions").fetchone()[0]
         assert kept == 101
     assert service.experiment()["labelled"]["both_right"] == 1
-    # The totals of the experiment go on.
+    # The totals of the experiment continue.
     assert service.experiment()["compared"] == 301
     with opened(data_dir(service.settings)) as log:
         assert prune(log, rows=100, oldest_ns=time.time_ns() + 1) == 101

@@ -95,7 +95,7 @@ def test_a_reader_gets_every_record_once_and_is_told_what_it_missed(tmp_path: Pa
     ring.close()
 
 
-def test_a_reader_follows_a_file_that_was_made_anew(tmp_path: Path) -> None:
+def test_a_reader_follows_a_file_that_was_created_again(tmp_path: Path) -> None:
     ring, reader = RingWriter(tmp_path, 1, 5), RingReader(tmp_path / FIRST, 1)
     for number in range(3):
         write(ring, number, [number])

@@ -1,4 +1,4 @@
-"""The recorder beside a real server: it dies, it comes back, nothing is lost and nobody waits."""
+"""The recorder beside a real server: after a crash it restarts, no row is lost and no request waits."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ def p95(seconds: list[float]) -> float:
     return statistics.quantiles(seconds, n=20)[-1]
 
 
-def test_two_hundred_stalled_bodies_hold_up_nobody(root: Path, trained: Path, tmp_path: Path) -> None:
+def test_two_hundred_stalled_bodies_delay_no_other_request(root: Path, trained: Path, tmp_path: Path) -> None:
     port = free_port()
     with server(root, port, trained, tmp_path / "state", API_WORKERS="2") as process:
         wait_until_ready(port, process)

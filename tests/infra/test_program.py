@@ -151,7 +151,7 @@ def test_another_user_data_replaces_the_host(recorder: Recorder, configure: Conf
     assert recorder.one("aws:ec2/instance:Instance")["userDataReplaceOnChange"] is True
 
 
-def test_the_instance_is_told_the_stacks_own_host_key(recorder: Recorder, configure: Configure) -> None:
+def test_user_data_installs_the_stacks_host_key(recorder: Recorder, configure: Configure) -> None:
     run(recorder, configure)
     user_data = recorder.one("aws:ec2/instance:Instance")["userData"]
     assert yaml.safe_load(user_data["value"])["ssh_keys"]["ed25519_private"] == "PRIVATE"

@@ -186,7 +186,7 @@ def test_a_preview_of_another_release_shows_what_the_push_would_do(
 
 
 @pytest.mark.parametrize("broken", [None, Unreachable("192.0.2.10:22", "refused"), KeyError("host")])
-def test_a_preview_goes_on_when_the_host_cannot_be_read(
+def test_a_preview_succeeds_when_the_host_cannot_be_read(
     host: Host, props: dict[str, Any], capsys: pytest.CaptureFixture[str], broken: Exception | None
 ) -> None:
     host.broken = broken
@@ -200,7 +200,7 @@ def test_a_preview_goes_on_when_the_host_cannot_be_read(
 @pytest.mark.parametrize(
     ("deployed", "more"), [("new", {}), ("old", {"instance_id": "i-2"}), ("new", {"host": "192.0.2.11"})]
 )
-def test_a_preview_without_a_push_to_the_same_host_asks_nobody(
+def test_a_preview_without_a_push_to_the_same_host_reads_no_host(
     host: Host, props: dict[str, Any], deployed: str, more: dict[str, Any]
 ) -> None:
     ReleaseProvider().diff("i-1", {**props, "deployed": deployed}, {**props, **more})
@@ -232,7 +232,7 @@ def test_refresh_of_a_host_that_does_not_answer_is_unknown_and_no_error(
     assert outs["deployed"] == "unknown"
 
 
-def test_destroy_goes_on_when_the_host_is_gone(
+def test_destroy_succeeds_when_the_host_is_gone(
     host: Host, props: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     ReleaseProvider().delete("i-1", props)
@@ -240,7 +240,7 @@ def test_destroy_goes_on_when_the_host_is_gone(
     assert "the host is gone" in capsys.readouterr().err
 
 
-def test_destroy_goes_on_when_the_key_file_is_gone(
+def test_destroy_succeeds_when_the_key_file_is_gone(
     host: Host, props: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     ReleaseProvider().delete("i-1", {**props, "private_key_file": "/nowhere/id_ed25519"})

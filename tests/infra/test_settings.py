@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tests.infra.conftest import Configure
 
 
-def test_a_port_nobody_named_is_closed(configure: Configure) -> None:
+def test_a_port_without_cidrs_is_closed(configure: Configure) -> None:
     settings = configure()
     assert settings.open_ports == {22}
     assert settings.cidrs["prometheus"] == ()
@@ -162,7 +162,7 @@ def test_a_jump_host_comes_with_its_key(configure: Configure) -> None:
         ({"serviceEnv": {"MODEL_V1_WEIGHT": "5"}}, "serviceEnv: MODEL_V1_WEIGHT is set by modelV1Weight"),
     ],
 )
-def test_a_way_or_a_value_that_cannot_be_is_refused(
+def test_an_invalid_jump_host_or_value_is_refused(
     configure: Configure, values: dict[str, Any], sentence: str
 ) -> None:
     with pytest.raises(ConfigError) as refused:

@@ -27,7 +27,7 @@ def run(host: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     return lambda *words: CliRunner().invoke(cli.app, words)
 
 
-def test_a_push_says_what_serves_now(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_push_reports_the_release(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("provisioning.deploy.push.push_release", lambda *_given, **_more: RESULT)
 
     result = run("push")
@@ -221,7 +221,7 @@ def test_the_stacks_outputs_become_the_settings(host: Any, pulumi: Any, tmp_path
     ).read_text() == "stack output --json --show-secrets --non-interactive --stack dev\n"
 
 
-def test_the_way_and_the_secrets_of_a_stack_become_the_settings(host: Any, pulumi: Any) -> None:
+def test_the_jump_host_and_the_secrets_of_a_stack_become_the_settings(host: Any, pulumi: Any) -> None:
     more = {"ssh_jump": "me@jump.example:2222", "ssh_jump_host_key": host.host_key}
     values = {"host_public_key": host.host_key, "ssh_public_key": host.sshd.login_key, **more}
     secret = {"service_secrets": {"api_token": "canary-17"}, "digest_key": "k" * 64}
@@ -254,7 +254,7 @@ def test_outputs_that_cannot_be_read_are_one_sentence(
         read_outputs(project, None)
 
 
-def test_a_missing_pulumi_says_how_to_get_it(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_pulumi_is_an_error_with_a_hint(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
 
     with pytest.raises(ProvisioningError, match="pulumi is not on PATH") as caught:

@@ -39,7 +39,7 @@ def _returns(monkeypatch: pytest.MonkeyPatch, name: str, value: Any) -> None:
     monkeypatch.setattr(f"provisioning.{name}", lambda *_given, **_more: value)
 
 
-def test_every_verb_has_a_stack_option_and_json_and_says_its_exit_codes(run: Any) -> None:
+def test_every_verb_has_a_stack_option_and_json_and_names_its_exit_codes(run: Any) -> None:
     verbs = [line.split()[0] for line in run("--help").stdout.partition("Commands:")[2].splitlines() if line]
     for verb in verbs[: verbs.index("Exit")]:
         text = run(verb, "--help").stdout
@@ -83,7 +83,7 @@ def test_status_ends_with_3_when_a_service_is_not_healthy(run: Any, monkeypatch:
 
 
 @pytest.mark.process
-def test_a_rollback_that_nobody_can_confirm_shows_its_plan_and_changes_nothing(host: Any, run: Any) -> None:
+def test_a_rollback_without_a_terminal_shows_its_plan_and_changes_nothing(host: Any, run: Any) -> None:
     first = host.push().release
     (host.project / "ui" / "page.py").write_text("two")
     host.push()
@@ -204,7 +204,7 @@ def test_breaking_a_held_lock_needs_force(run: Any, monkeypatch: pytest.MonkeyPa
     assert "held by ann@laptop (pid 7), push of abc, since today; nothing was changed" in result.stderr
 
 
-def test_a_broken_lock_says_whose_it_was(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broken_lock_names_its_holder(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     _returns(monkeypatch, "host.lock.break_lock", HELD)
 
     result = run("lock", "break", "--force")

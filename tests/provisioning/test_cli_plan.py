@@ -67,7 +67,7 @@ def test_nothing_to_do_ends_with_0(run: Any, found: Any) -> None:
     assert (result.exit_code, result.stdout.splitlines()[-1]) == (0, "nothing to do")
 
 
-def test_a_host_that_cannot_be_read_ends_with_1_and_says_unknown(run: Any, found: Any) -> None:
+def test_a_host_that_cannot_be_read_ends_with_1_and_reports_unknown(run: Any, found: Any) -> None:
     found(None, "the host is not ready: TCP: refused")
 
     result = run("plan")

@@ -72,7 +72,7 @@ def test_a_half_written_own_key_is_made_again(host: Any, system: Path) -> None:
     assert make_host_key(host.target, root=str(system)).startswith("ssh-ed25519 ")
 
 
-def test_making_a_key_leaves_the_first_one_in_force(host: Any, system: Path) -> None:
+def test_creating_a_key_leaves_the_injected_one_active(host: Any, system: Path) -> None:
     make_host_key(host.target, root=str(system))
 
     with connect(host.target) as connection:
@@ -107,7 +107,7 @@ def test_the_first_key_is_scrubbed_from_cloud_inits_caches_which_stay_readable(
     assert (cache / "user-data.txt").read_text().endswith("other: kept\n")
 
 
-def test_sealing_again_is_harmless(host: Any, system: Path) -> None:
+def test_sealing_is_idempotent(host: Any, system: Path) -> None:
     own = make_host_key(host.target, root=str(system))
     seal(host, own, system)
 
@@ -117,7 +117,7 @@ def test_sealing_again_is_harmless(host: Any, system: Path) -> None:
 
 
 @pytest.mark.parametrize("done", ["nothing", "files", "reload"])
-def test_sealing_goes_on_after_a_crash(host: Any, system: Path, done: str) -> None:
+def test_sealing_continues_after_a_crash(host: Any, system: Path, done: str) -> None:
     own = make_host_key(host.target, root=str(system))
     if done != "nothing":
         (system / "etc/ssh/sshd_config.d/10-onebox-host-key.conf").write_text(
@@ -133,7 +133,7 @@ def test_sealing_goes_on_after_a_crash(host: Any, system: Path, done: str) -> No
     assert not list(system.glob("etc/ssh/ssh_host_*"))
 
 
-def test_a_configuration_that_sshd_refuses_is_taken_back(host: Any, system: Path) -> None:
+def test_a_configuration_that_sshd_refuses_is_rolled_back(host: Any, system: Path) -> None:
     own = make_host_key(host.target, root=str(system))
     (host.home / "bin/sshd").write_text("#!/bin/sh\necho bad line >&2\nexit 255\n")
 

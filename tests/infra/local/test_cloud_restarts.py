@@ -1,4 +1,4 @@
-"""Instances that stop, reboot and vanish, and a daemon that starts anew."""
+"""Instances that stop, reboot and vanish, and a daemon that restarts."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_a_new_daemon_knows_everything_and_touches_nothing(cloud: Running) -> No
     loaded = memory.load(cloud.settings.state_file, "t")
     Cloud(cloud.settings, loaded, cloud.machine, lambda _: None).reconcile(power_back=True)
     assert everything() == before
-    # The filter is put in force again: nobody knows what happened to it meanwhile.
+    # The filter is applied again: its state after the restart is unknown.
     assert cloud.machine.done == [*done, "refresh"]
 
 
@@ -90,7 +90,7 @@ def test_a_new_daemon_hands_out_neither_taken_nor_reserved_addresses(cloud: Runn
     assert [instance.private_ip for instance in reservation.instances] == ["10.9.8.5", "10.9.8.6"]
 
 
-def test_a_damaged_or_foreign_state_is_refused_with_the_way_out(tmp_path: Path) -> None:
+def test_a_damaged_or_foreign_state_is_refused_with_a_hint(tmp_path: Path) -> None:
     path = tmp_path / "ec2.state"
     memory.save(memory.CloudState(CloudBackend(cloud_settings().subnet)), path)
     whole = path.read_bytes()

@@ -61,7 +61,7 @@ def test_only_containers_of_this_cloud_are_looked_at() -> None:
     assert inspect_argv(["a", "b"])[-2:] == ["a", "b"]
 
 
-def test_what_docker_says_is_read_by_instance() -> None:
+def test_docker_output_is_read_by_instance() -> None:
     lines = '["i-1",true,0,"2026-01-01T00:00:00Z"]\n["i-2",false,130,"2026-01-02T00:00:00Z"]\n\n'
     assert read_survey(lines) == {
         "i-1": Container("i-1", True, 0, "2026-01-01T00:00:00Z"),

@@ -24,7 +24,7 @@ def test_a_new_file_opens_all_four_ports_to_this_machine_alone() -> None:
         assert config[f"onebox:{port}Cidrs"] == ["172.29.91.1/32"]
 
 
-def test_a_new_file_asks_for_the_rehearsals_own_provider() -> None:
+def test_a_new_file_selects_the_local_clouds_provider() -> None:
     assert merge({}, CLOUD)["config"]["onebox:awsPluginVersion"] == VERSION
 
 

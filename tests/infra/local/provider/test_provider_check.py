@@ -156,7 +156,7 @@ def test_a_made_up_name_stays_while_the_resource_does() -> None:
     assert check_resource(key_pair.KEY_PAIR, {"publicKey": "k"}, first, "host").inputs == first
 
 
-def test_a_name_taken_out_of_the_program_is_made_up_anew() -> None:
+def test_a_name_removed_from_the_program_is_generated_again() -> None:
     first = check_resource(key_pair.KEY_PAIR, {"publicKey": "k", "keyName": "mine"}, {}, "host").inputs
     assert check_resource(key_pair.KEY_PAIR, {"publicKey": "k"}, first, "host").inputs["keyName"] != "mine"
 

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.process
 CONFIG = ProviderConfig(REGION, "http://127.0.0.1:9")
 
 
-def test_a_wait_is_bounded_and_says_what_it_saw() -> None:
+def test_a_wait_is_bounded_and_reports_the_last_state() -> None:
     with pytest.raises(WaitTimeoutError, match="instance i-1 is pending and not running after 0 s"):
         Cloud(CONFIG).wait("instance i-1", "running", lambda: "pending", seconds=0)
 
@@ -62,7 +62,7 @@ def test_something_that_stays_in_use_is_refused_in_the_end(monkeypatch: pytest.M
         cloud.delete("DeleteSecurityGroup", (), 0, GroupId="sg-1")
 
 
-def test_a_cloud_that_does_not_answer_is_named_with_the_way_to_start_it() -> None:
+def test_a_cloud_that_does_not_answer_is_named_with_its_start_command() -> None:
     engine = Engine("http://127.0.0.1:9")
     with pytest.raises(
         Aborted, match=r"the local cloud at http://127\.0\.0\.1:9 does not answer; start it with: make up"
@@ -71,7 +71,7 @@ def test_a_cloud_that_does_not_answer_is_named_with_the_way_to_start_it() -> Non
     assert caught.value.code is grpc.StatusCode.UNAVAILABLE
 
 
-def test_a_cancelled_provider_says_so_instead_of_waiting(
+def test_a_cancelled_provider_ends_its_waits(
     endpoint: str, image: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = Engine(endpoint)
@@ -93,7 +93,7 @@ def stub(engine: Engine) -> Iterator[Any]:
     server.stop(None).wait()
 
 
-def test_an_instance_that_does_not_get_ready_is_told_to_the_engine_with_its_id(
+def test_an_instance_that_does_not_get_ready_is_reported_to_the_engine_with_its_id(
     stub: Any, ec2: Any, image: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(instance, "state_of", lambda *_: "terminated")

@@ -70,7 +70,7 @@ def test_anything_but_loopback_is_refused(endpoints: Any) -> None:
         assert isinstance(caught.value, NotLocalError)
 
 
-def test_the_refusal_says_what_this_build_is_and_how_to_get_the_vendor_s() -> None:
+def test_the_refusal_names_this_build_and_how_to_get_the_vendors() -> None:
     with pytest.raises(NotLocalError) as caught:
         ProviderConfig.from_args({"region": "eu-central-1"})
     sentence = caught.value.sentence()
@@ -131,5 +131,5 @@ def test_other_settings_never_replace_the_provider() -> None:
     assert not answer.replaces
 
 
-def test_the_plugin_says_its_version() -> None:
+def test_the_plugin_reports_its_version() -> None:
     assert Provider().GetPluginInfo(None, None).version == VERSION == "7.51.2-rehearsal.1"

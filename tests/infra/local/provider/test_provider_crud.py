@@ -220,7 +220,7 @@ class TestLookUps:
             ({"owner": ["a"]}, "owner", "the nearest it knows is owners"),
         ],
     )
-    def test_no_single_image_is_a_failure_that_says_why(
+    def test_no_single_image_is_a_failure_with_a_reason(
         self, engine: Engine, given: dict[str, Any], property_: str, reason: str
     ) -> None:
         failures = engine.invoke("aws:ec2/getAmi:getAmi", given).failures

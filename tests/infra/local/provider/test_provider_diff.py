@@ -137,7 +137,7 @@ def test_empty_tags_and_no_tags_are_the_same() -> None:
     assert compare(address.EIP, EIP, {**EIP, "tags": {}}).changes == ()
 
 
-def test_added_and_removed_tags_are_told_apart() -> None:
+def test_added_and_removed_tags_are_distinguished() -> None:
     olds, news = {**EIP, "tags": {"old": "1"}}, {**EIP, "tags": {"new": "1"}}
     found = compare(address.EIP, olds, news)
     assert {(change.path, change.change) for change in found.changes} == {

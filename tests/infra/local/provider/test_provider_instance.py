@@ -251,7 +251,7 @@ def test_user_data_that_came_as_a_secret_goes_back_as_one(engine: Engine, progra
     assert json_format.MessageToDict(made.raw_outputs)["userData"] == sealed
 
 
-def test_user_data_stays_a_secret_when_somebody_changed_it_to_what_is_no_text(
+def test_user_data_that_was_changed_to_binary_stays_a_secret(
     engine: Engine, ec2: Any, program: dict[str, Any]
 ) -> None:
     made = engine.create("Instance", program)

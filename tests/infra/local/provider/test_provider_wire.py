@@ -30,7 +30,7 @@ def test_plain_values_come_back_as_they_went() -> None:
     assert type(back.values["whole"]) is int
 
 
-def test_null_is_left_out_both_ways() -> None:
+def test_null_is_omitted_in_both_directions() -> None:
     assert wire.decode(struct({"gone": None, "deep": {"gone": None}})).values == {"deep": {}}
     assert wire.encode({"gone": None}) == struct_pb2.Struct()
 
