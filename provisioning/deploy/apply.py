@@ -88,7 +88,7 @@ def undo(context: Context, state: HostState, error: ProvisioningError) -> Provis
         is_undone = False
         lost = "could not be restored" if previous else "and what is unhealthy could not be stopped"
         outcome = f"{aim}{' ' if previous else ', '}{lost}: {mask.text(str(second))}"
-    _record_failure(context, state, str(error), restored=restored, outcome=outcome)
+    _record_failure(context, state, mask.text(str(error)), restored=restored, outcome=outcome)
     if isinstance(error, ServiceFailure):
         return UnhealthyRelease(
             failed, error.reason, log_tail=tail, restored=restored, outcome=outcome, is_undone=is_undone

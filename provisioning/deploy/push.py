@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from provisioning.config.settings import PushSettings
 from provisioning.deadline import Deadline
-from provisioning.deploy.apply import apply
 from provisioning.deploy.context import Context
 from provisioning.errors import ProvisioningError, TreeChanged
 from provisioning.events import Report, masked, silent, step
@@ -17,11 +17,13 @@ from provisioning.host.store import Store
 from provisioning.host_errors import CommandFailed
 from provisioning.plan.observed import HostState
 from provisioning.plan.plan import Plan
-from provisioning.plan.saved_plan import BoundPlan
 from provisioning.redaction import Mask
 from provisioning.release.environment import for_host
 from provisioning.release.release import read_release
 from provisioning.ssh import connect
+
+if TYPE_CHECKING:
+    from provisioning.plan.saved_plan import BoundPlan
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,9 @@ def push_release(
                     held.result = "nothing to do"
                 else:
                     held.detail = plan.summary
+                    # Most pushes have nothing to apply, and need not load for 20 ms what tests services.
+                    from provisioning.deploy.apply import apply
+
                     sent = apply(context, plan, state)
     return PushResult(
         release=release.digest,

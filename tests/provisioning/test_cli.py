@@ -130,6 +130,16 @@ def test_paramiko_is_imported_without_a_task_runner_that_others_can_still_import
     assert done.stdout == "False\ninvoke\n"
 
 
+def test_a_push_does_not_load_what_only_a_plan_with_actions_needs() -> None:
+    code = "import sys, provisioning.deploy.push\n"
+    code += "later = ('deploy.apply', 'deploy.rollout', 'services.smoke', 'plan.preview')\n"
+    code += "print([name for name in later if f'provisioning.{name}' in sys.modules])"
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "[]\n"
+
+
 def test_outside_a_project_one_sentence_names_the_next_step(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -103,11 +103,11 @@ ROWS: dict[str, Row] = {
         lambda host: (host.project / "app/server.py").unlink(),
         ["build+recreate api"],
     ),
-    "new models": (lambda host: write(host, "app/artifacts/model.onnx", "new"), ["tag+recreate api"]),
+    "new models": (lambda host: write(host, "models/model.onnx", "new"), ["tag+recreate api"]),
     "a changed rule": (lambda host: write(host, "rules/alerts.yml", "groups: [1]"), ["reload rules"]),
     "a new rule file": (lambda host: write(host, "rules/more/b.yml", "groups: []"), ["reload rules"]),
     "the image of the rules": (
-        lambda host: write(host, "rules/Dockerfile", "FROM scratch\nUSER 1\n"),
+        lambda host: write(host, "images/rules/Dockerfile", "FROM scratch\nUSER 1\n"),
         ["build+recreate rules"],
     ),
     "a rule and a line of the API": (

@@ -75,7 +75,7 @@ def test_a_file_deleted_here_is_gone_from_the_new_release(host: Any) -> None:
 def test_new_models_recreate_the_service_without_a_build(host: Any) -> None:
     host.push()
     host.calls()
-    (host.project / "app" / "artifacts" / "model.onnx").write_text("retrained")
+    (host.project / "models" / "model.onnx").write_text("retrained")
 
     result = host.push()
 

@@ -134,7 +134,7 @@ def test_two_uploads_of_the_same_content_do_not_disturb_each_other(host: Any) ->
 @pytest.mark.process
 def test_a_push_over_a_line_that_breaks_is_continued_by_the_next(host: Any, link_to: Any) -> None:
     first = host.push()
-    (host.project / "app" / "artifacts" / "model.onnx").write_bytes(os.urandom(5_000_000))
+    (host.project / "models" / "model.onnx").write_bytes(os.urandom(5_000_000))
     link = link_to(host.sshd.port)
 
     def there() -> int:

@@ -78,6 +78,15 @@ def test_anchors_of_the_documentation_are_headings() -> None:
         assert anchor in headings(target), f"{document.name}: {link}#{anchor}"
 
 
+@pytest.mark.parametrize("document", documents(), ids=lambda document: str(document.relative_to(ROOT)))
+def test_paths_in_the_documentation_exist(document: Path) -> None:
+    """A file or directory of the repository in backticks, for example in a table of CONTRIBUTING.md."""
+    for path in re.findall(
+        r"`((?:app|ui|infra|provisioning|monitoring|tests|tools|docs)/[\w./-]+)`", document.read_text()
+    ):
+        assert path.startswith("app/artifacts/") or (ROOT / path).exists(), path
+
+
 def test_every_decision_record_is_in_the_index() -> None:
     folder = ROOT / "docs/adr"
     index = (folder / "README.md").read_text()

@@ -1,4 +1,4 @@
-"""Open every page of new code once, without a browser, before anybody else gets to see it."""
+"""Run every page of new code once, without a browser, before any user sees it."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 UNLIMITED = 3600.0
-"""Whoever has us try the pages ends us when they take too long."""
+"""Seconds; the launcher ends a self-check that takes too long."""
 _SHOWN, _FIRST = "launcher:page", ""
 _frame: list[ModuleType] = []
 _failed: list[BaseException] = []
 
 
-def try_pages(path: str) -> str:
-    """Why the code in this directory cannot serve: place and kind of the first fault; empty where there is none.
+def check_pages(path: str) -> str:
+    """Return file, line and type of the first error of the code in this directory; empty when all pages work.
 
-    Asks the API whatever the pages ask it, as it answers now. The whole traceback goes to standard error.
+    The pages send their usual requests to the API, as it is now. The traceback goes to standard error.
     """
-    # The server's setting keeps faults from the browser; here they are what is looked for.
+    # The server's setting hides errors from the browser; here they are what is looked for.
     config.set_option("client.showErrorDetails", "full")
-    # It warns of each page that no browser has asked for it.
+    # Streamlit warns for each page that no browser has requested it.
     logging.disable(logging.WARNING)
     try:
         _frame[:] = [load(path)]
@@ -42,7 +42,7 @@ def try_pages(path: str) -> str:
             session.run()
             if _failed:
                 break
-    except BaseException as error:  # noqa: BLE001 - whatever it is, these pages do not serve
+    except BaseException as error:  # noqa: BLE001 - with any error these pages do not serve
         _failed.append(error)
     if not _failed:
         return ""
@@ -50,8 +50,8 @@ def try_pages(path: str) -> str:
     return describe(_failed[0], path)
 
 
-def attempt() -> None:
-    """Run the page that is to be shown, or the frame with the first one, and keep what it raises."""
+def run_page() -> None:
+    """Run the chosen page, or the frame with the first one, and keep what it raises."""
     frame, name = _frame[0], st.session_state[_SHOWN]
     run: Callable[[], None] = frame.main if name == _FIRST else frame.PAGES[name]
     try:
@@ -61,7 +61,7 @@ def attempt() -> None:
 
 
 def describe(error: BaseException, path: str) -> str:
-    """Where in this directory the fault lies, and of which kind it is. Not what it said: that may hold anything."""
+    """Return file, line and type of an error in this directory. Not its message: that may hold anything."""
     if isinstance(error, SyntaxError):
         return f"{_relative(error.filename or '?', path)}, line {error.lineno}: {error.msg}"
     places = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.startswith(path)]
@@ -81,6 +81,6 @@ def _relative(file: str, path: str) -> str:
 
 
 def _script() -> None:
-    from launcher.trial import attempt
+    from images.ui.launcher.self_check import run_page
 
-    attempt()
+    run_page()

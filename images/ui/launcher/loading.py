@@ -1,4 +1,4 @@
-"""Make the package `ui` of this process the one of a snapshot."""
+"""Load the package `ui` of a snapshot into this process."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 FRAME = f"{PACKAGE}.streamlit_app"
-"""The module that has `PAGES`, by name, and `main`, which shows the one that was asked for."""
+"""The module with `PAGES`, the pages by name, and `main`, which shows the requested one."""
 
 
 def load(path: str) -> ModuleType:
-    """Import the package from this directory anew, and return its frame.
+    """Import the package again, from this directory, and return its frame.
 
-    It imports all of its pages, so nothing is loaded later from a directory that may be gone. When it cannot be
-    imported, whatever it raises goes to the caller, and what was there before is still there.
+    The frame imports all pages, so nothing is loaded later from a directory that may be gone. When the import fails,
+    its exception is raised and the package that was loaded before stays loaded.
     """
     before = {name: module for name, module in sys.modules.items() if _ours(name)}
     paths = sys.path[:]
@@ -33,7 +33,7 @@ def load(path: str) -> ModuleType:
         sys.modules.update(before)
         raise
     finally:
-        # The next one lies elsewhere.
+        # The next snapshot has another path.
         sys.path[:] = paths
     return frame
 

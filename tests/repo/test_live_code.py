@@ -1,4 +1,4 @@
-"""The push and the launcher give the same code the same name, so that one can prove what the other did."""
+"""The push and the launchers compute the same digest of the same code, so that the push can verify the reload."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from app.launcher.code import read_code
+from images.api.launcher.code import read_code
+from images.ui.launcher.snapshot import take_snapshot
 from provisioning.config.service_facts import API_CODE, UI_CODE
 from provisioning.release.manifest import Release
 from provisioning.release.release import read_release
-from ui.launcher.snapshot import take
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     project = tmp_path / "project"
-    for name in ("app", "ui", "monitoring"):
+    for name in ("app", "images", "ui", "monitoring"):
         shutil.copytree(
             ROOT / name, project / name, ignore=shutil.ignore_patterns("artifacts", "__pycache__")
         )
@@ -39,7 +39,7 @@ def put_on_host(project: Path, release: Release, variable: str, on_host: Path) -
     return on_host
 
 
-def test_the_launcher_of_the_api_names_code_as_the_release_does(project: Path, tmp_path: Path) -> None:
+def test_the_launcher_of_the_api_computes_the_digest_of_the_release(project: Path, tmp_path: Path) -> None:
     release = read_release(project, {})
     on_host = put_on_host(project, release, API_CODE.variable, tmp_path / "host")
 
@@ -51,34 +51,49 @@ def test_the_launcher_of_the_api_names_code_as_the_release_does(project: Path, t
     assert read_code(on_host).digest != code.digest
 
 
-def test_the_launcher_of_the_ui_names_code_as_the_release_does(project: Path, tmp_path: Path) -> None:
+def test_the_launcher_of_the_ui_computes_the_digest_of_the_release(project: Path, tmp_path: Path) -> None:
     release = read_release(project, {})
     on_host = put_on_host(project, release, UI_CODE.variable, tmp_path / "host")
 
-    code = take(on_host, tmp_path / "store")
+    code = take_snapshot(on_host, tmp_path / "store")
 
     assert code.digest == release.data[UI_CODE.variable].digest
     assert (code.path / "ui/app_pages/drift.py").is_file()
     (on_host / "display" / "wording.py").write_text("# other\n")
-    assert take(on_host, tmp_path / "store").digest != code.digest
+    assert take_snapshot(on_host, tmp_path / "store").digest != code.digest
+
+
+API, UI, PROMETHEUS = "flask-api", "streamlit-ui", "prometheus"
 
 
 @pytest.mark.parametrize(
-    ("service", "file", "image"),
+    ("file", "images"),
     [
-        ("flask-api", "app/api/routes.py", False),
-        ("flask-api", "app/launcher/launcher.py", True),
-        ("flask-api", "app/requirements.txt", True),
-        ("streamlit-ui", "ui/app_pages/drift.py", False),
-        ("streamlit-ui", "ui/launcher/launcher.py", True),
-        ("streamlit-ui", "ui/.streamlit/config.toml", True),
-        ("streamlit-ui", "ui/requirements.txt", True),
+        ("images/api/Dockerfile", {API}),
+        ("images/api/launcher/launcher.py", {API}),
+        ("images/api/requirements.txt", {API}),
+        ("images/ui/Dockerfile", {UI}),
+        ("images/ui/launcher/launcher.py", {UI}),
+        ("images/ui/launcher/.streamlit/config.toml", {UI}),
+        ("images/ui/requirements.txt", {UI}),
+        ("images/launcher/live_code.py", {API, UI}),
+        ("images/prometheus/Dockerfile", {PROMETHEUS}),
+        ("app/api/routes.py", set()),
+        ("app/artifacts/manifest.json", set()),
+        ("ui/app_pages/drift.py", set()),
+        ("monitoring/rules/alerts.yml", set()),
     ],
 )
-def test_a_new_image_is_made_only_of_what_is_read_when_a_container_starts(
-    project: Path, service: str, file: str, image: bool
+def test_a_change_makes_a_new_image_of_exactly_the_services_that_are_built_from_it(
+    project: Path, file: str, images: set[str]
 ) -> None:
-    before = read_release(project, {}).services[service]
+    before = read_release(project, {})
     (project / file).write_text((project / file).read_text() + "\n# other\n")
-    after = read_release(project, {}).services[service]
-    assert (before.build != after.build, before.digest != after.digest) == (image, image)
+    after = read_release(project, {})
+
+    changed = {
+        (name, before.services[name].build != part.build, before.services[name].digest != part.digest)
+        for name, part in after.services.items()
+    }
+    assert changed == {(name, name in images, name in images) for name in (API, UI, PROMETHEUS)}
+    assert before.digest != after.digest

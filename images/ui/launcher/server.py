@@ -1,4 +1,4 @@
-"""The process that serves browsers: Streamlit, and which code it runs under `GET /code`."""
+"""The process that serves browsers: Streamlit, and `GET /code`, which reports the active code."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import traceback
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, TypedDict
 
 import streamlit as st
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from .in_force import InForce
+from .active_code import ActiveCode
 from .loading import load
 
 if TYPE_CHECKING:
@@ -27,8 +27,19 @@ if TYPE_CHECKING:
 _OK, _UNAVAILABLE = 200, 503
 
 
+class CodeReport(TypedDict):
+    """The body of `GET /code`."""
+
+    serving: str
+    """Digest of the loaded code."""
+    tried: bool
+    """Whether all of its pages have passed their self-check."""
+    refused: dict[str, str | float] | None
+    """The latest code, when it was not activated: see Refusal."""
+
+
 class Pages:
-    """The code that this process has loaded, exchanged as soon as other code is in force."""
+    """The code that this process has loaded; it loads other code as soon as that is active."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -37,52 +48,53 @@ class Pages:
         self._lock = threading.Lock()
 
     def frame(self) -> ModuleType:
-        """The frame of the code that is in force. Where that cannot be imported: the one before, or what it raises."""
-        wanted = InForce.read(self._file)
+        """Return the frame of the active code. If its import fails, return the previous one, or raise the error."""
+        wanted = ActiveCode.read(self._file)
         with self._lock:
-            if wanted.path != self._path:
+            if self._frame is None or wanted.path != self._path:
                 try:
-                    self._exchange(wanted)
+                    self._frame = self._load(wanted)
                 except Exception:
                     if self._frame is None:
                         raise
                     traceback.print_exc()
-            return cast("ModuleType", self._frame)
+            return self._frame
 
-    def answer(self) -> dict[str, Any]:
-        """What this process serves: digest, whether all of its pages were tried, and what was refused last."""
+    def report(self) -> CodeReport:
+        """Return digest and self-check of the loaded code, and the latest refusal."""
         with suppress(Exception):
-            # The trial has said it, or is about to.
+            # The self-check has reported it, or will.
             self.frame()
-        wanted = InForce.read(self._file)
+        wanted = ActiveCode.read(self._file)
         return {
             "serving": self._digest,
             "tried": wanted.tried and wanted.digest == self._digest,
             "refused": asdict(wanted.refused) if wanted.refused else None,
         }
 
-    def _exchange(self, wanted: InForce) -> None:
+    def _load(self, wanted: ActiveCode) -> ModuleType:
         frame = load(wanted.path)
         if self._frame is not None:
-            # They may hold objects of classes that are no more.
+            # The caches may hold objects of the previous code's classes.
             st.cache_resource.clear()
             st.cache_data.clear()
-        self._digest, self._path, self._frame = wanted.digest, wanted.path, frame
+        self._digest, self._path = wanted.digest, wanted.path
+        return frame
 
 
 _pages: list[Pages] = []
-"""Of this process. Streamlit runs `page.py` by its path and can hand it nothing."""
+"""Of this process. Streamlit runs `page.py` by its path and passes it nothing."""
 
 
 def show() -> None:
-    """Run the page that a browser asked for."""
+    """Run the page that a browser requested."""
     _pages[0].frame().main()
 
 
 def serve(file: Path, parent: int) -> None:
-    """Serve until SIGTERM, or until `parent`, the reading end of a pipe of the launcher's, says that it is gone.
+    """Serve until SIGTERM, or until the launcher has ended.
 
-    file: where the launcher writes which code is in force.
+    file: the launcher's record of the active code. parent: reading end of a pipe whose other end the launcher holds.
     """
     _pages[:] = [Pages(file)]
     threading.Thread(target=_follow, args=(parent,), daemon=True).start()
@@ -91,8 +103,8 @@ def serve(file: Path, parent: int) -> None:
     )
 
 
-def _options(environ: Mapping[str, str]) -> dict[str, Any]:
-    """What `streamlit run` takes from the environment, and an app that is run by a program does not."""
+def _options(environ: Mapping[str, str]) -> dict[str, str | int]:
+    """Return the options that `streamlit run` reads from the environment, and `st.App` does not."""
     port = environ.get("STREAMLIT_SERVER_PORT")
     return {
         "server.address": environ.get("STREAMLIT_SERVER_ADDRESS") or "127.0.0.1",
@@ -101,8 +113,8 @@ def _options(environ: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _code(_request: Request) -> JSONResponse:
-    answer = _pages[0].answer()
-    return JSONResponse(answer, _UNAVAILABLE if answer["refused"] and not answer["tried"] else _OK)
+    report = _pages[0].report()
+    return JSONResponse(report, _UNAVAILABLE if report["refused"] and not report["tried"] else _OK)
 
 
 def _follow(parent: int) -> None:

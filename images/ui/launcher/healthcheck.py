@@ -1,4 +1,4 @@
-"""`python -m launcher.healthcheck`: exit 0 when the UI on this machine serves pages that work. Made for compose."""
+"""`python -m images.ui.launcher.healthcheck`: exit 0 when the UI on this machine serves pages that work."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import http.client
 import sys
 
 PORT = 8501
-# /health and /healthz answer 200 with the page's shell whatever happens; only these tell.
+# /health and /healthz return 200 with the page's shell in any case; only these report errors.
 PATHS = ("/_stcore/health", "/code")
 
 
 def main() -> int:
-    """0 when both answer 200, each within three seconds, else 1."""
-    return 0 if all(map(_well, PATHS)) else 1
+    """Return 0 when both respond with 200, each within three seconds, else 1."""
+    return 0 if all(map(_is_healthy, PATHS)) else 1
 
 
-def _well(path: str) -> bool:
+def _is_healthy(path: str) -> bool:
     client = http.client.HTTPConnection("127.0.0.1", PORT, timeout=3)
     try:
         client.request("GET", path)
