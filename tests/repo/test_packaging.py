@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 
 import provisioning
+from tools.wheel import checkout_imports, renamed
 
 ROOT = Path(__file__).resolve().parents[2]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -27,6 +28,24 @@ def test_the_lock_has_the_backend_that_builds_the_wheel() -> None:
 
 def test_the_program_knows_the_version_of_the_package() -> None:
     assert provisioning.__version__ == PYPROJECT["project"]["version"]
+
+
+def test_the_build_renames_modules_and_nothing_else() -> None:
+    text = (
+        "from provisioning import cli\nimport infra.host as host\n"
+        "name, path = 'provisioning.cli', 'infra/host.py'\n"
+    )
+
+    assert renamed(text) == (
+        "from onebox import cli\nimport onebox.infra.host as host\nname, path = 'onebox.cli', 'infra/host.py'\n"
+    )
+    assert checkout_imports(renamed(text)) == []
+
+
+def test_the_build_finds_an_import_of_what_the_wheel_does_not_contain() -> None:
+    text = "import provisioning\n\n\ndef load() -> None:\n    from app.settings import ApiSettings\n"
+
+    assert checkout_imports(renamed(text)) == ["provisioning", "app.settings"]
 
 
 def test_the_licence_is_the_one_that_the_package_declares() -> None:
