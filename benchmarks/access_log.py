@@ -24,7 +24,7 @@ def main() -> None:
     require_wrk()
     rows = [[round(float(value), 2) for value in row] for row in iris().rows[::7]]
     modes = [
-        Contestant(mode, ["{python}", "-m", "app.launcher"], settings={"API_ACCESS_LOG": mode})
+        Contestant(mode, ["{python}", "-m", "images.api.launcher"], settings={"API_ACCESS_LOG": mode})
         for mode in MODES
     ]
     readers = []

@@ -54,7 +54,7 @@ EMPTY, EMPTY_WSGI = "empty answer, same server", "empty WSGI answer, granian"
 def contestants() -> list[Contestant]:
     """Return the contestants, each with two worker processes except the document's development server."""
     return [
-        Contestant(US, ["{python}", "-m", "app.launcher"]),
+        Contestant(US, ["{python}", "-m", "images.api.launcher"]),
         Contestant(DOCUMENT, ["{python}", "-m", "benchmarks.contestants.document", "{port}"]),
         Contestant(
             FASTAPI,

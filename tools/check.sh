@@ -25,6 +25,6 @@ step "format (ruff)" ruff format --check .
 step "types (mypy --strict)" mypy
 step "import rules (import-linter)" lint-imports
 step "lock files match pyproject.toml and the .in files" tools/lock.sh --check
-step "Python 3.9 on the host (vermin)" vermin --target=3.9- --violations --no-tips provisioning/agent
+step "Python 3.9 on the host (vermin)" vermin --target=3.9- --eval-annotations --violations --no-tips provisioning/agent
 shell_scripts
 step "compose file against its schema" check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml

@@ -19,15 +19,15 @@ all() {
   # Debian 13's Python, in the images.
   local image=(--python-version 3.13 --python-platform linux)
   compile pyproject.toml "requirements.txt$suffix" "${groups[@]}" --universal --python-version 3.11 & pids+=($!)
-  compile app/requirements.in "app/requirements.txt$suffix" "${image[@]}" & pids+=($!)
-  compile ui/requirements.in "ui/requirements.txt$suffix" "${image[@]}" & pids+=($!)
+  compile images/api/requirements.in "images/api/requirements.txt$suffix" "${image[@]}" & pids+=($!)
+  compile images/ui/requirements.in "images/ui/requirements.txt$suffix" "${image[@]}" & pids+=($!)
   # The installer; each image's build context needs its own copy.
-  compile tools/image-installer.in "app/installer.txt$suffix" "${image[@]}" & pids+=($!)
-  compile tools/image-installer.in "ui/installer.txt$suffix" "${image[@]}" & pids+=($!)
+  compile images/installer.in "images/api/installer.txt$suffix" "${image[@]}" & pids+=($!)
+  compile images/installer.in "images/ui/installer.txt$suffix" "${image[@]}" & pids+=($!)
   for pid in "${pids[@]}"; do wait "$pid"; done
 }
 
-locks=(requirements.txt app/requirements.txt ui/requirements.txt app/installer.txt ui/installer.txt)
+locks=(requirements.txt images/api/requirements.txt images/ui/requirements.txt images/api/installer.txt images/ui/installer.txt)
 case ${1:-} in
   "") all "" ;;
   --check)

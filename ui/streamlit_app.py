@@ -1,4 +1,4 @@
-"""Page frame and list of pages: `streamlit run ui/streamlit_app.py`."""
+"""Page frame and list of pages; `python -m images.ui.launcher` serves it."""
 
 from __future__ import annotations
 

@@ -1,13 +1,4 @@
-"""Run the other scripts, each as a process of its own that is forked from this one, so that none has to start a Python.
-
-Says "ready" and then speaks in frames, both ways: a letter, the number of a run, a length, and that many bytes.
-To us: K keep a script (its name, a NUL, its text packed by zlib), G keep in the same way what scripts are given by
-name, S start one (JSON: "script", "arguments", "seconds" or null), I input for it, E the end of its input, C close its
-streams. From us: O and R what it printed on its output and its error output, X its exit status, -1 where a signal
-ended it.
-A run that is still there after its seconds is ended with its process group. When our input ends, all streams are
-closed, as they are when an SSH session ends, and we stay only for the runs whose time has to be kept.
-"""
+"""The resident process: handles each request in a child that is forked from it, so that none starts a Python."""
 
 from __future__ import annotations
 
@@ -17,35 +8,31 @@ import json
 import os
 import select
 import signal
-import struct
 import sys
 import time
-import zlib
+from collections.abc import Iterator
+from typing import Any, NoReturn, Optional
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from types import CodeType
-    from typing import NoReturn
+from provisioning.agent.dispatch import HANDLERS, load, respond
+from provisioning.agent.protocol import KILLED, Exit, Frame, Unpacker, pack
 
-HEAD = struct.Struct(">cIi")
-CHUNK = 65536
+_CHUNK = 65536
 
 
 class Run:
-    """One script that runs: its process, the pipes to it, and when its time is over."""
+    """A request that is being handled: its process, the pipes to it, and its deadline."""
 
-    def __init__(self, number: int, pid: int, pipes: tuple[int, int, int], seconds: float | None) -> None:
-        self.number = number
+    def __init__(self, pid: int, pipes: tuple[int, int, int], seconds: Optional[float]) -> None:
         self.pid = pid
         self.input, self.output, self.errors = pipes
         self.waiting = bytearray()
-        self.input_over = False
-        self.ends = time.monotonic() + seconds if seconds else None
+        self.input_ended = False
+        self.deadline = None if seconds is None else time.monotonic() + seconds
         for pipe in pipes:
             os.set_blocking(pipe, False)
 
     def feed(self) -> None:
-        """Write what the pipe takes of the input that came, and close it behind the last of it."""
+        """Write as much input as the pipe takes, and close it after the last byte."""
         try:
             while self.waiting and self.input >= 0:
                 del self.waiting[: os.write(self.input, self.waiting)]
@@ -53,233 +40,197 @@ class Run:
             return
         except OSError:
             self.waiting.clear()
-        if self.input_over and self.input >= 0:
+        if self.input_ended and self.input >= 0:
             os.close(self.input)
             self.input = -1
 
-    def watch(self, poll: select.poll, places: dict[int, Run]) -> None:
-        """Have the poll notice what it prints, and room for the input that waits."""
+    def read(self, pipe: int) -> Optional[tuple[bytes, bytes]]:
+        """Return what the process printed, as kind and content of a frame; None when there is nothing now."""
+        try:
+            chunk = os.read(pipe, _CHUNK)
+        except OSError:
+            return None
+        if chunk:
+            return Frame.OUTPUT if pipe == self.output else Frame.ERRORS, chunk
+        os.close(pipe)
+        if pipe == self.output:
+            self.output = -1
+        else:
+            self.errors = -1
+        return None
+
+    def watched(self) -> Iterator[tuple[int, int]]:
+        """Yield the pipes to poll, with the events to poll for."""
         for pipe in (self.output, self.errors):
             if pipe >= 0:
-                poll.register(pipe, select.POLLIN)
-                places[pipe] = self
+                yield pipe, select.POLLIN
         if self.waiting and self.input >= 0:
-            poll.register(self.input, select.POLLOUT)
-            places[self.input] = self
-
-    def serve(self, place: int) -> None:
-        """Deal with a pipe that the poll has noticed; it may have been closed since."""
-        if place == self.input:
-            self.feed()
-        elif place in (self.output, self.errors):
-            pass_on(self, place)
+            yield self.input, select.POLLOUT
 
     def close(self) -> None:
-        """Close its streams; it goes on, sees the end of its input, and nobody hears it."""
+        """Close the streams. The process sees the end of its input and may keep running."""
         for pipe in (self.input, self.output, self.errors):
             if pipe >= 0:
                 os.close(pipe)
         self.input = self.output = self.errors = -1
 
 
-kept: dict[str, CodeType | bytes] = {}
-unread: dict[str, bytes] = {}
-given: dict[str, bytes] = {}
-runs: dict[int, Run] = {}
-listening = True
-answered = False
-rest = b""
-# What the scripts after the first import.
-later = ["re", "typing", "subprocess", "shutil", "errno", "datetime", "tarfile"]
+class Server:
+    """Reads frames from standard input, writes frames to standard output.
 
+    When the input ends, all streams are closed, as sshd does at the end of a session; the server stays
+    only for runs whose deadline it has to enforce.
+    """
 
-def tell(kind: bytes, number: int, content: bytes) -> None:
-    global listening
-    data = HEAD.pack(kind, number, len(content)) + content
-    try:
-        while data:
-            data = data[os.write(1, data) :]
-    except OSError:
-        listening = False
+    def __init__(self, archive: int) -> None:
+        self._archive = archive
+        self._runs: dict[int, Run] = {}
+        self._connected = True
+        self._answered = False
+        self._to_load = list(HANDLERS)
+        self._frames = Unpacker()
+        self._wake, waker = os.pipe()
+        for end in (self._wake, waker):
+            os.set_blocking(end, False)
+            fcntl.fcntl(end, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
+        signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
 
-
-def become(code: CodeType | bytes, name: str, arguments: list[str], pipes: list[int]) -> NoReturn:
-    """This is the child: be what `python3 -c` would be with this script."""
-    status = 1
-    try:
-        os.setsid()
-        signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        for place, pipe in enumerate(pipes):
-            os.dup2(pipe, place)
-        # Streams of other runs would not end as long as we had them too.
-        os.closerange(3, max(map(int, os.listdir("/proc/self/fd"))) + 1)
-        sys.argv = [name, *arguments]
-        exec(code, {"__name__": "__main__", "GIVEN": given})  # noqa: S102 - that is what we are for
-        status = 0
-    except SystemExit as error:
-        if error.code is None or isinstance(error.code, int):
-            status = (error.code or 0) & 255
-        else:
-            print(error.code, file=sys.stderr)
-    except BaseException:  # noqa: BLE001 - as the interpreter does it
-        sys.excepthook(*sys.exc_info())
-    finally:
-        try:
-            sys.stdout.flush()
-            sys.stderr.flush()
-        finally:
-            os._exit(status)
-
-
-def read(name: str) -> None:
-    """Compile a script that was kept as text. One that this Python does not understand says so when it runs."""
-    text = kept[name] = unread.pop(name)
-    with contextlib.suppress(SyntaxError):
-        kept[name] = compile(text, name, "exec", dont_inherit=True)
-
-
-def start(number: int, request: dict[str, object]) -> None:
-    name, seconds = str(request["script"]), request["seconds"]
-    arguments = request["arguments"]
-    assert isinstance(arguments, list)
-    if name in unread:
-        read(name)
-    assert seconds is None or isinstance(seconds, (int, float))
-    pairs = [os.pipe() for _ in range(3)]
-    theirs = [pairs[0][0], pairs[1][1], pairs[2][1]]
-    ours = (pairs[0][1], pairs[1][0], pairs[2][0])
-    try:
-        pid = os.fork()
-    except OSError as error:
-        for pipe in (*theirs, *ours):
-            os.close(pipe)
-        tell(b"R", number, f"no process could be made: {error.strerror}".encode())
-        tell(b"X", number, b"-1")
-        return
-    if pid == 0:
-        become(kept[name], name, arguments, theirs)
-    for pipe in theirs:
-        os.close(pipe)
-    runs[number] = Run(number, pid, ours, seconds)
-
-
-def obey(kind: bytes, number: int, content: bytes) -> None:
-    if kind in (b"K", b"G"):
-        name, _, packed = content.partition(b"\0")
-        (unread if kind == b"K" else given)[name.decode()] = zlib.decompress(packed)
-    elif kind == b"S":
-        start(number, json.loads(content))
-    elif number in runs:
-        run = runs[number]
-        if kind == b"I":
-            run.waiting += content
-        else:
-            run.input_over = True
-        run.feed()
-        if kind == b"C":
+    def serve(self) -> None:
+        """Serve until the input has ended and no run with a deadline is left."""
+        while self._connected:
+            self._turn()
+        for number, run in list(self._runs.items()):
             run.close()
+            if run.deadline is None:
+                del self._runs[number]
+        while self._runs:
+            self._turn()
 
+    def _turn(self) -> None:
+        """Wait for the next event and handle it."""
+        poll = select.poll()
+        poll.register(self._wake, select.POLLIN)
+        if self._connected:
+            poll.register(0, select.POLLIN)
+        owners: dict[int, int] = {}
+        for number, run in self._runs.items():
+            for pipe, events in run.watched():
+                poll.register(pipe, events)
+                owners[pipe] = number
+        deadlines = [run.deadline for run in self._runs.values() if run.deadline is not None]
+        left = max(0.0, min(deadlines) - time.monotonic()) * 1000 + 1 if deadlines else None
+        ahead = self._answered and bool(self._to_load)
+        ready = poll.poll(0 if ahead else left)
+        if ahead and not ready:
+            # What follows the first answer needs other handlers, and they are compiled while nothing else is to do.
+            load(self._to_load.pop(0))
+        for descriptor, _ in ready:
+            if descriptor == self._wake:
+                os.read(self._wake, _CHUNK)
+            elif descriptor == 0:
+                self._receive()
+            elif owners[descriptor] in self._runs:
+                self._serve_pipe(owners[descriptor], descriptor)
+        for number in list(self._runs):
+            self._reap(number)
 
-def hear() -> None:
-    """Read what came, and do what is whole of it."""
-    global listening, rest
-    chunk = os.read(0, CHUNK)
-    if not chunk:
-        listening = False
-    rest += chunk
-    while len(rest) >= HEAD.size:
-        kind, number, length = HEAD.unpack_from(rest)
-        if len(rest) < HEAD.size + length:
-            break
-        content, rest = rest[HEAD.size : HEAD.size + length], rest[HEAD.size + length :]
-        obey(kind, number, content)
+    def _receive(self) -> None:
+        chunk = os.read(0, _CHUNK)
+        if not chunk:
+            self._connected = False
+        for kind, number, content in self._frames.feed(chunk):
+            run = self._runs.get(number)
+            if kind == Frame.START:
+                self._start(number, content)
+            elif run:
+                if kind == Frame.INPUT:
+                    run.waiting += content
+                else:
+                    run.input_ended = True
+                run.feed()
+                if kind == Frame.CLOSE:
+                    run.close()
 
+    def _start(self, number: int, content: bytes) -> None:
+        request = json.loads(content)
+        # Imported here, it is compiled once and not in every child; the child reports what is wrong with it.
+        with contextlib.suppress(Exception):
+            load(request["name"])
+        pairs = [os.pipe() for _ in range(3)]
+        theirs = (pairs[0][0], pairs[1][1], pairs[2][1])
+        ours = (pairs[0][1], pairs[1][0], pairs[2][0])
+        try:
+            pid = os.fork()
+        except OSError as error:
+            for pipe in (*theirs, *ours):
+                os.close(pipe)
+            self._send(Frame.ERRORS, number, f"no process could be created: {error.strerror}".encode())
+            self._send(Frame.EXIT, number, str(KILLED).encode())
+            return
+        if pid == 0:
+            self._handle(request, theirs)
+        for pipe in theirs:
+            os.close(pipe)
+        self._runs[number] = Run(pid, ours, request["seconds"])
 
-def pass_on(run: Run, pipe: int) -> bool:
-    """Tell what a run printed; False where there is nothing more now."""
-    try:
-        chunk = os.read(pipe, CHUNK)
-    except OSError:
-        return False
-    if chunk:
-        tell(b"O" if pipe == run.output else b"R", run.number, chunk)
-    elif pipe == run.output:
-        os.close(pipe)
-        run.output = -1
-    else:
-        os.close(pipe)
-        run.errors = -1
-    return bool(chunk)
+    def _serve_pipe(self, number: int, pipe: int) -> None:
+        """Serve a pipe that the poll has reported; it may have been closed since."""
+        run = self._runs[number]
+        if pipe == run.input:
+            run.feed()
+        elif pipe in (run.output, run.errors):
+            self._forward(number, run, pipe)
 
+    def _forward(self, number: int, run: Run, pipe: int) -> bool:
+        frame = run.read(pipe) if pipe >= 0 else None
+        if frame:
+            self._send(frame[0], number, frame[1])
+        return frame is not None
 
-def look_after(run: Run) -> None:
-    """See whether it has ended, or has to be."""
-    global answered
-    pid, code = os.waitpid(run.pid, os.WNOHANG)
-    if pid == 0:
-        if run.ends is not None and time.monotonic() >= run.ends:
-            run.ends = None
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(run.pid, signal.SIGKILL)
-        return
-    for name in ("output", "errors"):
-        while getattr(run, name) >= 0 and pass_on(run, getattr(run, name)):
-            pass
-    run.close()
-    del runs[run.number]
-    answered = True
-    if listening:
-        tell(b"X", run.number, str(os.WEXITSTATUS(code) if os.WIFEXITED(code) else -1).encode())
+    def _reap(self, number: int) -> None:
+        """Report the end of a run; kill it when its deadline has passed."""
+        run = self._runs[number]
+        pid, status = os.waitpid(run.pid, os.WNOHANG)
+        if pid == 0:
+            if run.deadline is not None and time.monotonic() >= run.deadline:
+                run.deadline = None
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(run.pid, signal.SIGKILL)
+            return
+        for pipe in (run.output, run.errors):
+            while self._forward(number, run, pipe):
+                pass
+        run.close()
+        del self._runs[number]
+        self._answered = True
+        code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else KILLED
+        self._send(Frame.EXIT, number, str(code).encode())
 
+    def _send(self, kind: bytes, number: int, content: bytes) -> None:
+        data = pack(kind, number, content)
+        try:
+            while data and self._connected:
+                data = data[os.write(1, data) :]
+        except OSError:
+            self._connected = False
 
-def turn() -> None:
-    """Wait for what comes next, and deal with it."""
-    poll = select.poll()
-    poll.register(wake, select.POLLIN)
-    if listening:
-        poll.register(0, select.POLLIN)
-    places: dict[int, Run] = {}
-    for run in runs.values():
-        run.watch(poll, places)
-    times = [run.ends for run in runs.values() if run.ends is not None]
-    left = max(0.0, min(times) - time.monotonic()) * 1000 + 1 if times else None
-    ahead = answered and bool(unread or later)
-    found = poll.poll(0 if ahead else left)
-    if ahead and not found:
-        # Whoever goes on after the first answer will need these, and has nothing else for us to do yet.
-        if unread:
-            read(next(iter(unread)))
-        else:
-            __import__(later.pop(0))
-        return
-    for place, _ in found:
-        if place == wake:
-            os.read(wake, CHUNK)
-        elif place == 0:
-            hear()
-        else:
-            places[place].serve(place)
-    for run in list(runs.values()):
-        look_after(run)
-
-
-wake, waker = os.pipe()
-for end in (wake, waker):
-    os.set_blocking(end, False)
-    fcntl.fcntl(end, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
-signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
-signal.signal(signal.SIGCHLD, lambda *_: None)
-os.write(1, b"ready\n")
-# The first question is nearly always how the host is, and these are what its script imports.
-import hashlib  # noqa: E402, F401
-import socket  # noqa: E402, F401
-
-while listening:
-    turn()
-for run in list(runs.values()):
-    run.close()
-    if run.ends is None:
-        del runs[run.number]
-while runs:
-    turn()
+    def _handle(self, request: dict[str, Any], pipes: tuple[int, int, int]) -> NoReturn:
+        """Handle a request in this child, and end it."""
+        code: int = Exit.FAILED
+        try:
+            os.setsid()
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            for descriptor, pipe in enumerate(pipes):
+                os.dup2(pipe, descriptor)
+            # Pipes of other runs would not end as long as this process had them too.
+            os.closerange(3, self._archive)
+            os.closerange(self._archive + 1, max(map(int, os.listdir("/proc/self/fd"))) + 1)
+            code = respond(request)
+        finally:
+            try:
+                sys.stdout.flush()
+                sys.stderr.flush()
+            finally:
+                os._exit(code)

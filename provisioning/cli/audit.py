@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -24,7 +25,7 @@ def audit(
 
         log = read_audit(settings, tail)
     if as_json:
-        session.print_json(log.as_json())
+        session.print_json(asdict(log))
     else:
         for entry in log.entries:
             user = f"{entry.who} from {entry.came_from}" if entry.came_from else entry.who

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
+from provisioning.agent.store.journal_entry import JournalEntry
 from provisioning.deadline import Deadline
 from provisioning.deploy.context import Context
 from provisioning.deploy.rollout import check_services, log_tail, make_images, roll_out, stop_unhealthy
@@ -52,7 +53,7 @@ def apply(context: Context, plan: Plan, state: HostState) -> int:
         raise undo(context, state, error) from error
     with step("record", context.report) as running:
         removed = context.store.finish(
-            _entry(context, state, "ok", actions=[str(action) for action in actions], took=took),
+            replace(_entry(context, state, "ok"), actions=tuple(map(str, actions)), took=dict(took)),
             context.deadline,
             switch_to=context.release.digest,
             keep=context.settings.keep_releases,
@@ -87,7 +88,7 @@ def undo(context: Context, state: HostState, error: ProvisioningError) -> Provis
         is_undone = False
         lost = "could not be restored" if previous else "and what is unhealthy could not be stopped"
         outcome = f"{aim}{' ' if previous else ', '}{lost}: {mask.text(str(second))}"
-    _record_failure(context, state, str(error), restored=restored, outcome=outcome)
+    _record_failure(context, state, mask.text(str(error)), restored=restored, outcome=outcome)
     if isinstance(error, ServiceFailure):
         return UnhealthyRelease(
             failed, error.reason, log_tail=tail, restored=restored, outcome=outcome, is_undone=is_undone
@@ -105,8 +106,8 @@ def _begin(context: Context, plan: Plan, state: HostState) -> tuple[Context, byt
         raise DiskFull(needed, state.free_bytes, f"the release {context.release.short}")
     archive = make_archive(plan.uploads, context.release.contents) if plan.uploads else None
     if state.unfinished:
-        what, who = state.unfinished.get("what", "push"), state.unfinished.get("who", "an unknown user")
-        context.warn(f"the {what} of {who} was broken off in: {state.unfinished['step']}; continuing")
+        what, who = state.unfinished.what or "push", state.unfinished.who or "an unknown user"
+        context.warn(f"the {what} of {who} was broken off in: {state.unfinished.step}; continuing")
     store, removed = context.store.begin(
         context.what, context.release.digest, context.deadline, archive=archive
     )
@@ -178,24 +179,27 @@ def _masked_log(context: Context, service: str) -> tuple[Mask, tuple[str, ...]]:
     return mask, tuple(map(mask.text, log_tail(context, service))) if service else ()
 
 
-def _record_failure(context: Context, state: HostState, error: str, **more: object) -> None:
+def _record_failure(
+    context: Context, state: HostState, error: str, restored: str | None = None, outcome: str = ""
+) -> None:
     """End the journal's entry, where the host can be reached. A failure of this must not hide the first one."""
     if not context.connection.active:
         return
     try:
-        context.store.finish(_entry(context, state, "failed", error=error, **more), Deadline(_RECORD_SECONDS))
+        entry = replace(_entry(context, state, "failed"), error=error, restored=restored, outcome=outcome)
+        context.store.finish(entry, Deadline(_RECORD_SECONDS))
     except ProvisioningError as second:
         context.warn(f"the failure is not in the host's journal: {second}")
 
 
-def _entry(context: Context, state: HostState, result: str, **more: object) -> dict[str, object]:
+def _entry(context: Context, state: HostState, result: str) -> JournalEntry:
     """Return the last line of this change for the journal."""
     is_repair = state.current == context.release.digest
-    return {
-        "release": context.release.digest,
-        "previous": (state.journal or {}).get("previous") if is_repair else state.current,
-        "result": result,
-        "seconds": round(time.monotonic() - context.started, 1),
-        "environment": dict(context.release.environment),
-        **more,
-    }
+    last = state.journal.previous if state.journal else None
+    return JournalEntry(
+        release=context.release.digest,
+        previous=last if is_repair else state.current,
+        result=result,
+        seconds=round(time.monotonic() - context.started, 1),
+        environment=dict(context.release.environment),
+    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
@@ -50,8 +49,8 @@ class Context:
         self.warnings.append(text)
         self.report(WarningGiven(text))
 
-    def lock(self, meanwhile: Callable[[], object] = lambda: None) -> AbstractContextManager[Held]:
-        """Hold the host's lock and leave one line in its audit log; `meanwhile` runs while the host answers."""
+    def lock(self) -> AbstractContextManager[Held]:
+        """Hold the host's lock and leave one line in its audit log."""
         return hold(
             self.store,
             self.deadline,
@@ -60,7 +59,6 @@ class Context:
             wait_seconds=self.settings.lock_wait_seconds,
             report=self.report,
             mask=Mask.of(self.settings.secrets.values.values()),
-            meanwhile=meanwhile,
         )
 
     def observe(self, before: Plan | None = None) -> tuple[HostState, Plan]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from provisioning.agent.observe.messages import ReadFacts, ReadFiles
 from provisioning.config.settings import PushSettings
 from provisioning.deadline import Deadline
 from provisioning.errors import DeadlinePassed, NotReady
@@ -24,7 +25,6 @@ from provisioning.release.release import read_release
 from provisioning.release.tree import COMPOSE_FILE
 from provisioning.services.reload import read_texts
 from provisioning.ssh import connect
-from provisioning.ssh.read_only import ReadOnlyConnection
 
 DEADLINE_SECONDS = 15.0
 
@@ -60,7 +60,8 @@ def preview_push(
             wait_for_login(settings.target, deadline, report, connector=connector) as connection,
             step("observe the host", report),
         ):
-            store = Store(ReadOnlyConnection(connection), settings.remote_root, settings.project_name)
+            connection.restrict_to(ReadFacts, ReadFiles)
+            store = Store(connection, settings.remote_root, settings.project_name)
             return _preview(store, settings, release, deadline)
     except (HostError, NotReady, DeadlinePassed) as error:
         return Preview(unknown_document(settings, release.digest, str(error)), None, str(error))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from provisioning.config.settings import PushSettings
 from provisioning.deadline import Deadline
-from provisioning.deploy.apply import apply
 from provisioning.deploy.context import Context
 from provisioning.errors import ProvisioningError, TreeChanged
 from provisioning.events import Report, masked, silent, step
@@ -17,11 +17,13 @@ from provisioning.host.store import Store
 from provisioning.host_errors import CommandFailed
 from provisioning.plan.observed import HostState
 from provisioning.plan.plan import Plan
-from provisioning.plan.saved_plan import BoundPlan
 from provisioning.redaction import Mask
 from provisioning.release.environment import for_host
 from provisioning.release.release import read_release
 from provisioning.ssh import connect
+
+if TYPE_CHECKING:
+    from provisioning.plan.saved_plan import BoundPlan
 
 
 @dataclass(frozen=True)
@@ -82,14 +84,16 @@ def push_release(
                 context = replace(context, store=replace(store, connection=connection))
                 for text in notes:
                     context.warn(text)
-            before = plan
-            with context.lock(meanwhile=lambda: _send_ahead(context, before)) as held:
+            with context.lock() as held:
                 # Only what is seen under the lock counts.
-                state, plan = _observe(context, agreed, before)
+                state, plan = _observe(context, agreed, plan)
                 if plan.nothing_to_do:
                     held.result = "nothing to do"
                 else:
                     held.detail = plan.summary
+                    # Most pushes have nothing to apply, and need not load for 20 ms what tests services.
+                    from provisioning.deploy.apply import apply
+
                     sent = apply(context, plan, state)
     return PushResult(
         release=release.digest,
@@ -118,23 +122,6 @@ def _observe_early(context: Context, agreed: BoundPlan | None) -> tuple[HostStat
         return _observe(context, agreed)
     except CommandFailed:
         return None
-
-
-def _send_ahead(context: Context, plan: Plan | None) -> None:
-    """Send the scripts that apply a plan, in the order in which they run, while the host takes the lock."""
-    if plan is None:
-        return
-    reloads = any(action.container == "reload" for action in plan.actions)
-    needed = {
-        "begin.py": True,
-        "receive.py": bool(plan.uploads),
-        "publish.py": plan.publish,
-        "live_data.py": reloads,
-        "read_files.py": reloads,
-        "step.py": bool(plan.container_actions),
-        "finish.py": True,
-    }
-    context.store.send_ahead([name for name, is_needed in needed.items() if is_needed])
 
 
 def _took_a_release(state: HostState, settings: PushSettings) -> bool:

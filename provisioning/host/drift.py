@@ -53,10 +53,9 @@ def status_of(state: HostState) -> HostStatus:
     """Pure: return the status in the observed state of a host."""
     wanted = tuple(state.current_release.services) if state.current_release else ()
     names = [*wanted, *sorted({item.service for item in state.containers} - set(wanted))]
-    journal = state.journal or {}
     return HostStatus(
         release=state.current,
-        pushed_at=journal.get("at"),
+        pushed_at=state.journal.at if state.journal else None,
         services=tuple(_service(state, name) for name in names),
         drift=drift_of(state),
         pushing=state.holder,
@@ -66,7 +65,7 @@ def status_of(state: HostState) -> HostStatus:
 def drift_of(state: HostState) -> tuple[str, ...]:
     """Pure: return one line for each difference from what the last push left."""
     release = state.current_release
-    left = (state.journal or {}).get("release")
+    left = state.journal.release if state.journal else None
     found: list[str] = []
     if state.current != left and (left or state.current):
         shown = state.current[:12] if state.current else "nothing"
@@ -77,9 +76,7 @@ def drift_of(state: HostState) -> tuple[str, ...]:
         return tuple(found)
     if not state.holder:
         if state.unfinished:
-            found.append(
-                f"a {state.unfinished.get('what', 'push')} was broken off in: {state.unfinished['step']}"
-            )
+            found.append(f"a {state.unfinished.what or 'push'} was broken off in: {state.unfinished.step}")
         found += [f"left over: {name}" for name in state.leftovers]
     for digest, problem in state.secret_problems.items():
         found.append(f"secrets/{digest[:12]}: {problem}")

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from provisioning.agent.observe.messages import ReadReleases, Releases, Served
 from provisioning.config.settings import PushSettings
 from provisioning.deadline import Deadline
 from provisioning.errors import SettingsError
@@ -98,43 +99,43 @@ def read_releases(
 
 def kept_on(store: Store, deadline: Deadline) -> Kept:
     """Return the retained releases of a host over its connection."""
-    return parse_kept(store.ask("releases.py", {"root": store.root}, deadline))
+    return kept_in(store.call(ReadReleases(store.root), deadline))
 
 
-def parse_kept(answer: Mapping[str, Any]) -> Kept:
-    """Pure: the releases in the answer of `kept.py`."""
-    manifests = {digest: Release.from_json(item["manifest"]) for digest, item in answer["kept"].items()}
-    served: dict[str, tuple[Mapping[str, Any], str | None]] = {}
+def kept_in(answer: Releases) -> Kept:
+    """Pure: the releases in the agent's answer."""
+    manifests = {digest: Release.from_json(item.manifest) for digest, item in answer.kept.items()}
+    served: dict[str, tuple[Served, str | None]] = {}
     before: str | None = None
-    for entry in answer["served"]:
+    for entry in answer.served:
         # A repair of the current release does not make it younger.
-        if entry["release"] != before:
-            served.pop(entry["release"], None)
-            served[entry["release"]] = (entry, before)
-            before = entry["release"]
+        if entry.release != before:
+            served.pop(entry.release, None)
+            served[entry.release] = (entry, before)
+            before = entry.release
     found = []
     for digest, manifest in manifests.items():
-        entry, earlier = served.get(digest, ({}, None))
-        at = entry.get("at") or answer["kept"][digest]["written"]
+        entry, earlier = served.get(digest, (Served(), None))
+        at = entry.at or answer.kept[digest].written
         built = {record.image for record in manifest.services.values() if record.build}
         found.append(
             KeptRelease(
                 release=digest,
-                current=digest == answer["current"],
-                previous=digest == answer["previous"] != answer["current"],
+                current=digest == answer.current,
+                previous=digest == answer.previous != answer.current,
                 at=at,
-                who=entry.get("who") or "",
-                what=entry.get("what") or "",
-                age_seconds=age(at, answer["now"]),
+                who=entry.who,
+                what=entry.what,
+                age_seconds=age(at, answer.now),
                 before=earlier,
                 differences=difference(manifests[earlier], manifest) if earlier in manifests else None,
-                images_missing=tuple(sorted(built - set(answer["images"]))),
+                images_missing=tuple(sorted(built - set(answer.images))),
             )
         )
     # In the order of the log: the host's clock may have been set back.
     order = {release: number for number, release in enumerate(served)}
     found.sort(key=lambda item: (item.current, order.get(item.release, -1), item.at), reverse=True)
-    return Kept(tuple(found), tuple(answer["past"]), manifests)
+    return Kept(tuple(found), answer.past, manifests)
 
 
 def difference(old: Release, new: Release) -> Differences:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from provisioning.agent.host_key.messages import CreateHostKey, ScrubInjectedHostKey, SwitchHostKey
 from provisioning.config.settings import Target
 from provisioning.deadline import Deadline
 from provisioning.events import Report, silent, step
@@ -26,13 +27,12 @@ def make_host_key(
     Waits for a host that is still booting. Idempotent. sshd still presents the key it presented before.
     """
     with wait_for_login(target, Deadline(deadline_seconds), report) as connection:
-        done = connection.run_script(
-            "create.py", root, deadline=_STEP_SECONDS, step="creating the host key", sudo=True
-        )
-    fields = done.stdout.split()
-    if len(fields) != 2 or fields[0] != "ssh-ed25519":
-        raise HostError(f"{target.address} did not create a host key: {done.stdout[:80]!r}")
-    return " ".join(fields)
+        key = connection.call(
+            CreateHostKey(root), deadline=_STEP_SECONDS, step="creating the host key", sudo=True
+        ).text
+    if not key.startswith("ssh-ed25519 "):
+        raise HostError(f"{target.address} did not create a host key: {key[:80]!r}")
+    return key
 
 
 def seal_host_key(
@@ -52,16 +52,14 @@ def seal_host_key(
     """
     both = tuple(dict.fromkeys((*target.host_keys, injected_key)))
     with wait_for_login(replace(target, host_keys=both), deadline, report, connector=connector) as first:
-        first.run_script("switch.py", root, deadline=_STEP_SECONDS, step="switching the host key", sudo=True)
+        first.call(SwitchHostKey(root), deadline=_STEP_SECONDS, step="switching the host key", sudo=True)
     # systemctl returns before the reload is done: sshd may present the old key for a moment more.
     connection = wait_for_login(target, deadline, report, connector=connector, key_change_seconds=15)
     try:
         with step("remove the injected host key", report):
             seconds = deadline.check("removing the injected host key")
-            connection.run_script(
-                "scrub.py",
-                root,
-                str(seconds),
+            connection.call(
+                ScrubInjectedHostKey(root, seconds),
                 deadline=seconds + 15,
                 step="removing the injected host key",
                 sudo=True,

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 
+from provisioning.agent.codec import encode
+from provisioning.agent.lock.holder_file import Holder
+from provisioning.agent.lock.messages import HELD, BreakLock, HoldLock, LockHolders, Outcome, ReadLock
+from provisioning.agent.protocol import Exit
 from provisioning.config.settings import PushSettings
 from provisioning.deadline import Deadline
 from provisioning.errors import LockBroken, Locked, ProvisioningError
@@ -28,8 +30,6 @@ from provisioning.ssh.process import Process
 HEARTBEAT_SECONDS = 10.0
 _LOOK_SECONDS = 0.2
 NO_MASK = Mask(())
-_LOCKED_STATUS = 75
-_BROKEN_STATUS = 76
 
 
 @dataclass(frozen=True)
@@ -73,26 +73,24 @@ def hold(
     wait_seconds: float = 0,
     report: Report = silent,
     mask: Mask = NO_MASK,
-    meanwhile: Callable[[], object] = lambda: None,
 ) -> Iterator[Held]:
     """Hold the host while the block runs, and leave one line in its audit log.
 
     A host that somebody else holds is waited for up to `wait_seconds`, then Locked names the holder;
-    it is never taken from anybody. `mask` hides what the log must not hold, and `meanwhile` is
-    done once while the host answers. The lock is a process on
+    it is never taken from anybody. `mask` hides what the log must not hold. The lock is a process on
     the host: it ends when this connection ends or stops giving signs of life. Raises LockBroken when
     somebody broke it while the block ran.
     """
     doing = f"{what} of {release[:12]}" if release else what
-    holder = {
-        "who": f"{whoami()} (pid {os.getpid()})",
-        "user": whoami(),
-        "what": what,
-        "release": release,
-        "doing": doing,
-        "since": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-    process = _take(store, holder, deadline, wait_seconds, report, meanwhile)
+    holder = Holder(
+        who=f"{whoami()} (pid {os.getpid()})",
+        user=whoami(),
+        what=what,
+        release=release,
+        doing=doing,
+        since=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    process = _take(store, holder, deadline, wait_seconds, report)
     held = Held()
     beat = threading.Thread(target=_beat, args=(store, process, held), name="onebox-lock", daemon=True)
     beat.start()
@@ -125,7 +123,7 @@ def read_lock(
 
 def lock_on(store: Store, deadline: Deadline) -> LockState:
     """Who holds a host that we are logged in to. Takes nothing, so that looking is in nobody's way."""
-    return parse_lock(store.ask("holder.py", {"root": store.root, "break_as": None}, deadline))
+    return lock_state(store.call(ReadLock(store.root), deadline))
 
 
 def break_lock(
@@ -144,7 +142,7 @@ def break_lock(
             return before
         result = "failed"
         try:
-            store.ask("holder.py", {"root": store.root, "break_as": whoami()}, deadline)
+            store.call(BreakLock(store.root, whoami()), deadline)
             result = "ok"
         except CommandFailed as error:
             hint = "Log in with `onebox ssh` and end it there."
@@ -162,30 +160,22 @@ def break_lock(
         return before
 
 
-def parse_lock(answer: dict[str, Any]) -> LockState:
-    """Pure: the state in the answer of `holders.py`."""
-    found = answer["holder"] or {}
-    return LockState(
-        free=answer["free"],
-        who=found.get("who", ""),
-        doing=found.get("doing", ""),
-        since=found.get("since", ""),
-        pid=found.get("pid", 0),
-        steps=answer["steps"],
-    )
+def lock_state(found: LockHolders) -> LockState:
+    """Pure: the state in the agent's answer."""
+    holder = found.holder or Holder("", "", "")
+    return LockState(found.free, holder.who, holder.doing, holder.since, holder.pid, found.steps)
 
 
 def _take(
     store: Store,
-    holder: dict[str, str],
+    holder: Holder,
     deadline: Deadline,
     wait_seconds: float,
     report: Report,
-    meanwhile: Callable[[], object],
 ) -> Process:
     """The process on the host that holds the lock."""
     try:
-        return _try(store, holder, deadline, meanwhile)
+        return _try(store, holder, deadline)
     except Locked as error:
         if wait_seconds <= 0:
             raise
@@ -211,19 +201,17 @@ def _take(
 
 def _try(
     store: Store,
-    holder: dict[str, str],
+    holder: Holder,
     deadline: Deadline,
-    meanwhile: Callable[[], object] = lambda: None,
 ) -> Process:
     name = "taking the lock"
-    process = store.connection.start_script("hold.py", store.root, json.dumps(holder), step=name)
-    meanwhile()
+    process = store.connection.start_request(HoldLock(store.root, holder), step=name)
     answer = process.read_line(min(30.0, deadline.check(name)))
-    if answer == "held":
+    if answer == HELD:
         return process
     done = process.wait(10.0)
     process.close()
-    if done.status == _LOCKED_STATUS:
+    if done.status == Exit.LOCKED:
         raise Locked(answer or "nobody knows who")
     raise CommandFailed(name, done.status, done.stderr)
 
@@ -235,7 +223,7 @@ def _beat(store: Store, process: Process, held: Held) -> None:
         try:
             if process.ended:
                 done = process.wait(5.0)
-                if done.status == _BROKEN_STATUS:
+                if done.status == Exit.LOCK_BROKEN:
                     held.broken_by = done.stdout.strip() or "somebody"
                 else:
                     held.broken_by = f"the host (status {done.status})"
@@ -251,9 +239,9 @@ def _beat(store: Store, process: Process, held: Held) -> None:
 def _release(store: Store, process: Process, held: Held, mask: Mask) -> None:
     """Tell how it ended. Waiting for its end means that the lock is free when we return."""
     if store.connection.active:
-        outcome = {"result": held.result, "detail": mask.text(held.detail)[:LONGEST_DETAIL]}
+        outcome = Outcome(held.result, mask.text(held.detail)[:LONGEST_DETAIL])
         try:
-            process.send(json.dumps(outcome).encode() + b"\n")
+            process.send(encode(outcome).encode() + b"\n")
             process.wait(10.0)
         except ProvisioningError:
             # The connection went away just now, and the lock with it.

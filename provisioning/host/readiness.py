@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
 import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
+from provisioning.agent.observe.messages import Readiness, ReadReadiness
 from provisioning.config.settings import PushSettings, Target
 from provisioning.deadline import Deadline
 from provisioning.errors import NotReady
@@ -17,7 +17,6 @@ from provisioning.events import Report, Step, step
 from provisioning.host_errors import (
     AuthFailed,
     ConnectionLost,
-    HostError,
     HostKeyMismatch,
     NoBanner,
     UnknownHost,
@@ -159,11 +158,11 @@ def _climb(
     started = deadline.waited
     since: dict[str, float] = {}
     while True:
-        facts = _ask(connection, settings, deadline, run_dir)
+        facts = _read(connection, settings, deadline, run_dir)
         missing = next((rung for rung in rungs(facts, settings.min_free_bytes) if not rung.reached), None)
         if missing is None:
-            running.detail = f"Docker {facts['docker']}, compose {facts['compose']}"
-            return connection, tuple(facts["warnings"])
+            running.detail = f"Docker {facts.docker}, compose {facts.compose}"
+            return connection, facts.warnings
         waited = deadline.waited - started
         in_vain = waited - since.setdefault(missing.name, waited) >= missing.patience
         wait = _with_jitter(pause)
@@ -181,69 +180,57 @@ def _with_jitter(pause: float) -> float:
     return pause * random.uniform(0.8, 1.2)  # noqa: S311 - jitter, not a secret
 
 
-def _ask(connection: Connection, settings: PushSettings, deadline: Deadline, run_dir: str) -> dict[str, Any]:
-    done = connection.run_script(
-        "readiness.py",
-        run_dir,
-        settings.remote_root,
-        deadline=min(_CHECK_SECONDS, deadline.check("waiting for the host")),
-        step="looking whether the host is ready",
-    )
-    try:
-        facts = json.loads(done.stdout.strip().splitlines()[-1])
-    except (ValueError, IndexError) as error:
-        raise HostError(f"the host's answer makes no sense: {done.stdout[-200:]!r}") from error
-    if not isinstance(facts, dict):
-        raise HostError(f"the host's answer makes no sense: {done.stdout[-200:]!r}")
-    return facts
+def _read(connection: Connection, settings: PushSettings, deadline: Deadline, run_dir: str) -> Readiness:
+    seconds = min(_CHECK_SECONDS, deadline.check("waiting for the host"))
+    return connection.call(ReadReadiness(run_dir, settings.remote_root), deadline=seconds)
 
 
-def rungs(facts: dict[str, Any], min_free_bytes: int) -> tuple[Rung, ...]:
+def rungs(facts: Readiness, min_free_bytes: int) -> tuple[Rung, ...]:
     """Pure: the rungs above the login, in order, from what the host said about itself."""
-    cloud = facts["cloud_init"]
-    denied = "permission denied" in facts["daemon_error"].lower()
+    cloud = facts.cloud_init
+    denied = "permission denied" in facts.daemon_error.lower()
     booted = cloud == "done"
     return (
         Rung(
             "cloud-init",
             cloud in ("done", "absent"),
-            "still running" if cloud == "running" else f"failed: {facts['cloud_init_error']}",
+            "still running" if cloud == "running" else f"failed: {facts.cloud_init_error}",
             hint="Read /var/log/cloud-init-output.log on the host." if cloud != "running" else "",
             final=cloud == "failed",
         ),
         Rung(
             "Docker",
-            bool(facts["docker_cli"]),
+            facts.docker_cli,
             "the docker command is not there",
             hint="The stack's user-data installs it; was the instance started by `pulumi up`?",
             final=booted,
         ),
         Rung(
             "Docker daemon",
-            bool(facts["docker"]),
-            "this user may not use it" if denied else facts["daemon_error"] or "it does not answer",
+            bool(facts.docker),
+            "this user may not use it" if denied else facts.daemon_error or "it does not answer",
             hint="Add the user to the group docker." if denied else "Look at `systemctl status docker`.",
             again=denied,
             patience=(GROUP_GRACE_SECONDS if denied else DAEMON_GRACE_SECONDS) if booted else math.inf,
         ),
         Rung(
             "docker compose",
-            bool(facts["compose"]),
+            bool(facts.compose),
             "the compose plugin is not there",
             hint="Install the package docker-compose on the host.",
             final=booted,
         ),
         Rung(
             "release directory",
-            bool(facts["root_writable"]),
+            facts.root_writable,
             "it is not there or this user cannot write to it",
             hint="It must belong to the user of the push.",
             final=booted,
         ),
         Rung(
             "disk",
-            facts["free_bytes"] >= min_free_bytes,
-            f"{facts['free_bytes'] >> 20} MiB free, {min_free_bytes >> 20} MiB needed",
+            facts.free_bytes >= min_free_bytes,
+            f"{facts.free_bytes >> 20} MiB free, {min_free_bytes >> 20} MiB needed",
             hint="Run `docker system prune` on the host, or give it a larger volume.",
             final=True,
         ),

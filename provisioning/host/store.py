@@ -1,25 +1,38 @@
-"""What is on the host: its facts, the store of releases, and steps that outlive nobody."""
+"""The release store of a host: read its observed state, change it, run steps under the lock."""
 
 from __future__ import annotations
 
 import gzip
 import hashlib
 import io
-import json
 import secrets
 import tarfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from contextlib import closing
+from dataclasses import dataclass, replace
 
+from provisioning.agent.command.messages import RunStep
+from provisioning.agent.observe.messages import Facts, ReadFacts
+from provisioning.agent.protocol import Answer, Exit, Request
+from provisioning.agent.store.journal_entry import JournalEntry, JournalStep
+from provisioning.agent.store.manifest import FileEntry
+from provisioning.agent.store.messages import (
+    Begin,
+    ConfirmLiveData,
+    Finish,
+    Publish,
+    SecretFile,
+    SwitchLiveData,
+    WriteSecrets,
+)
 from provisioning.config.secrets import ServiceSecrets
 from provisioning.deadline import Deadline
-from provisioning.host_errors import CommandFailed, HostError, UploadFailed
+from provisioning.host_errors import CommandFailed, UploadFailed
 from provisioning.identity import whoami
 from provisioning.plan.observed import Container, HostState, LiveData, SplitInForce
 from provisioning.release.manifest import DataDirectory, Release, ReleaseFile, SecretRecord
 from provisioning.ssh import Connection
-from provisioning.ssh.connection import NOTHING
+from provisioning.ssh.connection import step_name
 from provisioning.ssh.process import Completed
 from provisioning.ssh.upload import Upload
 
@@ -37,13 +50,12 @@ class Store:
 
     def read_state(self, release: Release | None, deadline: Deadline) -> HostState:
         """Return what is on the host, seen from a wanted release, or from the current one. One round trip."""
-        name, given = _by_name(release)
-        return parse_state(self.ask("facts.py", self._facts(name), deadline, given))
+        manifest = None if release is None else release.to_json()
+        return state_of(self.call(ReadFacts(self.root, self.project, manifest), deadline))
 
     def read_containers(self, deadline: Deadline) -> HostState:
         """As `read_state`, with the containers and nothing else."""
-        found = self.ask("facts.py", self._facts(None, only_containers=True), deadline)["containers"]
-        return HostState(containers=tuple(Container(**container) for container in found))
+        return state_of(self.call(ReadFacts(self.root, self.project, only_containers=True), deadline))
 
     def begin(
         self, what: str, release: str, deadline: Deadline, *, archive: bytes | None = None
@@ -54,27 +66,21 @@ class Store:
         what was removed. Only for the holder of the lock.
         """
         store = replace(self, push=secrets.token_hex(6), release=release)
-        entry = {"push": store.push, "release": release, "step": "push", "state": "begin"}
-        request = {
-            "root": self.root,
-            "entry": {**entry, "what": what, "who": whoami()},
-            "keep": self._incoming(archive) if archive is not None else None,
-        }
-        return store, tuple(self.ask("begin.py", request, deadline)["removed"])
-
-    def send_ahead(self, scripts: Sequence[str]) -> None:
-        """Send scripts that will be run soon, while the host has something else to do."""
-        self.connection.send_ahead(scripts)
+        entry = JournalEntry(
+            push=store.push, release=release, step="push", state="begin", what=what, who=whoami()
+        )
+        keep = self._incoming(archive) if archive is not None else None
+        return store, self.call(Begin(self.root, entry, keep), deadline).removed
 
     def upload(self, archive: bytes, deadline: Deadline) -> tuple[str, int]:
         """Bring an archive to the host, checked there: its path, and how many bytes had to travel."""
         path = self._incoming(archive)
-        note = self._note("upload")
         upload = self.connection.send(
             Upload.of(archive),
             path,
             deadline=deadline.check("the upload"),
-            note=json.dumps(note) if note else "",
+            root=self.root,
+            journal=self._journal("upload"),
         )
         return path, upload.sent
 
@@ -87,50 +93,40 @@ class Store:
     ) -> None:
         """Write the files of the secrets with these marks. The values travel as the input of a script only."""
         asked = set(marks)
-        entries = [
-            {"digest": item.digest, "name": name, "owner": item.owner, "value": values.values[name]}
+        entries = tuple(
+            SecretFile(item.digest, name, item.owner, values.values[name])
             for name, item in wanted.items()
             if item.digest in asked
-        ]
-        request = {"root": self.root, "note": self._note("secrets"), "secrets": entries}
-        self.ask("secret_files.py", request, deadline)
+        )
+        self.call(WriteSecrets(self.root, self._journal("secrets"), entries), deadline)
 
     def publish(self, release: Release, archive: str | None, deadline: Deadline) -> None:
         """Make or repair the release's directory and its data directories, verified by hash, by rename."""
-        name, given = _by_name(release)
-        request = {"root": self.root, "note": self._note("publish"), "manifest": name, "archive": archive}
+        request = Publish(self.root, self._journal("publish"), release.to_json(), archive)
         try:
-            self.ask("publish.py", request, deadline, given)
+            self.call(request, deadline)
         except CommandFailed as error:
-            if error.status == 28:
+            if error.status == Exit.DISK_FULL:
                 hint = "Free space on the host."
                 raise UploadFailed(self.root, "the disk of the host is full", hint=hint) from error
             raise
 
     def put_live(self, variable: str, data: DataDirectory, deadline: Deadline, *, loaded: bool) -> None:
         """Put the data of a variable before the service that reloads, or write down that it has read it."""
-        request = {
-            "root": self.root,
-            "note": self._note(f"{'confirm' if loaded else 'switch'} {variable}"),
-            "variable": variable,
-            "digest": data.digest,
-            "files": [asdict(file) for file in data.files],
-            "loaded": loaded,
-        }
-        self.ask("live_data.py", request, deadline)
+        if loaded:
+            journal = self._journal(f"confirm {variable}")
+            self.call(ConfirmLiveData(self.root, journal, variable, data.digest), deadline)
+        else:
+            journal = self._journal(f"switch {variable}")
+            files = tuple(FileEntry(file.path, file.mode, file.sha256) for file in data.files)
+            self.call(SwitchLiveData(self.root, journal, variable, data.digest, files), deadline)
 
     def finish(
-        self, entry: Mapping[str, Any], deadline: Deadline, *, switch_to: str | None = None, keep: int = 0
+        self, entry: JournalEntry, deadline: Deadline, *, switch_to: str | None = None, keep: int = 0
     ) -> tuple[str, ...]:
-        """Write a journal entry; point `current` to a release; prune (0: do not). What was removed."""
-        request = {
-            "root": self.root,
-            "project": self.project,
-            "entry": {"who": whoami(), **({"push": self.push} if self.push else {}), **entry},
-            "switch_to": switch_to,
-            "keep": keep,
-        }
-        return tuple(self.ask("finish.py", request, deadline)["removed"])
+        """Journal the result, point `current` to a release, prune (0: do not); return what was removed."""
+        line = replace(entry, who=whoami(), push=self.push)
+        return self.call(Finish(self.root, self.project, line, switch_to, keep), deadline).removed
 
     def run_step(
         self,
@@ -149,105 +145,39 @@ class Store:
         ended, or brought to its end within the deadline when `finish` is set.
         """
         seconds = deadline.check(step)
-        request = {
-            "root": self.root,
-            "note": self._note(step) if journal else None,
-            "argv": list(argv),
-            "seconds": seconds,
-            "finish": finish,
-            "log": log,
-        }
-        lines = _Lines(on_line)
-        done = self.connection.run_script(
-            "step.py",
-            json.dumps(request),
-            deadline=seconds + 15,
-            step=step,
-            check=False,
-            on_output=lines.feed,
-            hold_input=True,
+        request = RunStep(
+            self.root, self._journal(step) if journal else None, tuple(argv), seconds, finish, log
         )
+        lines = _Lines(on_line)
+        with closing(self.connection.start_request(request, step=step)) as process:
+            done = process.wait(seconds + 15, on_output=lines.feed, hold_input=True)
         return Completed(done.status, lines.text(), done.stderr)
 
-    def ask(
-        self,
-        name: str,
-        request: Mapping[str, Any],
-        deadline: Deadline,
-        given: Mapping[str, bytes] = NOTHING,
-    ) -> dict[str, Any]:
-        """Run one of the scripts of `provisioning/agent/` with a request as JSON, and return its answer.
-
-        The request may say by name what is `given`, which travels once for each connection.
-        """
-        done = self.connection.run_script(
-            name,
-            deadline=deadline.check(name),
-            input=json.dumps(request).encode(),
-            step=name,
-            given=given,
-        )
-        try:
-            answer = json.loads(done.stdout)
-        except ValueError as error:
-            raise HostError(f"the host's answer makes no sense: {done.stdout[-200:]!r}") from error
-        if not isinstance(answer, dict):
-            raise HostError(f"the host's answer makes no sense: {done.stdout[-200:]!r}")
-        return answer
-
-    def _facts(self, manifest: str | None, *, only_containers: bool = False) -> dict[str, Any]:
-        return {
-            "root": self.root,
-            "project": self.project,
-            "only_containers": only_containers,
-            "manifest": manifest,
-        }
+    def call(self, request: Request[Answer], deadline: Deadline) -> Answer:
+        """Return the agent's answer to a request, within the deadline."""
+        return self.connection.call(request, deadline=deadline.check(step_name(request)))
 
     def _incoming(self, archive: bytes) -> str:
         # Named by its content: a later try of the same archive finds what there is of it.
         return f"{self.root}/incoming/{hashlib.sha256(archive).hexdigest()[:32]}.tar.gz"
 
-    def _note(self, step: str) -> dict[str, str] | None:
-        if not self.push:
-            return None
-        return {"root": self.root, "push": self.push, "release": self.release, "step": step}
+    def _journal(self, step: str) -> JournalStep | None:
+        return JournalStep(self.push, self.release, step) if self.push else None
 
 
-def _by_name(release: Release | None) -> tuple[str | None, Mapping[str, bytes]]:
-    """Return a name for the release's manifest, and the manifest, which travels once under that name."""
-    if release is None:
-        return None, NOTHING
-    content = json.dumps(release.to_json()).encode()
-    name = hashlib.sha256(content).hexdigest()[:16]
-    return name, {name: content}
-
-
-def parse_state(answer: Mapping[str, Any]) -> HostState:
-    """Pure: the state in the answer of `facts.py`."""
+def state_of(facts: Facts) -> HostState:
+    """Pure: the observed state in the agent's facts."""
+    values = dict(vars(facts))
+    manifest, split = values.pop("current_manifest"), facts.split_in_force
     return HostState(
-        current=answer["current"],
-        current_release=Release.from_json(found) if (found := answer["current_manifest"]) else None,
-        present=answer["present"],
-        problems=tuple(answer["problems"]),
-        data_problems={digest: tuple(found) for digest, found in answer["data_problems"].items()},
-        secret_problems=answer["secret_problems"],
-        leftovers=tuple(answer["leftovers"]),
-        unfinished=answer["unfinished"],
-        live={
-            name: LiveData(found["digest"], found["in_force"], tuple(found["problems"]))
-            for name, found in answer["live"].items()
-        },
-        needed=frozenset(answer["needed"]),
-        containers=tuple(Container(**container) for container in answer["containers"]),
-        images=answer["images"],
-        image_bytes=answer["image_bytes"],
-        builds=answer["builds"],
-        holder=answer["holder"],
-        journal=answer["journal"],
-        measured={name: tuple(seconds) for name, seconds in answer["measured"].items()},
-        split_in_force=SplitInForce(**split) if (split := answer["split_in_force"]) else None,
-        can_carry_out=answer["can_carry_out"],
-        free_bytes=answer["free_bytes"],
+        **{
+            **values,
+            "current_release": Release.from_json(manifest) if manifest else None,
+            "live": {name: LiveData(**vars(found)) for name, found in facts.live.items()},
+            "needed": frozenset(facts.needed),
+            "containers": tuple(Container(**vars(found)) for found in facts.containers),
+            "split_in_force": SplitInForce(**vars(split)) if split else None,
+        }
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from provisioning.agent.observe.messages import ReadSecretValues
 from provisioning.config.secrets import ServiceSecrets
 from provisioning.deadline import Deadline
 from provisioning.host.store import Store
@@ -14,5 +15,5 @@ def mask_on(store: Store, secrets: ServiceSecrets, deadline: Deadline) -> Mask:
     A release that was gone back to runs with values that the stack's config no longer has, so those that are
     kept on the host count as well. Raises CommandFailed when they are there and cannot be read.
     """
-    kept = store.ask("secret_values.py", {"root": store.root}, deadline)["values"]
-    return Mask.of({*secrets.values.values(), *map(str, kept)})
+    stored = store.call(ReadSecretValues(store.root), deadline).values
+    return Mask.of({*secrets.values.values(), *stored})

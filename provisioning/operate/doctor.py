@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import socket
 import time
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
+from provisioning.agent.observe.messages import ReadReadiness
 from provisioning.config.service_facts import SERVICES
 from provisioning.config.settings import PushSettings
 from provisioning.deadline import Deadline
@@ -144,19 +144,19 @@ def _on_the_host(
         _guarded("sudo", lambda: _sudo(connection, settings.target.user)),
     ]
     try:
-        said = connection.run_script(
-            "readiness.py", run_dir, settings.remote_root, deadline=_ASK_SECONDS, step="looking at the host"
-        )
-        facts = json.loads(said.stdout.strip().splitlines()[-1])
-    except (ProvisioningError, ValueError, IndexError) as error:
-        hint = error.hint if isinstance(error, ProvisioningError) else "Is python3 on the host?"
-        return [*checks, Check("cloud-init", Condition.BROKEN, f"the host cannot be asked: {error}", hint)]
+        request = ReadReadiness(run_dir, settings.remote_root)
+        facts = connection.call(request, deadline=_ASK_SECONDS, step="looking at the host")
+    except ProvisioningError as error:
+        return [
+            *checks,
+            Check("cloud-init", Condition.BROKEN, f"the host cannot be asked: {error}", error.hint),
+        ]
     seen = {
-        "cloud-init": facts["cloud_init"],
-        "Docker daemon": facts["docker"],
-        "docker compose": facts["compose"],
+        "cloud-init": facts.cloud_init,
+        "Docker daemon": facts.docker,
+        "docker compose": facts.compose,
         "release directory": settings.remote_root,
-        "disk": f"{facts['free_bytes'] / 2**30:.1f} GiB free",
+        "disk": f"{facts.free_bytes / 2**30:.1f} GiB free",
     }
     for rung in rungs(facts, settings.min_free_bytes):
         if rung.reached:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
-from provisioning.agent import script
+from provisioning.agent.command.messages import RunAttached
 from provisioning.config.settings import PushSettings
 from provisioning.deadline import Deadline
 from provisioning.errors import ProvisioningError, SettingsError
@@ -52,21 +53,20 @@ def execute(
     with wait_for_login(settings.target, login, silent, connector=connector) as connection:
         store = Store(connection, settings.remote_root, settings.project_name)
         container = running_container(store.read_state(None, login), service)
-        argv = ["docker", "exec", *(["--interactive"] if data is not None else []), container, *command]
-        if data is None:
-            argv = ["python3", "-I", "-c", script("attached.py"), *argv]
+        step = f"exec in {service}"
         started = time.monotonic()
         result = "interrupted"
         try:
-            done = connection.run(
-                argv,
-                deadline=deadline_seconds,
-                step=f"exec in {service}",
-                input=data,
-                check=False,
-                on_output=write,
-                hold_input=data is None,
-            )
+            if data is None:
+                process = connection.start_alone(
+                    RunAttached(("docker", "exec", container, *command)), step=step
+                )
+            else:
+                process = connection.start(["docker", "exec", "--interactive", container, *command], step)
+            with closing(process):
+                done = process.wait(
+                    deadline_seconds, data=data or b"", on_output=write, hold_input=data is None
+                )
             result = "ok" if done.status == 0 else f"status {done.status}"
         except ProvisioningError:
             result = "failed"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 
-from provisioning.agent import script
+from provisioning.agent.command.messages import RunAttached
 from provisioning.config.settings import PushSettings
 from provisioning.deadline import Deadline
 from provisioning.deploy.rollout import plain
@@ -56,14 +57,9 @@ def read_logs(
         store = Store(connection, settings.remote_root, settings.project_name)
         mask = mask_on(store, settings.secrets, login)
         lines = WholeLines(lambda line: show(mask.known(line)))
-        done = connection.run(
-            ["python3", "-I", "-c", script("attached.py"), *argv],
-            deadline=_FOLLOW_SECONDS if follow else _READ_SECONDS,
-            step="docker compose logs",
-            check=False,
-            on_output=lines.feed,
-            hold_input=True,
-        )
+        seconds = _FOLLOW_SECONDS if follow else _READ_SECONDS
+        with closing(connection.start_alone(RunAttached(tuple(argv)), step="docker compose logs")) as process:
+            done = process.wait(seconds, on_output=lines.feed, hold_input=True)
         lines.end()
     if done.status != 0:
         raise CommandFailed("docker compose logs", done.status, done.stderr)

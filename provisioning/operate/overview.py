@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+from provisioning.agent.observe.messages import ContainerUsage, ReadUsage, Usage
 from provisioning.config.settings import PushSettings
 from provisioning.deadline import Deadline
 from provisioning.events import silent
@@ -77,48 +78,47 @@ def read_overview(
     deadline = Deadline(deadline_seconds)
     with wait_for_login(settings.target, deadline, silent, connector=connector) as connection:
         store = Store(connection, settings.remote_root, settings.project_name)
-        request = {"root": store.root, "project": store.project, "names": list(SPLIT)}
         state = store.read_state(None, deadline)
-        return overview_of(status_of(state), state, store.ask("usage.py", request, deadline))
+        return overview_of(
+            status_of(state), state, store.call(ReadUsage(store.root, store.project, SPLIT), deadline)
+        )
 
 
-def overview_of(status: HostStatus, state: HostState, usage: Mapping[str, Any]) -> Overview:
-    """Pure: the overview in what was found on a host and the answer of `usage.py`."""
-    used = usage["containers"]
-    journal = state.journal or {}
-    values = [item["environment"] for item in used.values() if item["environment"]]
+def overview_of(status: HostStatus, state: HostState, usage: Usage) -> Overview:
+    """Pure: the overview in what was found on a host and its usage."""
+    values = [item.environment for item in usage.containers.values() if item.environment]
     return Overview(
         release=status.release,
         pushed_at=status.pushed_at,
-        pushed_by=journal.get("who", ""),
-        age_seconds=age(status.pushed_at, usage["now"]) if status.pushed_at else None,
+        pushed_by=state.journal.who if state.journal else "",
+        age_seconds=age(status.pushed_at, usage.now) if status.pushed_at else None,
         services=tuple(
             _container(state, item.service, item.digest, item.state, item.health, usage)
             for item in status.services
         ),
         split={name: weight for found in values for name, weight in found.items()},
         split_in_force=state.split_in_force,
-        free_bytes=usage["free"],
-        total_bytes=usage["total"],
+        free_bytes=usage.free,
+        total_bytes=usage.total,
         pushing=status.pushing,
         drift=(*status.drift, *([str(state.split_in_force)] if state.split_in_force else [])),
     )
 
 
 def _container(
-    state: HostState, service: str, digest: str, condition: str, health: str, usage: Mapping[str, Any]
+    state: HostState, service: str, digest: str, condition: str, health: str, usage: Usage
 ) -> ContainerUse:
     container = state.container(service)
-    used = usage["containers"].get(container.id, {}) if container else {}
+    used = usage.containers.get(container.id, ContainerUsage()) if container else ContainerUsage()
     return ContainerUse(
         service=service,
         digest=digest,
         state=condition,
         health=health,
-        memory_bytes=used.get("memory"),
-        memory_limit_bytes=used.get("memory_limit"),
-        restarts=used.get("restarts", 0),
-        uptime_seconds=_since(used.get("started"), usage["now"]),
+        memory_bytes=used.memory,
+        memory_limit_bytes=used.memory_limit,
+        restarts=used.restarts,
+        uptime_seconds=_since(used.started, usage.now),
     )
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
+from provisioning.agent.store.journal_entry import JournalEntry
 from provisioning.release.manifest import Release
 
 
@@ -73,7 +73,7 @@ class HostState:
     """Keyed hash of a secret of the desired release -> what is wrong with its file on the host."""
     leftovers: tuple[str, ...] = ()
     """Paths below the store of partial files that an interrupted change left."""
-    unfinished: Mapping[str, Any] | None = None
+    unfinished: JournalEntry | None = None
     """The journal's line of a change that began and did not end, with the last `step` that it began."""
     live: Mapping[str, LiveData] = field(default_factory=dict)
     """Variable -> its live data."""
@@ -88,7 +88,7 @@ class HostState:
     """Service -> build digest -> name:tag of the image that was made from it."""
     holder: str = ""
     """The lock holder; empty for none."""
-    journal: Mapping[str, Any] | None = None
+    journal: JournalEntry | None = None
     """The last journal entry of a successful change."""
     measured: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     """Service -> seconds without answer that its last recreations took, as the journal has them."""

@@ -173,7 +173,7 @@ def _split(
 
 def _repairs(release: Release, plan: Plan, state: HostState) -> tuple[str, ...]:
     found = [f"left over from a push that was broken off, to be removed: {path}" for path in state.leftovers]
-    found += [f"a push that was broken off at: {state.unfinished.get('step')}"] if state.unfinished else []
+    found += [f"a push that was broken off at: {state.unfinished.step}"] if state.unfinished else []
     if state.current_release is None:
         return tuple(found)
     found += [

@@ -78,7 +78,7 @@ def state_of(state: HostState) -> str:
         "problems": state.problems,
         "data_problems": {digest: found for digest, found in state.data_problems.items() if found},
         "secret_problems": dict(state.secret_problems),
-        "unfinished": state.unfinished,
+        "unfinished": state.unfinished and state.unfinished.stored(),
         "leftovers": state.leftovers,
         "live": {name: [data.digest, data.in_force, data.problems] for name, data in state.live.items()},
         "needed": sorted(state.needed),
@@ -86,7 +86,7 @@ def state_of(state: HostState) -> str:
             [item.service, item.id, item.digest, item.image, item.image_id, item.state, item.health]
             for item in state.containers
         ),
-        "last_push": [(state.journal or {}).get(name) for name in ("at", "release")],
+        "last_push": [getattr(state.journal, name, None) for name in ("at", "release")],
     }
     return hashlib.sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest()
 

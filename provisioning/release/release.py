@@ -15,7 +15,6 @@ from provisioning.config.secrets import NO_SECRETS, ServiceSecrets
 from provisioning.config.service_facts import live_data_facts
 from provisioning.errors import ReleaseError
 from provisioning.release.compose_file import ComposeFile, Service, parse_compose_file, substitute
-from provisioning.release.dockerfile import matters, sources_of
 from provisioning.release.manifest import DataDirectory, Release, ReleaseFile, SecretRecord, ServiceRecord
 from provisioning.release.tree import COMPOSE_FILE, read_file, read_files
 
@@ -45,7 +44,7 @@ def read_release(
         for name, path in sorted(data_paths.items())
     }
     services = {
-        service.name: _service_record(contents, compose, service, files, data, environment, marks)
+        service.name: _service_record(compose, service, files, data, environment, marks)
         for service in compose.services
     }
     return Release(
@@ -108,7 +107,6 @@ def _secrets(compose: ComposeFile, secrets: ServiceSecrets) -> dict[str, SecretR
 
 
 def _service_record(
-    contents: Mapping[str, bytes],
     compose: ComposeFile,
     service: Service,
     files: tuple[ReleaseFile, ...],
@@ -119,16 +117,8 @@ def _service_record(
     section = json.loads(service.section)
     build = None
     if service.context is not None:
-        build = _digest(
-            {
-                "build": section.get("build"),
-                "files": _lines(_build_files(contents, service, files)),
-                "contexts": {
-                    name: _lines(_context_files(service, path, files))
-                    for name, path in service.additional_contexts.items()
-                },
-            }
-        )
+        contexts = [_lines(_context_files(service, path, files)) for path in service.contexts]
+        build = _digest({"build": section.get("build"), "contexts": contexts})
     used = service.variables | frozenset(name for name in environment if f"${{{name}" in compose.shared)
     read = {name: marks[name].digest for name in service.secrets if name in marks}
     digest = _digest(
@@ -152,28 +142,22 @@ def _service_record(
     )
 
 
-def _build_files(
-    contents: Mapping[str, bytes], service: Service, files: tuple[ReleaseFile, ...]
-) -> tuple[ReleaseFile, ...]:
-    """Return the files that can change the image, without mounted data that the Dockerfile does not copy."""
-    context = service.context or "."
+def _context_files(service: Service, context: str, files: tuple[ReleaseFile, ...]) -> tuple[ReleaseFile, ...]:
+    """Return the files of a build context: each of them makes a new image.
+
+    Raises ReleaseError for a context without files or Dockerfile, and for one that holds data to be reloaded.
+    """
     within = _below(files, context)
-    dockerfile = next((file for file in within if file.path == service.dockerfile), None)
-    if dockerfile is None:
-        raise ReleaseError(f"service {service.name} has no {context}/{service.dockerfile}")
-    sources = sources_of(contents[dockerfile.sha256].decode("utf-8", errors="replace"))
-    if not sources:
-        return (dockerfile,)
-    mounted = [_relative(path, context) for path in service.data.values() if _is_below(path, context)]
-    always = {service.dockerfile, ".dockerignore", f"{service.dockerfile}.dockerignore"}
-    return tuple(file for file in within if file.path in always or matters(file.path, sources, mounted))
-
-
-def _context_files(service: Service, path: str, files: tuple[ReleaseFile, ...]) -> tuple[ReleaseFile, ...]:
-    """Return the files of an additional build context. Raises ReleaseError when it has none."""
-    within = _below(files, path)
     if not within:
-        raise ReleaseError(f"service {service.name} has no files in its build context {path}")
+        raise ReleaseError(f"service {service.name} has no files in its build context {context}")
+    if context == service.context and not any(file.path == service.dockerfile for file in within):
+        raise ReleaseError(f"service {service.name} has no {context}/{service.dockerfile}")
+    for path in service.data.values():
+        if service.reload and _is_below(path, context):
+            raise ReleaseError(
+                f"service {service.name} reloads {path}, and its image is built from it",
+                hint="Keep the Dockerfile and what it copies in a directory of their own, as images/ does.",
+            )
     return within
 
 

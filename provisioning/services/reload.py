@@ -6,6 +6,7 @@ import base64
 import contextlib
 from collections.abc import Iterable
 
+from provisioning.agent.observe.messages import ReadFiles
 from provisioning.deadline import Deadline
 from provisioning.errors import ServiceFailure
 from provisioning.host.docker_commands import reload_argv
@@ -58,9 +59,9 @@ def reload_service(
 
 def read_texts(store: Store, directory: str, paths: Iterable[str], deadline: Deadline) -> dict[str, str]:
     """Path -> content of those files below a directory of the host that are text. Changes nothing."""
-    request = {"root": store.root, "directory": directory, "paths": list(paths), "limit": READ_LIMIT}
+    request = ReadFiles(store.root, directory, tuple(paths), READ_LIMIT)
     found: dict[str, str] = {}
-    for path, content in store.ask("read_files.py", request, deadline).items():
+    for path, content in store.call(request, deadline).files.items():
         if content is not None:
             with contextlib.suppress(UnicodeDecodeError):
                 found[path] = base64.b64decode(content).decode("utf-8")

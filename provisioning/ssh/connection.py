@@ -1,31 +1,40 @@
-"""A logged-in connection: commands, scripts, uploads and tunnels, none of which can wait for ever."""
+"""A logged-in connection: commands, requests to the agent, uploads and tunnels, each with a deadline."""
 
 from __future__ import annotations
 
-import contextlib
+import re
 import secrets
 import shlex
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
-from types import MappingProxyType, TracebackType
-from typing import Self
+from types import TracebackType
+from typing import Any, Self
 
 import paramiko
 
-from provisioning.agent import script
+from provisioning.agent.codec import Malformed, decode
+from provisioning.agent.protocol import READY, Answer, Request, answer_type, start_text
+from provisioning.agent.store.journal_entry import JournalStep
 from provisioning.config.settings import Target
-from provisioning.host_errors import CommandFailed, ConnectionLost, Unreachable
+from provisioning.host_errors import CommandFailed, ConnectionLost, HostError, Unreachable
+from provisioning.ssh.archive import agent_argv, archive
 from provisioning.ssh.process import Completed, Process
-from provisioning.ssh.rpc import Runner
+from provisioning.ssh.rpc import Agent
 from provisioning.ssh.timeouts import BROKEN, Timeouts
 from provisioning.ssh.upload import Upload
 
 _GRACE_SECONDS = 1.0
 _START_SECONDS = 30.0
 _SHARED_BYTES = 256 * 1024
-NOTHING: Mapping[str, bytes] = MappingProxyType({})
+
+
+class WriteRefused(RuntimeError):
+    """A restricted connection was about to change the host: a defect of this program."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what} could change the host, and this connection may only read")
 
 
 class Connection:
@@ -40,7 +49,8 @@ class Connection:
         self._marker = f"onebox-{secrets.token_hex(8)}"
         self._limits = limits
         self._closing = threading.Event()
-        self._runner: Runner | None = None
+        self._agent: Agent | None = None
+        self._allowed: frozenset[type[Request[Any]]] | None = None
         self._starting = threading.Lock()
         threading.Thread(target=self._probe, name="onebox-ssh-probe", daemon=True).start()
 
@@ -62,8 +72,17 @@ class Connection:
         """Whether the host still answered at the last probe."""
         return self._transport.is_active() and not self.lost
 
+    def restrict_to(self, *requests: type[Request[Any]]) -> None:
+        """Refuse with WriteRefused everything but these requests from now on: commands, uploads, tunnels."""
+        self._allowed = frozenset(requests)
+
     def start(self, command: Sequence[str] | str, step: str) -> Process:
         """Start a command (argv, or a line for the remote shell) without waiting for it."""
+        if self._allowed is not None:
+            raise WriteRefused(step or str(command))
+        return self._start(command, step)
+
+    def _start(self, command: Sequence[str] | str, step: str) -> Process:
         line = command if isinstance(command, str) else f"exec {shlex.join(command)}"
         try:
             channel = self._transport.open_session(timeout=self._limits.channel)
@@ -74,43 +93,66 @@ class Connection:
         marker = f"{self._marker}\n".encode()
         return Process(channel, self.target.address, step, lambda: self.active, BROKEN, marker)
 
-    def start_script(
-        self,
-        name: str,
-        *arguments: str,
-        step: str,
-        seconds: float | None = None,
-        given: Mapping[str, bytes] = NOTHING,
+    def start_request(
+        self, request: Request[Any], *, step: str = "", seconds: float | None = None
     ) -> Process:
-        """Start one of the scripts of `provisioning/agent/` without waiting for it.
+        """Start a request to the agent without waiting for its end; after `seconds` it is killed on the host.
 
-        All of them are run by one Python on the host, which the first of them starts; each is a process of
-        its own there. After `seconds` it is ended with its process group. What is `given` by name travels once.
+        One agent on the host serves all requests of a connection; the first of them starts it.
         """
+        name = step or step_name(request)
+        if self._allowed is not None and type(request) not in self._allowed:
+            raise WriteRefused(name)
         try:
-            stream = self._running(step, min(_START_SECONDS, seconds or _START_SECONDS)).start(
-                name, arguments, seconds, given
-            )
+            agent = self._running_agent(name, min(_START_SECONDS, seconds or _START_SECONDS))
+            stream = agent.start(request, seconds)
         except BROKEN as error:
-            raise ConnectionLost(self.target.address, step) from error
-        return Process(stream, self.target.address, step, lambda: self.active, BROKEN, pause=stream.pause)
+            raise ConnectionLost(self.target.address, name) from error
+        return Process(stream, self.target.address, name, lambda: self.active, BROKEN, pause=stream.pause)
 
-    def send_ahead(self, names: Sequence[str]) -> None:
-        """Send scripts of `provisioning/agent/` that will be run soon, so that none of them is waited for."""
-        # Whoever runs one is told that the connection is gone.
-        with contextlib.suppress(*BROKEN):
-            if self._runner is not None:
-                self._runner.keep(names)
+    def start_alone(self, request: Request[Any], *, step: str = "", sudo: bool = False) -> Process:
+        """Start a request in an agent and over a channel of its own, as root with `sudo`."""
+        content = start_text(request)
+        argv = agent_argv(len(archive()), len(content))
+        process = self.start(["sudo", "-n", *argv] if sudo else argv, step or step_name(request))
+        process.send_first(archive() + content)
+        return process
 
-    def _running(self, step: str, deadline: float) -> Runner:
+    def _running_agent(self, step: str, deadline: float) -> Agent:
         with self._starting:
-            if self._runner is None or self._runner.over:
-                process = self.start(_python("server.py"), step)
-                if process.read_line(deadline) != "ready":
+            if self._agent is None or self._agent.over:
+                process = self._start(agent_argv(len(archive())), step)
+                process.send_first(archive())
+                if process.read_line(deadline) != READY.decode().strip():
                     done = process.wait(deadline)
                     raise CommandFailed(step, done.status, done.stderr or done.stdout)
-                self._runner = Runner(*process.taken_over(), broken=BROKEN)
-            return self._runner
+                self._agent = Agent(process.channel, broken=BROKEN)
+            return self._agent
+
+    def call(
+        self, request: Request[Answer], *, deadline: float, step: str = "", sudo: bool = False
+    ) -> Answer:
+        """Return the agent's answer to a request. Raises as `run`, and HostError for an answer of another shape."""
+        name = step or step_name(request)
+        done = self._complete(request, name, deadline, sudo=sudo)
+        if done.status != 0:
+            refused = sudo and done.stderr.lstrip().startswith("sudo:")
+            hint = f"{self.target.user} must be allowed `sudo -n` without a password." if refused else ""
+            raise CommandFailed(name, done.status, done.stderr or done.stdout, hint=hint)
+        try:
+            return decode(answer_type(request), done.stdout)
+        except Malformed as error:
+            raise HostError(f"the host's answer makes no sense: {done.stdout[-200:]!r}") from error
+
+    def _complete(self, request: Request[Any], step: str, deadline: float, *, sudo: bool) -> Completed:
+        seconds = deadline + _GRACE_SECONDS
+        started = (
+            self.start_alone(request, step=step, sudo=True)
+            if sudo
+            else self.start_request(request, step=step, seconds=seconds)
+        )
+        with closing(started) as process:
+            return process.wait(deadline)
 
     def run(
         self,
@@ -136,38 +178,6 @@ class Connection:
             raise CommandFailed(name, done.status, done.stderr or done.stdout)
         return done
 
-    def run_script(
-        self,
-        name: str,
-        *arguments: str,
-        deadline: float,
-        step: str = "",
-        input: bytes | None = None,  # noqa: A002
-        check: bool = True,
-        sudo: bool = False,
-        on_output: Callable[[bytes], None] | None = None,
-        hold_input: bool = False,
-        given: Mapping[str, bytes] = NOTHING,
-    ) -> Completed:
-        """Run one of the Python scripts of `provisioning/agent/` on the host; otherwise as `run`.
-
-        It is ended there when its deadline has passed, but for one whose input is held: that keeps its own time.
-        """
-        if sudo:
-            argv = ["sudo", "-n", *_python(name), *arguments]
-            done = self.run(argv, deadline=deadline, step=step or name, input=input, check=False)
-        else:
-            limit = None if hold_input else deadline + _GRACE_SECONDS
-            with closing(
-                self.start_script(name, *arguments, step=step or name, seconds=limit, given=given)
-            ) as process:
-                done = process.wait(deadline, data=input or b"", on_output=on_output, hold_input=hold_input)
-        if check and done.status != 0:
-            refused = sudo and done.stderr.lstrip().startswith("sudo:")
-            hint = f"{self.target.user} must be allowed `sudo -n` without a password." if refused else ""
-            raise CommandFailed(step or name, done.status, done.stderr or done.stdout, hint=hint)
-        return done
-
     def put_file(self, source: Path | bytes, remote: str, *, deadline: float, mode: int = 0o600) -> str:
         """Bring a file or bytes to `remote` and return its SHA-256 (hex), as the host computed it.
 
@@ -178,17 +188,22 @@ class Connection:
         return self.send(Upload.of(source), remote, deadline=deadline, mode=mode).sha256
 
     def send(
-        self, upload: Upload, remote: str, *, deadline: float, mode: int = 0o600, note: str = ""
+        self,
+        upload: Upload,
+        remote: str,
+        *,
+        deadline: float,
+        mode: int = 0o600,
+        root: str = "",
+        journal: JournalStep | None = None,
     ) -> Upload:
-        """As `put_file`, for an upload that tells afterwards how much was sent; `note` goes to the journal."""
-        step, arguments = f"upload of {remote}", [*upload.arguments(remote, mode), note]
+        """As `put_file`, for an upload that tells afterwards how much was sent; the step is journalled below root."""
+        step, request = f"upload of {remote}", upload.request(remote, mode, root, journal)
         if len(upload.content) > _SHARED_BYTES:
-            # Nothing else waits behind a long one.
-            started = self.start([*_python("receive.py"), *arguments], step)
+            # No other request waits behind a long one.
+            started = self.start_alone(request, step=step)
         else:
-            started = self.start_script(
-                "receive.py", *arguments, step=step, seconds=deadline + _GRACE_SECONDS
-            )
+            started = self.start_request(request, step=step, seconds=deadline + _GRACE_SECONDS)
         with closing(started) as process:
             offer = process.read_line(deadline)
             rest = upload.answer(offer, remote)
@@ -198,6 +213,8 @@ class Connection:
 
     def open_tunnel(self, port: int, timeout: float) -> paramiko.Channel:
         """A stream to a port on the host's own loopback address. Raises Unreachable."""
+        if self._allowed is not None:
+            raise WriteRefused(f"a tunnel to port {port}")
         where = f"127.0.0.1:{port} on {self.target.host}"
         try:
             channel = self._transport.open_channel(
@@ -232,6 +249,6 @@ class Connection:
             transport.close()
 
 
-def _python(name: str) -> list[str]:
-    # Alone with its standard library: what else is installed there is none of its business, and takes time to find.
-    return ["python3", "-IS", "-c", script(name)]
+def step_name(request: Request[Any]) -> str:
+    """Return the name of a request as words: `read facts`."""
+    return re.sub("(?<!^)(?=[A-Z])", " ", type(request).__name__).lower()

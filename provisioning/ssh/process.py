@@ -149,9 +149,15 @@ class Process:
             status, self._stdout.decode("utf-8", "replace"), self._stderr.decode("utf-8", "replace")
         )
 
-    def taken_over(self) -> tuple[Channel, bytes]:
-        """Its streams, for somebody who reads them from here on, and what was read of them already."""
-        return self._channel, bytes(self._stdout)
+    @property
+    def channel(self) -> Channel:
+        """The command's streams, for another reader."""
+        return self._channel
+
+    def send_first(self, data: bytes) -> None:
+        """Write to the input of a command that may have ended already: then its status tells why."""
+        with contextlib.suppress(*self._broken):
+            self._channel.sendall(data)
 
     def _feed(self, left: memoryview) -> tuple[memoryview, bool]:
         try:

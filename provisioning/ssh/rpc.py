@@ -1,31 +1,27 @@
-"""The one Python on the host that runs our scripts: many runs over one channel, each with streams of its own."""
+"""The near end of the agent: many requests over one channel, each with streams of its own."""
 
 from __future__ import annotations
 
 import contextlib
 import itertools
-import json
-import struct
 import threading
-import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-from provisioning.agent import script
+from provisioning.agent.protocol import KILLED, Frame, Request, Unpacker, pack, start_text
 from provisioning.ssh.process import Broken, Channel
 
-_HEAD = struct.Struct(">cIi")
 _CHUNK = 65536
 
 
-class RunnerGone(EOFError):
-    """The runner has ended, so that nothing can be started through it any more."""
+class AgentGone(EOFError):
+    """The agent has ended: no request can be started any more."""
 
 
 class Stream:
-    """One run of a script: to its reader it is what a channel of SSH is."""
+    """One request: its reader sees what a channel of SSH has."""
 
-    def __init__(self, runner: Runner, number: int) -> None:
-        self._runner = runner
+    def __init__(self, agent: Agent, number: int) -> None:
+        self._agent = agent
         self._number = number
         self._changed = threading.Condition()
         self._output = bytearray()
@@ -39,23 +35,23 @@ class Stream:
         return self._status is not None
 
     def fileno(self) -> int:
-        raise OSError("it has no descriptor of its own; `pause` waits for it")
+        raise OSError("it has no descriptor; `pause` waits for it")
 
     def pause(self, seconds: float) -> None:
-        """Wait until there is something to read or the run has ended, but not longer than this."""
+        """Wait until there is something to read or the request has ended, at most this long."""
         with self._changed:
             self._changed.wait_for(lambda: self._output or self._errors or self._status is not None, seconds)
 
     def close(self) -> None:
         if not self.closed:
             self.closed = True
-            self._runner.forget(self._number, ended=self._status is not None)
+            self._agent.forget(self._number, ended=self._status is not None)
 
     def shutdown_write(self) -> None:
-        self._runner.tell(b"E", self._number)
+        self._agent.send(Frame.END_OF_INPUT, self._number)
 
     def sendall(self, s: bytes) -> None:
-        self._runner.tell(b"I", self._number, s)
+        self._agent.send(Frame.INPUT, self._number, s)
 
     def send(self, s: bytes) -> int:
         self.sendall(s)
@@ -81,14 +77,14 @@ class Stream:
 
     def recv_exit_status(self) -> int:
         self.status_event.wait()
-        return -1 if self._status is None else self._status
+        return KILLED if self._status is None else self._status
 
-    def came(self, kind: bytes, content: bytes) -> None:
-        """A frame for this run: what it printed, or its end."""
+    def receive(self, kind: bytes, content: bytes) -> None:
+        """Take a frame of this request: output, or the exit code."""
         with self._changed:
-            if kind == b"O":
+            if kind == Frame.OUTPUT:
                 self._output += content
-            elif kind == b"R":
+            elif kind == Frame.ERRORS:
                 self._errors += content
             else:
                 self._status = int(content)
@@ -102,70 +98,46 @@ class Stream:
         return taken
 
 
-class Runner:
-    """The near end. `channel` is that of a `remote/runner.py` which has said that it is ready."""
+class Agent:
+    """The near end of a server that has reported ready."""
 
-    def __init__(self, channel: Channel, already: bytes, broken: Broken) -> None:
+    def __init__(self, channel: Channel, broken: Broken) -> None:
         self._channel = channel
         self._broken = broken
-        self._rest = already
+        self._frames = Unpacker()
         self._numbers = itertools.count(1)
-        self._kept: set[str] = set()
-        self._given: set[str] = set()
         self._streams: dict[int, Stream] = {}
         self._sending = threading.Lock()
-        self._opening = threading.Lock()
+        self._starting = threading.Lock()
         self.over = False
-        threading.Thread(target=self._pump, name="onebox-runner", daemon=True).start()
+        threading.Thread(target=self._pump, name="onebox-agent", daemon=True).start()
 
-    def start(
-        self, name: str, arguments: Sequence[str], seconds: float | None, given: Mapping[str, bytes]
-    ) -> Stream:
-        """Start a script; after `seconds` it is ended there, if they are given. Its text travels once.
-
-        So does what is `given` by name, to it and to the scripts after it: see `remote/given.py`.
-        """
-        with self._opening:
+    def start(self, request: Request[Any], seconds: float | None) -> Stream:
+        """Start a request; after `seconds`, unless None, it is killed on the host. Raises AgentGone."""
+        with self._starting:
+            if self.over:
+                raise AgentGone
             number = next(self._numbers)
             stream = self._streams[number] = Stream(self, number)
-            if self.over:
-                raise RunnerGone
-            self._send(name)
-            for label in given.keys() - self._given:
-                self.tell(b"G", 0, _packed(label, given[label]))
-                self._given.add(label)
-        request = {"script": name, "arguments": list(arguments), "seconds": seconds}
-        self.tell(b"S", number, json.dumps(request).encode())
+        self.send(Frame.START, number, start_text(request, seconds))
         return stream
 
-    def keep(self, names: Iterable[str]) -> None:
-        """Send scripts that will be started soon: the host reads them while it has nothing else to do."""
-        with self._opening:
-            for name in names:
-                if not self.over:
-                    self._send(name)
-
-    def _send(self, name: str) -> None:
-        if name not in self._kept:
-            self.tell(b"K", 0, _packed(name, script(name).encode()))
-            self._kept.add(name)
-
-    def tell(self, kind: bytes, number: int, content: bytes = b"") -> None:
-        """Send one frame. After one that did not get through whole, nothing more can be sent."""
+    def send(self, kind: bytes, number: int, content: bytes = b"") -> None:
+        """Send a frame. After one that was not sent whole, no other can be sent."""
         with self._sending:
             try:
-                self._channel.sendall(_HEAD.pack(kind, number, len(content)) + content)
+                self._channel.sendall(pack(kind, number, content))
             except self._broken:
                 with contextlib.suppress(*self._broken):
                     self._channel.close()
                 raise
 
     def forget(self, number: int, *, ended: bool) -> None:
-        """Nobody wants to hear of this run any more; one that goes on sees the end of its input."""
+        """Drop the frames to come of a request; one that still runs sees the end of its input."""
         self._streams.pop(number, None)
         if not ended:
             with contextlib.suppress(*self._broken):
-                self.tell(b"C", number)
+                self.send(Frame.CLOSE, number)
 
     def _pump(self) -> None:
         while True:
@@ -174,27 +146,17 @@ class Runner:
             except TimeoutError:
                 continue
             except self._broken:
-                chunk = b""
+                break
             if not chunk:
                 break
-            self._rest += chunk
-            self._deliver()
-        with self._opening:
+            self._deliver(chunk)
+        with self._starting:
             self.over = True
         for stream in list(self._streams.values()):
-            stream.came(b"X", b"-1")
+            stream.receive(Frame.EXIT, str(KILLED).encode())
 
-    def _deliver(self) -> None:
-        while len(self._rest) >= _HEAD.size:
-            kind, number, length = _HEAD.unpack_from(self._rest)
-            if len(self._rest) < _HEAD.size + length:
-                return
-            content = self._rest[_HEAD.size : _HEAD.size + length]
-            self._rest = self._rest[_HEAD.size + length :]
+    def _deliver(self, chunk: bytes) -> None:
+        for kind, number, content in self._frames.feed(chunk):
             stream = self._streams.get(number)
             if stream is not None:
-                stream.came(kind, content)
-
-
-def _packed(name: str, content: bytes) -> bytes:
-    return name.encode() + b"\0" + zlib.compress(content, 9)
+                stream.receive(kind, content)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
+from provisioning.agent.codec import Malformed, decode
+from provisioning.agent.protocol import Exit
+from provisioning.agent.store.journal_entry import JournalStep
+from provisioning.agent.store.messages import Offer, ReceiveFile
 from provisioning.host_errors import DiskFull, UploadFailed
 from provisioning.ssh.process import Completed
-
-_DISK_FULL = 28
-_NOT_WHOLE = 74
 
 
 @dataclass
@@ -29,10 +29,12 @@ class Upload:
         content = source if isinstance(source, bytes) else source.read_bytes()
         return cls(content, hashlib.sha256(content).hexdigest())
 
-    def arguments(self, remote: str, mode: int) -> list[str]:
-        """Arguments of `receive.py`. The part's name is that of the content, so that a later try finds it."""
+    def request(
+        self, remote: str, mode: int, root: str = "", journal: JournalStep | None = None
+    ) -> ReceiveFile:
+        """The request to receive it. The part is named by the content, so that a later attempt finds it."""
         part = f"{remote}.part-{self.sha256[:16]}"
-        return [remote, part, self.sha256, str(len(self.content)), f"{mode:o}"]
+        return ReceiveFile(remote, part, self.sha256, len(self.content), mode, root, journal)
 
     def answer(self, offer: str | None, remote: str) -> bytes:
         """What to send, from the host's offer of what it has: where to go on, and the bytes from there.
@@ -42,21 +44,21 @@ class Upload:
         if offer is None:
             return b""
         try:
-            found = json.loads(offer)
-            offset, prefix, free = int(found["offset"]), str(found["sha256"]), int(found["free"])
-        except (ValueError, KeyError, TypeError) as error:
+            found = decode(Offer, offer)
+        except Malformed as error:
             raise UploadFailed(remote, f"the host's answer makes no sense: {offer[-200:]!r}") from error
-        if offset > len(self.content) or hashlib.sha256(self.content[:offset]).hexdigest() != prefix:
+        offset = found.offset
+        if offset > len(self.content) or hashlib.sha256(self.content[:offset]).hexdigest() != found.sha256:
             offset = 0
         self.sent = len(self.content) - offset
-        if free < self.sent:
-            raise DiskFull(self.sent, free, f"the upload of {remote}")
+        if found.free < self.sent:
+            raise DiskFull(self.sent, found.free, f"the upload of {remote}")
         return f"{offset}\n".encode() + self.content[offset:]
 
     def check(self, done: Completed, remote: str) -> None:
         """Raises UploadFailed when the host did not find the whole of it."""
-        if done.status == _DISK_FULL:
+        if done.status == Exit.DISK_FULL:
             raise UploadFailed(remote, "the disk of the host is full", hint="Free space on the host.")
         if done.status != 0:
-            reason = "it was cut" if done.status == _NOT_WHOLE else done.stderr.strip()
+            reason = "it was cut" if done.status == Exit.INCOMPLETE else done.stderr.strip()
             raise UploadFailed(remote, reason or f"status {done.status}")

@@ -1,4 +1,4 @@
-"""A launcher whose code and models a test exchanges, and clients that keep asking meanwhile."""
+"""A launcher whose code and models a test replaces, and clients that send requests meanwhile."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -29,7 +30,7 @@ class Launched:
     """A launcher whose code lies in a directory that a test changes as a push does."""
 
     def __init__(self, source: Path, place: Path, folder: str) -> None:
-        """source: the code as it is; folder: where below `place` the states of it lie."""
+        """source: the repository's code; folder: directory below `place` for the changed copies of it."""
         self._source, self._place, self._folder = source, place, folder
         self.log = place / "log"
         self.port = free_port()
@@ -38,7 +39,7 @@ class Launched:
         self._link = place / "code"
 
     def put(self, change: Callable[[Path], None]) -> Path:
-        """The repo's code, changed, where the launcher looks for code."""
+        """Replace the launcher's code with a changed copy of the repository's; return the copy."""
         self._number += 1
         code = self._place / self._folder / f"code-{self._number}"
         shutil.copytree(self._source, code, ignore=IGNORED)
@@ -49,7 +50,7 @@ class Launched:
         return code
 
     def as_on_host(self, change: Callable[[Path], None], digest: Callable[[Path], str]) -> None:
-        """This code as a push leaves it that has seen it serve, with other code that was there before."""
+        """Replace the code as a push does that has verified it, with the previous code kept beside it."""
         live = self._place / "live"
         for name in ("before", "now"):
             shutil.copytree(self._source, live / ".data" / name, ignore=IGNORED)
@@ -93,7 +94,7 @@ class Service(Launched):
     """The API's launcher."""
 
     def __init__(self, root: Path, place: Path, models: Path, folder: str = "") -> None:
-        """folder: where below `place` the states of the code lie."""
+        """folder: directory below `place` for the changed copies of the code."""
         super().__init__(root / "app", place, folder)
         self._root = root
         self.models = place / "models"
@@ -106,14 +107,22 @@ class Service(Launched):
 
     @property
     def descriptors(self) -> int:
-        """How many the launcher has open."""
+        """Number of descriptors that the launcher has open."""
         return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
 
     @property
     def listening(self) -> int:
-        """How many sockets take connections on the service's port."""
+        """Number of sockets that listen on the service's port."""
         rows = [row.split() for row in Path("/proc/net/tcp").read_text().splitlines()[1:]]
         return sum(row[1].endswith(f":{self.port:04X}") and row[3] == "0A" for row in rows)
+
+    def has_read(self, client: socket.socket) -> bool:
+        """Return whether a worker has accepted the client's connection and read all that was sent on it."""
+        ours = f":{client.getsockname()[1]:04X}"
+        rows = [row.split() for row in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        ends = [row for row in rows if row[1].endswith(f":{self.port:04X}") and row[2].endswith(ours)]
+        # A connection that no process has accepted has no inode.
+        return any(row[4].endswith(":00000000") and row[9] != "0" for row in ends)
 
     @property
     def serving(self) -> str:
@@ -130,7 +139,7 @@ class Service(Launched):
             return False
 
     def codes(self) -> list[str]:
-        """What the workers run that take connections."""
+        """Digests of the code of the workers that accept connections."""
         return [worker["code"] for worker in self.config()["workers"]]
 
     @property
@@ -140,7 +149,7 @@ class Service(Launched):
     @contextmanager
     def running(self, **more: str) -> Iterator[Service]:
         environ = {"API_PORT": str(self.port), "API_WORKERS": "2", "ONEBOX_MODELS_DIR": str(self.models)}
-        with self.run(["-m", "app.launcher"], self._root, {**environ, **more}):
+        with self.run(["-m", "images.api.launcher"], self._root, {**environ, **more}):
             yield self
 
     def ready(self) -> Service:
@@ -170,7 +179,7 @@ def wait_for(holds: Callable[[], bool], what: str) -> None:
 
 
 class Load:
-    """Clients that keep asking, half of them on a connection of its own for each request."""
+    """Clients that send requests without pause, half of them on a new connection for each request."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -178,10 +187,10 @@ class Load:
         self._counting = threading.Lock()
         self.answered = 0
         self.failed: list[str] = []
-        self._threads = [threading.Thread(target=self._ask, args=(bool(n % 2),)) for n in range(6)]
+        self._threads = [threading.Thread(target=self._send, args=(bool(n % 2),)) for n in range(6)]
 
     @contextmanager
-    def going_on(self) -> Iterator[Load]:
+    def running(self) -> Iterator[Load]:
         for thread in self._threads:
             thread.start()
         try:
@@ -191,7 +200,7 @@ class Load:
             for thread in self._threads:
                 thread.join(30)
 
-    def _ask(self, keep: bool) -> None:
+    def _send(self, keep: bool) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)
         while not self._over.is_set():
             try:

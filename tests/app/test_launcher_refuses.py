@@ -1,4 +1,4 @@
-"""Code that cannot serve is refused, and what serves goes on: the real launcher."""
+"""Code that cannot serve is refused, and the active code keeps serving: the real launcher."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from app.launcher.code import read_code
+from images.api.launcher.code import read_code
 from tests.app.launched import Load, Service, append, as_it_is, line, wait_for
 from tests.app.processes import children, get
 
@@ -65,14 +65,14 @@ BROKEN: dict[str, tuple[Callable[[Path], None], str]] = {
 
 
 @pytest.mark.parametrize("kind", BROKEN)
-def test_code_that_does_not_come_to_serve_is_refused_by_name_and_the_old_goes_on(
+def test_code_that_is_never_ready_is_refused_and_the_active_code_keeps_serving(
     service: Service, kind: str
 ) -> None:
     change, why = BROKEN[kind]
     with service.running(API_WORKERS="1"):
         before = service.ready().serving
         descriptors = service.descriptors
-        with Load(service.port).going_on() as load:
+        with Load(service.port).running() as load:
             service.put(change)
             service.hang_up()
             wait_for(lambda: service.refused is not None, "the refusal is told")
@@ -103,7 +103,7 @@ def test_code_of_which_one_worker_is_up_and_another_fails_takes_no_connection_wi
     )
     with service.running(API_WORKERS="2"):
         before = service.ready().serving
-        with Load(service.port).going_on() as load:
+        with Load(service.port).running() as load:
             service.put(lambda code: append(code / "api" / "factory.py", text))
             service.hang_up()
             wait_for(lambda: service.refused is not None, "the refusal is told")
@@ -115,17 +115,17 @@ def test_code_of_which_one_worker_is_up_and_another_fails_takes_no_connection_wi
         assert (service.serving, "the second worker" in service.refused["why"]) == (before, True)
 
 
-def test_code_that_hangs_is_refused_when_its_time_is_over(service: Service) -> None:
+def test_code_that_hangs_is_refused_after_the_readiness_timeout(service: Service) -> None:
     with service.running(API_WORKERS="1"):
         before = service.ready().serving
         service.put(line("import time\ntime.sleep(600)"))
         service.hang_up()
         wait_for(lambda: service.refused is not None, "the refusal is told")
-        assert service.refused["why"] == "it did not serve within 15 s"
+        assert service.refused["why"] == "it was not ready within 15 s"
         assert service.serving == before
 
 
-def test_code_under_which_a_model_would_be_off_is_refused(service: Service) -> None:
+def test_code_that_would_make_a_model_unavailable_is_refused(service: Service) -> None:
     with service.running(API_WORKERS="1"):
         before = service.ready().serving
         (service.models / "model_v2.onnx").write_bytes(b"spoiled")
@@ -152,12 +152,12 @@ def test_a_wrong_setting_ends_the_launcher_with_the_status_of_the_service(servic
 
 @pytest.fixture
 def released(root: Path, trained: Path, tmp_path: Path) -> Service:
-    """As on a host: the code that came before lies beside the code that is in force."""
+    """As on a host: the previous code is beside the active code."""
     return Service(root, tmp_path, trained, ".data")
 
 
 @pytest.mark.parametrize("kind", ["is not Python", "raises when it is loaded", "dies without a word"])
-def test_a_start_with_code_that_cannot_serve_falls_back_on_the_code_before_it(
+def test_a_start_with_code_that_cannot_serve_falls_back_on_the_previous_code(
     released: Service, kind: str
 ) -> None:
     change, why = BROKEN[kind]
@@ -174,7 +174,7 @@ def test_a_start_with_code_that_cannot_serve_falls_back_on_the_code_before_it(
         assert released.refused is None
 
 
-def test_a_start_with_a_file_that_cannot_be_read_falls_back_on_the_code_before_it(released: Service) -> None:
+def test_a_start_with_a_file_that_cannot_be_read_falls_back_on_the_previous_code(released: Service) -> None:
     with released.running(API_WORKERS="1"):
         before = released.ready().serving
     released.put(lambda code: (code / "gone.py").symlink_to("nowhere"))
@@ -183,7 +183,7 @@ def test_a_start_with_a_file_that_cannot_be_read_falls_back_on_the_code_before_i
         assert "gone.py: No such file" in released.refused["why"]
 
 
-def test_a_start_with_code_that_a_push_has_seen_serve_ends_and_starts_no_older_code(
+def test_a_start_with_verified_code_that_fails_ends_and_starts_no_older_code(
     service: Service, tmp_path: Path
 ) -> None:
     there = tmp_path / "there"
@@ -200,7 +200,7 @@ def test_a_start_with_code_that_a_push_has_seen_serve_ends_and_starts_no_older_c
         assert service.refused is None
 
 
-def test_a_start_where_no_code_can_serve_ends_with_the_words_of_the_code_that_lies_there(
+def test_a_start_where_no_code_can_serve_reports_the_error_of_the_newest_code(
     released: Service,
 ) -> None:
     change, why = BROKEN["raises when it is loaded"]

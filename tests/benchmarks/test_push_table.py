@@ -55,7 +55,7 @@ def test_scenarios_keep_their_order_and_ours_stands_first(samples: list[Sample])
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    for name in ("app", "ui", "monitoring"):
+    for name in ("app", "images", "ui", "monitoring"):
         source = ROOT / name
         for file in source.rglob("*"):
             if file.is_file() and "__pycache__" not in file.parts:

@@ -31,7 +31,7 @@ def code_lines(root: Path, kept: ExitStack) -> None:
 
 
 def image_line(root: Path, kept: ExitStack) -> None:
-    file = root / "app" / "Dockerfile"
+    file = root / "images" / "api" / "Dockerfile"
     kept.enter_context(changed(file, file.read_text() + "# A line more.\n"))
 
 

@@ -161,7 +161,7 @@ def test_the_next_click_in_a_browser_that_is_open_shows_a_changed_page(rehearsal
 
 def test_a_changed_image_of_the_api_recreates_the_api_alone(rehearsal: Checkout) -> None:
     before = rehearsal.containers()
-    file = rehearsal.root / "app" / "Dockerfile"
+    file = rehearsal.root / "images" / "api" / "Dockerfile"
     file.write_text(file.read_text() + "# A line more.\n")
     rehearsal.pulumi("up")
     after = rehearsal.containers()
@@ -194,7 +194,7 @@ def test_an_image_that_cannot_be_built_fails_the_update_with_its_reason_and_touc
     rehearsal: Checkout,
 ) -> None:
     before = rehearsal.containers()
-    file = rehearsal.root / "app" / "Dockerfile"
+    file = rehearsal.root / "images" / "api" / "Dockerfile"
     with changed(file, f'{file.read_text()}RUN /srv/venv/bin/python -c "import nothing_of_that_name"\n'):
         failed = rehearsal.run("onebox", "push", "--stack", STACK)
     assert failed.returncode == 1

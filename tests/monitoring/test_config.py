@@ -8,14 +8,16 @@ from pathlib import Path
 
 import yaml
 
-MONITORING = Path(__file__).resolve().parents[2] / "monitoring"
+ROOT = Path(__file__).resolve().parents[2]
+MONITORING = ROOT / "monitoring"
+DOCKERFILE = ROOT / "images" / "prometheus" / "Dockerfile"
 CONFIG = yaml.safe_load((MONITORING / "prometheus.yml").read_text())
 JOBS = {job["job_name"]: job for job in CONFIG["scrape_configs"]}
 
 
 def command() -> list[str]:
     """The arguments of the image's CMD."""
-    text = (MONITORING / "Dockerfile").read_text().replace("\\\n", "")
+    text = (DOCKERFILE).read_text().replace("\\\n", "")
     (found,) = re.findall(r"^CMD (\[.*\])$", text, re.MULTILINE)
     arguments: list[str] = json.loads(found)
     return arguments
@@ -51,4 +53,4 @@ def test_nobody_can_change_or_stop_prometheus_over_http() -> None:
 
 
 def test_the_image_runs_as_a_numeric_user() -> None:
-    assert re.findall(r"^USER (.+)$", (MONITORING / "Dockerfile").read_text(), re.MULTILINE) == ["10001"]
+    assert re.findall(r"^USER (.+)$", (DOCKERFILE).read_text(), re.MULTILINE) == ["10001"]

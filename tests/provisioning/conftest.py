@@ -34,7 +34,7 @@ services:
     image: onebox/api:${ONEBOX_API_DIGEST:-dev}
     labels: {io.onebox.service-digest: "${ONEBOX_API_DIGEST:-dev}"}
     environment: {MODEL_V1_WEIGHT: "${MODEL_V1_WEIGHT:-50}"}
-    volumes: ["${ONEBOX_MODELS_DIR:-./app/artifacts}:/srv/models:ro"]
+    volumes: ["${ONEBOX_MODELS_DIR:-./models}:/srv/models:ro"]
   web:
     build: ./ui
     image: onebox/web:${ONEBOX_WEB_DIGEST:-dev}
@@ -62,7 +62,7 @@ def write_project(root: Path) -> Path:
         "docker-compose.yml": COMPOSE,
         "app/Dockerfile": "FROM scratch\nCOPY . /srv\n",
         "app/server.py": "print('api')\n",
-        "app/artifacts/model.onnx": "model",
+        "models/model.onnx": "model",
         "ui/Dockerfile": "FROM scratch\nCOPY . /srv\n",
         "ui/page.py": "print('web')\n",
     }.items():

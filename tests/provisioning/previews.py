@@ -13,7 +13,7 @@ SCHEMA = json.loads((Path(__file__).resolve().parents[2] / "docs" / "plan.schema
 
 RULES = """\
   rules:
-    build: ./rules
+    build: ./images/rules
     x-onebox-reload: SIGHUP
     image: onebox/rules:${ONEBOX_RULES_DIGEST:-dev}
     labels: {io.onebox.service-digest: "${ONEBOX_RULES_DIGEST:-dev}"}
@@ -41,7 +41,7 @@ def preview(host: Any, **more: Any) -> Preview:
 
 def with_rules(host: Any) -> Any:
     """With a third service, which reads its data anew on a signal."""
-    write(host, "rules/Dockerfile", "FROM scratch\n")
+    write(host, "images/rules/Dockerfile", "FROM scratch\n")
     write(host, "rules/alerts.yml", "groups: []\n")
     write(host, "docker-compose.yml", (host.project / "docker-compose.yml").read_text() + RULES)
     return host

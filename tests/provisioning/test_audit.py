@@ -2,50 +2,48 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from provisioning.agent import script
+from provisioning.agent.store.messages import AppendAudit, AuditLine, AuditLines, ReadAudit
 from provisioning.errors import UnhealthyRelease
-from provisioning.host.audit import AuditEntry, parse_audit, read_audit
+from provisioning.host.audit import read_audit
 from provisioning.identity import whoami
+from tests.provisioning.agent_process import call
 
 pytestmark = pytest.mark.process
 
 
-def _ask(root: Path, entry: dict[str, Any] | None, tail: int = 0) -> dict[str, Any]:
-    request = json.dumps({"root": str(root), "entry": entry, "tail": tail})
-    argv = [sys.executable, "-I", "-c", script("audit.py")]
-    done = subprocess.run(argv, input=request, capture_output=True, text=True, check=True)
-    answer: dict[str, Any] = json.loads(done.stdout)
-    return answer
+def _append(root: Path, what: str) -> None:
+    call(AppendAudit(str(root), "ann", what, "ok", 1.0))
+
+
+def _read(root: Path, tail: int = 10) -> AuditLines:
+    return call(ReadAudit(str(root), tail))
 
 
 def test_entries_come_back_in_order_and_only_the_last_ones(tmp_path: Path) -> None:
     for number in range(3):
-        _ask(tmp_path, {"what": f"push {number}"})
+        _append(tmp_path, f"push {number}")
 
-    found = _ask(tmp_path, None, tail=2)
+    found = _read(tmp_path, tail=2)
 
-    assert [entry["what"] for entry in found["entries"]] == ["push 1", "push 2"]
-    assert (found["lines"], found["broken"]) == (3, [])
+    assert [entry.what for entry in found.entries] == ["push 1", "push 2"]
+    assert (found.lines, found.broken) == (3, ())
     assert (tmp_path / "audit.jsonl").stat().st_mode & 0o777 == 0o600
 
 
 def test_eight_writers_at_once_leave_eight_whole_lines(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda number: _ask(tmp_path, {"what": str(number)}), range(8)))
+        list(pool.map(lambda number: _append(tmp_path, str(number)), range(8)))
 
-    found = _ask(tmp_path, None, tail=100)
+    found = _read(tmp_path, tail=100)
 
-    assert sorted(entry["what"] for entry in found["entries"]) == [str(number) for number in range(8)]
-    assert found["broken"] == []
+    assert sorted(entry.what for entry in found.entries) == [str(number) for number in range(8)]
+    assert found.broken == ()
 
 
 @pytest.mark.parametrize(
@@ -61,23 +59,23 @@ def test_eight_writers_at_once_leave_eight_whole_lines(tmp_path: Path) -> None:
 )
 def test_a_log_that_was_changed_shows(tmp_path: Path, spoil: Any, broken: list[int]) -> None:
     for number in range(4):
-        _ask(tmp_path, {"what": f"push {number}"})
+        _append(tmp_path, f"push {number}")
     file = tmp_path / "audit.jsonl"
     file.write_text("\n".join(spoil(file.read_text().splitlines())) + "\n")
 
-    assert _ask(tmp_path, None, tail=10)["broken"] == broken
+    assert _read(tmp_path).broken == tuple(broken)
 
 
 def test_a_line_that_a_crash_cut_off_spoils_no_other(tmp_path: Path) -> None:
-    _ask(tmp_path, {"what": "first"})
+    _append(tmp_path, "first")
     with (tmp_path / "audit.jsonl").open("a") as file:
         file.write('{"what": "cut o')
 
-    _ask(tmp_path, {"what": "last"})
+    _append(tmp_path, "last")
 
-    found = _ask(tmp_path, None, tail=10)
-    assert [entry["what"] for entry in found["entries"]] == ["first", "last"]
-    assert found["broken"] == [2]
+    found = _read(tmp_path, tail=10)
+    assert [entry.what for entry in found.entries] == ["first", "last"]
+    assert found.broken == (2,)
 
 
 def test_a_push_leaves_a_line_that_says_who_what_result_and_seconds(host: Any) -> None:
@@ -108,7 +106,7 @@ def test_an_unhealthy_push_is_in_the_log_with_its_reason(host: Any) -> None:
     assert "api of the new release is not healthy" in entry.detail
 
 
-def test_an_entry_of_another_version_is_shown_as_far_as_it_goes() -> None:
-    log = parse_audit({"entries": [{"at": "now", "what": "push"}], "broken": [], "lines": 1})
+def test_an_entry_of_another_version_is_shown_as_far_as_it_goes(tmp_path: Path) -> None:
+    (tmp_path / "audit.jsonl").write_text('{"at": "now", "what": "push", "from": "192.0.2.7", "after": ""}\n')
 
-    assert log.entries == (AuditEntry("now", "", "", "push", "", "", 0.0, ""),)
+    assert _read(tmp_path) == AuditLines((AuditLine(at="now", what="push", came_from="192.0.2.7"),), 1, ())

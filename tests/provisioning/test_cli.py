@@ -119,15 +119,25 @@ def test_help_loads_neither_paramiko_nor_rich() -> None:
     assert done.stderr == "[]\n"
 
 
-def test_paramiko_knows_its_version_without_reading_mail() -> None:
+def test_paramiko_is_imported_without_a_task_runner_that_others_can_still_import() -> None:
     code = "import sys, provisioning.ssh, paramiko\n"
-    code += "print([name for name in ('invoke', 'email', 'importlib.metadata') if name in sys.modules])\n"
-    code += "from importlib import metadata\n"
-    code += "print(paramiko.__version__ == metadata.version('paramiko'), callable(metadata.distributions))"
+    code += "print('invoke' in sys.modules)\n"
+    code += "import invoke\n"
+    code += "print(invoke.__name__)"
 
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
-    assert done.stdout == "[]\nTrue True\n"
+    assert done.stdout == "False\ninvoke\n"
+
+
+def test_a_push_does_not_load_what_only_a_plan_with_actions_needs() -> None:
+    code = "import sys, provisioning.deploy.push\n"
+    code += "later = ('deploy.apply', 'deploy.rollout', 'services.smoke', 'plan.preview')\n"
+    code += "print([name for name in later if f'provisioning.{name}' in sys.modules])"
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "[]\n"
 
 
 def test_outside_a_project_one_sentence_names_the_next_step(

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from provisioning.agent.store.messages import AuditLine, AuditLines
 from provisioning.cli import session
 from provisioning.cli.units import ago, size
 from provisioning.errors import StackError
-from provisioning.host.audit import AuditEntry, AuditLog
 from provisioning.host.lock import LockState
 from provisioning.operate.doctor import Check, Condition, Diagnosis
 from provisioning.operate.overview import ContainerUse, Overview
@@ -151,9 +151,9 @@ def test_releases_are_listed_with_when_who_and_what_differs(host: Any, run: Any)
     assert shown["releases"][0]["differences"]["services"] == ["web"]
 
 
-AUDIT = AuditLog(
+AUDIT = AuditLines(
     (
-        AuditEntry(
+        AuditLine(
             "2026-11-23T10:00:00+00:00", "ann@laptop", "192.0.2.1", "push", RELEASE, "ok", 2.5, "recreate api"
         ),
     ),
@@ -174,7 +174,7 @@ def test_the_audit_log_is_one_line_for_each_deed(run: Any, monkeypatch: pytest.M
 
 
 def test_an_audit_log_that_was_changed_ends_with_1(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    _returns(monkeypatch, "host.audit.read_audit", AuditLog(AUDIT.entries, 9, (4, 5)))
+    _returns(monkeypatch, "host.audit.read_audit", AuditLines(AUDIT.entries, 9, (4, 5)))
 
     result = run("audit")
 

@@ -13,8 +13,10 @@ from typing import Any
 
 import pytest
 
-from provisioning.agent import script
+from provisioning.agent.lock.holder_file import Holder
+from provisioning.agent.lock.messages import ReadLock
 from provisioning.operate.logs import WholeLines, of_container
+from tests.provisioning.agent_process import call
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -119,11 +121,8 @@ def test_an_interrupted_push_ends_with_130_and_the_lock_is_free(host: Any, signa
     wait_until(lambda: _holder(host) is None, 60, "the lock is free")
 
 
-def _holder(host: Any) -> Any:
-    request = json.dumps({"root": str(host.root), "break_as": None})
-    argv = [sys.executable, "-I", "-c", script("holder.py")]
-    done = subprocess.run(argv, input=request, capture_output=True, text=True, check=True)
-    return json.loads(done.stdout)["holder"]
+def _holder(host: Any) -> Holder | None:
+    return call(ReadLock(str(host.root))).holder
 
 
 def _calls(host: Any) -> list[list[str]]:

@@ -7,38 +7,40 @@ import json
 import os
 import re
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from provisioning.agent import script
+from provisioning.agent.command.messages import RunStep
+from provisioning.agent.lock.holder_file import Holder
+from provisioning.agent.lock.messages import BreakLock, HoldLock, LockHolders, ReadLock
+from provisioning.agent.protocol import Exit, Request
 from provisioning.errors import LockBroken, Locked
 from provisioning.host.audit import read_audit
 from provisioning.host.lock import break_lock, read_lock
 from provisioning.identity import whoami
+from tests.provisioning.agent_process import call, start_request
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.process
 
-HOLDER = json.dumps({"who": "ann@laptop", "doing": "push of abc", "since": "today"})
+HOLDER = Holder(who="ann@laptop", doing="push of abc", since="today")
 NAME = "ann@laptop, push of abc, since today\n"
 
 
 @pytest.fixture
 def start() -> Iterator[Any]:
-    """Starts a remote script as its own process; all of them have ended afterwards."""
+    """Starts a request in a process of its own; all of them have ended afterwards."""
     started: list[subprocess.Popen[str]] = []
 
-    def start(name: str, *arguments: str) -> subprocess.Popen[str]:
-        argv = [sys.executable, "-I", "-c", script(name), *arguments]
-        process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        started.append(process)
-        return process
+    def start(request: Request[Any]) -> subprocess.Popen[str]:
+        started.append(start_request(request))
+        return started[-1]
 
     yield start
     for process in started:
@@ -46,11 +48,8 @@ def start() -> Iterator[Any]:
         process.communicate()
 
 
-def _step(root: Path, command: str, *, finish: bool, seconds: float = 60) -> str:
-    argv = ["/bin/sh", "-c", command]
-    return json.dumps(
-        {"root": str(root), "argv": argv, "seconds": seconds, "finish": finish, "log": "", "note": None}
-    )
+def _step(root: Path, command: str, *, finish: bool, seconds: float = 60) -> RunStep:
+    return RunStep(str(root), None, ("/bin/sh", "-c", command), seconds, finish)
 
 
 def open_files(pid: int) -> set[str]:
@@ -62,13 +61,13 @@ def open_files(pid: int) -> set[str]:
 
 
 def test_of_eight_at_once_one_gets_the_lock_and_the_others_are_told_who(start: Any, tmp_path: Path) -> None:
-    racers = [start("hold.py", str(tmp_path), HOLDER) for _ in range(8)]
+    racers = [start(HoldLock(str(tmp_path), HOLDER)) for _ in range(8)]
 
     answers = {racer: racer.stdout.readline() for racer in racers}
 
     losers = [racer for racer, answer in answers.items() if answer != "held\n"]
     assert len(losers) == 7
-    assert {racer.wait(10) for racer in losers} == {75}
+    assert {racer.wait(10) for racer in losers} == {Exit.LOCKED}
     assert {answers[racer] for racer in losers} == {NAME}
 
 
@@ -76,63 +75,63 @@ def test_who_has_just_taken_the_lock_is_named_as_soon_as_it_has_written_who_it_i
     start: Any, tmp_path: Path
 ) -> None:
     # What an earlier one that was killed left, who must not be named.
-    gone = {**json.loads(HOLDER), "who": "gone", "pid": 1 << 30}
+    gone = vars(HOLDER) | {"who": "gone", "pid": 1 << 30}
     (tmp_path / "push.holder").write_text(json.dumps(gone))
     with (tmp_path / "push.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        second = start("hold.py", str(tmp_path), HOLDER)
+        second = start(HoldLock(str(tmp_path), HOLDER))
         wait_until(lambda: str(tmp_path / "push.lock") in open_files(second.pid))
         written = tmp_path / "push.holder.new"
-        written.write_text(json.dumps({**json.loads(HOLDER), "pid": os.getpid()}))
+        written.write_text(json.dumps(vars(HOLDER) | {"pid": os.getpid()}))
         written.replace(tmp_path / "push.holder")
 
         assert second.stdout.readline() == NAME
-    assert second.wait(10) == 75
+    assert second.wait(10) == Exit.LOCKED
 
 
 def test_the_lock_is_free_when_its_holder_is_killed(start: Any, tmp_path: Path) -> None:
-    first = start("hold.py", str(tmp_path), HOLDER)
+    first = start(HoldLock(str(tmp_path), HOLDER))
     assert first.stdout.readline() == "held\n"
     first.kill()
     first.wait(10)
 
-    assert start("hold.py", str(tmp_path), HOLDER).stdout.readline() == "held\n"
+    assert start(HoldLock(str(tmp_path), HOLDER)).stdout.readline() == "held\n"
 
 
 def test_a_step_whose_client_is_gone_still_keeps_others_out(start: Any, tmp_path: Path) -> None:
-    step = start("step.py", _step(tmp_path, "echo begun; sleep 5", finish=True))
+    step = start(_step(tmp_path, "echo begun; sleep 5", finish=True))
     assert step.stdout.readline() == "begun\n"
     step.stdin.close()
     step.stdin = None
 
-    late = start("hold.py", str(tmp_path), HOLDER)
+    late = start(HoldLock(str(tmp_path), HOLDER))
 
     assert "a step of it is still running" in late.stdout.readline()
-    assert late.wait(10) == 75
+    assert late.wait(10) == Exit.LOCKED
 
 
 def test_a_step_that_need_not_finish_ends_with_its_client(start: Any, tmp_path: Path) -> None:
-    step = start("step.py", _step(tmp_path, "echo begun; sleep 30", finish=False))
+    step = start(_step(tmp_path, "echo begun; sleep 30", finish=False))
     assert step.stdout.readline() == "begun\n"
     step.stdin.close()
     step.stdin = None
 
-    assert step.wait(10) == 129
+    assert step.wait(10) == Exit.HUNG_UP
 
 
 def test_a_step_ends_at_its_time(start: Any, tmp_path: Path) -> None:
-    assert start("step.py", _step(tmp_path, "sleep 30", finish=True, seconds=0.3)).wait(10) == 124
+    assert start(_step(tmp_path, "sleep 30", finish=True, seconds=0.3)).wait(10) == Exit.TIMED_OUT
 
 
 def test_a_step_ends_with_its_commands_status_and_output(start: Any, tmp_path: Path) -> None:
-    step = start("step.py", _step(tmp_path, "echo out; echo err >&2; exit 7", finish=True))
+    step = start(_step(tmp_path, "echo out; echo err >&2; exit 7", finish=True))
 
     assert step.stdout.read() == "out\nerr\n"
     assert step.wait(10) == 7
 
 
 def test_the_outcome_that_the_holder_tells_is_its_line_in_the_audit_log(start: Any, tmp_path: Path) -> None:
-    first = start("hold.py", str(tmp_path), HOLDER)
+    first = start(HoldLock(str(tmp_path), HOLDER))
     assert first.stdout.readline() == "held\n"
     first.communicate('\n{"result": "ok", "detail": "recreate api"}\n', timeout=10)
 
@@ -144,65 +143,61 @@ def test_the_outcome_that_the_holder_tells_is_its_line_in_the_audit_log(start: A
 
 
 def test_a_holder_whose_client_is_gone_is_in_the_audit_log_as_broken_off(start: Any, tmp_path: Path) -> None:
-    first = start("hold.py", str(tmp_path), HOLDER)
+    first = start(HoldLock(str(tmp_path), HOLDER))
     assert first.stdout.readline() == "held\n"
     first.communicate(timeout=10)
 
     assert json.loads((tmp_path / "audit.jsonl").read_text())["result"] == "broken off"
 
 
-def _holders(root: Path, break_as: str | None = None) -> dict[str, Any]:
-    request = json.dumps({"root": str(root), "break_as": break_as})
-    argv = [sys.executable, "-I", "-c", script("holder.py")]
-    done = subprocess.run(argv, input=request, capture_output=True, text=True, check=True)
-    answer: dict[str, Any] = json.loads(done.stdout)
-    return answer
-
-
 def test_looking_at_the_lock_names_its_holder_and_takes_nothing(start: Any, tmp_path: Path) -> None:
-    assert _holders(tmp_path) == {"holder": None, "steps": 0, "free": True}
-    first = start("hold.py", str(tmp_path), HOLDER)
+    assert call(ReadLock(str(tmp_path))) == LockHolders(None, 0, free=True)
+    first = start(HoldLock(str(tmp_path), HOLDER))
     assert first.stdout.readline() == "held\n"
 
-    found = _holders(tmp_path)
+    found = call(ReadLock(str(tmp_path)))
 
-    assert (found["holder"]["who"], found["holder"]["pid"], found["free"]) == ("ann@laptop", first.pid, False)
+    assert found == LockHolders(replace(HOLDER, pid=first.pid), 0, free=False)
     assert first.poll() is None
 
 
 def test_a_holder_file_of_a_process_that_is_gone_counts_as_nobody(tmp_path: Path) -> None:
-    holder = {**json.loads(HOLDER), "pid": 1}
+    holder = vars(HOLDER) | {"pid": 1}
     (tmp_path / "push.holder").write_text(json.dumps(holder))
 
-    assert _holders(tmp_path)["free"]
+    assert call(ReadLock(str(tmp_path))).free
 
 
 def test_breaking_ends_the_holder_and_its_step_and_says_who_did_it(start: Any, tmp_path: Path) -> None:
-    first = start("hold.py", str(tmp_path), HOLDER)
+    first = start(HoldLock(str(tmp_path), HOLDER))
     assert first.stdout.readline() == "held\n"
-    step = start("step.py", _step(tmp_path, "echo begun; sleep 30", finish=True))
+    step = start(_step(tmp_path, "echo begun; sleep 30", finish=True))
     assert step.stdout.readline() == "begun\n"
 
-    answer = _holders(tmp_path, break_as="bob@desk")
+    answer = call(BreakLock(str(tmp_path), "bob@desk"))
 
-    assert answer["free"]
-    assert (first.wait(10), first.stdout.readline(), step.wait(10)) == (76, "bob@desk\n", 143)
+    assert answer.free
+    assert (first.wait(10), first.stdout.readline(), step.wait(10)) == (
+        Exit.LOCK_BROKEN,
+        "bob@desk\n",
+        Exit.TERMINATED,
+    )
     entry = json.loads((tmp_path / "audit.jsonl").read_text())
     assert (entry["result"], entry["detail"]) == ("lock broken", "by bob@desk")
-    assert start("hold.py", str(tmp_path), HOLDER).stdout.readline() == "held\n"
+    assert start(HoldLock(str(tmp_path), HOLDER)).stdout.readline() == "held\n"
 
 
 def test_breaking_ends_a_step_whose_push_is_gone(start: Any, tmp_path: Path) -> None:
-    step = start("step.py", _step(tmp_path, "echo begun; sleep 30", finish=True))
+    step = start(_step(tmp_path, "echo begun; sleep 30", finish=True))
     assert step.stdout.readline() == "begun\n"
 
-    assert _holders(tmp_path)["steps"] == 1
-    assert _holders(tmp_path, break_as="bob@desk")["free"]
-    assert step.wait(10) == 143
+    assert call(ReadLock(str(tmp_path))).steps == 1
+    assert call(BreakLock(str(tmp_path), "bob@desk")).free
+    assert step.wait(10) == Exit.TERMINATED
 
 
 def test_a_push_waits_for_a_held_host_and_tells_for_whom(host: Any, start: Any, events: Any) -> None:
-    first = start("hold.py", str(host.root), HOLDER)
+    first = start(HoldLock(str(host.root), HOLDER))
     assert first.stdout.readline() == "held\n"
 
     def end_when_waited_for() -> None:
@@ -220,7 +215,7 @@ def test_a_push_waits_for_a_held_host_and_tells_for_whom(host: Any, start: Any, 
 
 
 def test_waiting_ends_with_the_holders_name_and_steals_nothing(host: Any, start: Any) -> None:
-    first = start("hold.py", str(host.root), HOLDER)
+    first = start(HoldLock(str(host.root), HOLDER))
     assert first.stdout.readline() == "held\n"
 
     with pytest.raises(Locked, match="ann@laptop"):

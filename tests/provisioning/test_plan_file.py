@@ -10,6 +10,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from provisioning.agent.store.journal_entry import JournalEntry
 from provisioning.config.settings import PushSettings, Target
 from provisioning.errors import PlanRefused, SettingsError
 from provisioning.plan.observed import Container, HostState, LiveData
@@ -25,7 +26,7 @@ STATE = HostState(
     present=True,
     containers=(Container("c1", "api", "d", "onebox/api:d", "sha", "running", "healthy", "ok"),),
     live={"RULES": LiveData("e", "e")},
-    journal={"at": "today", "release": "a" * 64},
+    journal=JournalEntry(at="today", release="a" * 64),
     free_bytes=5,
 )
 

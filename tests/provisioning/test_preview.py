@@ -11,11 +11,13 @@ from typing import Any
 import jsonschema
 import pytest
 
-from provisioning.agent import script
+from provisioning.agent.observe.messages import ReadFacts, ReadFiles
+from provisioning.agent.protocol import Request
+from provisioning.agent.store.messages import ConfirmLiveData, Publish
 from provisioning.config.settings import Target
 from provisioning.deploy.plan_push import Preview, preview_push
 from provisioning.ssh import Connection, connect
-from provisioning.ssh.read_only import ReadOnlyConnection, WriteRefused
+from provisioning.ssh.connection import WriteRefused
 from tests.provisioning.previews import RULES, SCHEMA, change_container, preview, with_rules, write
 
 pytestmark = pytest.mark.process
@@ -101,11 +103,11 @@ ROWS: dict[str, Row] = {
         lambda host: (host.project / "app/server.py").unlink(),
         ["build+recreate api"],
     ),
-    "new models": (lambda host: write(host, "app/artifacts/model.onnx", "new"), ["tag+recreate api"]),
+    "new models": (lambda host: write(host, "models/model.onnx", "new"), ["tag+recreate api"]),
     "a changed rule": (lambda host: write(host, "rules/alerts.yml", "groups: [1]"), ["reload rules"]),
     "a new rule file": (lambda host: write(host, "rules/more/b.yml", "groups: []"), ["reload rules"]),
     "the image of the rules": (
-        lambda host: write(host, "rules/Dockerfile", "FROM scratch\nUSER 1\n"),
+        lambda host: write(host, "images/rules/Dockerfile", "FROM scratch\nUSER 1\n"),
         ["build+recreate rules"],
     ),
     "a rule and a line of the API": (
@@ -190,26 +192,20 @@ def test_a_changed_value_recreates_what_reads_it_and_shows_the_split(host: Any) 
 
 
 class Recorder:
-    """A connector whose connections keep what was started on the host through them."""
+    """A connector whose connections keep the requests that were started through them."""
 
     def __init__(self) -> None:
-        self.started: list[Sequence[str] | str] = []
-        self.scripts: list[str] = []
+        self.requests: list[type[Request[Any]]] = []
 
     def __call__(self, target: Target) -> Connection:
         connection = connect(target)
-        start, start_script = connection.start, connection.start_script
+        start_request = connection.start_request
 
-        def record(command: Sequence[str] | str, step: str) -> Any:
-            self.started.append(command)
-            return start(command, step)
+        def record(request: Request[Any], **more: Any) -> Any:
+            self.requests.append(type(request))
+            return start_request(request, **more)
 
-        def record_script(name: str, *arguments: str, **more: Any) -> Any:
-            self.scripts.append(name)
-            return start_script(name, *arguments, **more)
-
-        connection.start = record  # type: ignore[method-assign]
-        connection.start_script = record_script  # type: ignore[method-assign]
+        connection.start_request = record  # type: ignore[method-assign]
         return connection
 
 
@@ -229,20 +225,22 @@ def everything(home: Path) -> dict[str, tuple[float, str]]:
 
 
 @pytest.mark.parametrize("pushed", [True, False])
-def test_a_plan_runs_only_scripts_that_read_and_leaves_every_file_as_it_was(host: Any, pushed: bool) -> None:
+def test_a_plan_sends_only_requests_that_read_and_leaves_every_file_as_it_was(
+    host: Any, pushed: bool
+) -> None:
     if pushed:
         host.push()
         write(host, "ui/page.py", "new")
     host.calls()
     before = everything(host.home)
     containers = host.state()["containers"] if pushed else {}
-    recorder = Recorder()
+    recorder, commands = Recorder(), len(host.sshd.commands)
 
     assert preview_push(host.settings(), connector=recorder).forecast
 
-    assert [command[3] for command in recorder.started] == [script("server.py")]
-    assert recorder.scripts
-    assert set(recorder.scripts) <= {"facts.py", "read_files.py"}
+    assert len(host.sshd.commands) == commands + 1
+    assert recorder.requests
+    assert set(recorder.requests) <= {ReadFacts, ReadFiles}
     assert everything(host.home) == before
     assert (host.calls(), host.state()["containers"]) == ([], containers)
 
@@ -253,12 +251,16 @@ def test_a_plan_runs_only_scripts_that_read_and_leaves_every_file_as_it_was(host
         lambda link: link.run(["true"], deadline=5),
         lambda link: link.start(["true"], "a step"),
         lambda link: link.put_file(b"x", "/tmp/x", deadline=5),
-        lambda link: link.run_script("publish.py", deadline=5),
-        lambda link: link.run_script("live_data.py", deadline=5),
-        lambda link: link.run_script("facts.py", deadline=5, sudo=True),
+        lambda link: link.call(Publish("/x", None, {}, None), deadline=5),
+        lambda link: link.start_request(ConfirmLiveData("/x", None, "V", "d")),
+        lambda link: link.start_alone(ReadFacts("/x", "onebox")),
+        lambda link: link.call(ReadFacts("/x", "onebox"), deadline=5, sudo=True),
         lambda link: link.open_tunnel(80, 1),
     ],
 )
 def test_a_connection_for_looking_refuses_everything_that_could_write(host: Any, attempt: Any) -> None:
-    with connect(host.target) as connection, pytest.raises(WriteRefused):
-        attempt(ReadOnlyConnection(connection))
+    with connect(host.target) as connection:
+        connection.restrict_to(ReadFacts, ReadFiles)
+
+        with pytest.raises(WriteRefused):
+            attempt(connection)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import subprocess
-import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -14,13 +12,14 @@ from typing import Any
 
 import pytest
 
-from provisioning.agent import script
+from provisioning.agent.lock.holder_file import Holder
+from provisioning.agent.lock.messages import HoldLock
 from provisioning.deploy.push import retire
 from provisioning.errors import Locked, UnhealthyRelease
 from provisioning.host.drift import read_status
 from provisioning.host_errors import BuildFailed
 from provisioning.release.release import read_release
-from provisioning.ssh import Connection
+from tests.provisioning.agent_process import start_request
 
 pytestmark = pytest.mark.process
 
@@ -76,7 +75,7 @@ def test_a_file_deleted_here_is_gone_from_the_new_release(host: Any) -> None:
 def test_new_models_recreate_the_service_without_a_build(host: Any) -> None:
     host.push()
     host.calls()
-    (host.project / "app" / "artifacts" / "model.onnx").write_text("retrained")
+    (host.project / "models" / "model.onnx").write_text("retrained")
 
     result = host.push()
 
@@ -161,13 +160,8 @@ def test_a_push_after_a_failed_one_succeeds(host: Any) -> None:
 
 
 def test_a_held_lock_is_refused_and_names_its_holder(host: Any) -> None:
-    holder = json.dumps({"who": "ann@laptop", "doing": "push of abc", "since": "today"})
-    held = subprocess.Popen(
-        [sys.executable, "-I", "-c", script("hold.py"), str(host.root), holder],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    holder = Holder(who="ann@laptop", doing="push of abc", since="today")
+    held = start_request(HoldLock(str(host.root), holder))
     assert held.stdout
     assert held.stdin
     assert held.stdout.readline() == "held\n"
@@ -245,19 +239,6 @@ def test_a_host_that_is_as_wanted_is_looked_at_once_and_asked_nothing_else(host:
 
     told = [line.split(":")[0] for line in events.text().splitlines() if not line.endswith("…")]
     assert told == ["read the release", "connect", "observe the host"]
-
-
-def test_only_a_push_that_changes_something_sends_its_scripts_ahead(
-    host: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sent: list[Any] = []
-    monkeypatch.setattr(Connection, "send_ahead", lambda _self, names: sent.append(names))
-
-    host.push()
-    host.push()
-
-    assert len(sent) == 1
-    assert {"publish.py", "step.py", "finish.py"} <= set(sent[0])
 
 
 def test_the_look_under_the_lock_is_told_only_when_it_finds_something_else(host: Any, events: Any) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from provisioning.agent.observe.messages import Readiness
 from provisioning.deadline import Deadline
 from provisioning.errors import NotReady, ProvisioningError
 from provisioning.host.readiness import (
@@ -24,17 +26,17 @@ REFUSED = Unreachable("h:22", "connection refused")
 SILENT = NoBanner("h:22", "it said nothing yet")
 DENIED = AuthFailed("h:22", "admin", "key")
 WRONG = HostKeyMismatch("h:22", "SHA256:a", ("SHA256:b",))
-READY = {
-    "cloud_init": "done",
-    "cloud_init_error": "",
-    "warnings": [],
-    "docker_cli": True,
-    "docker": "26.1.5",
-    "daemon_error": "",
-    "compose": "2.26.1",
-    "root_writable": True,
-    "free_bytes": 10 << 30,
-}
+READY = Readiness(
+    cloud_init="done",
+    cloud_init_error="",
+    warnings=(),
+    docker_cli=True,
+    docker="26.1.5",
+    daemon_error="",
+    compose="2.26.1",
+    root_writable=True,
+    free_bytes=10 << 30,
+)
 
 
 class Clock:
@@ -136,7 +138,7 @@ def test_at_the_deadline_and_never_after_it_the_rung_and_the_time_waited_are_nam
     ],
 )
 def test_each_missing_thing_is_named(facts: dict[str, Any], rung: str, final: bool) -> None:
-    missing = next(item for item in rungs({**READY, **facts}, 1 << 30) if not item.reached)
+    missing = next(item for item in rungs(replace(READY, **facts), 1 << 30) if not item.reached)
 
     assert (missing.name, missing.final) == (rung, final)
     assert missing.reason
@@ -144,11 +146,11 @@ def test_each_missing_thing_is_named(facts: dict[str, Any], rung: str, final: bo
 
 def test_a_host_with_everything_has_reached_every_rung() -> None:
     assert all(rung.reached for rung in rungs(READY, 1 << 30))
-    assert all(rung.reached for rung in rungs({**READY, "cloud_init": "absent"}, 1 << 30))
+    assert all(rung.reached for rung in rungs(replace(READY, cloud_init="absent"), 1 << 30))
 
 
 def test_a_user_who_may_not_use_docker_yet_logs_in_again() -> None:
-    facts = {**READY, "docker": "", "daemon_error": "permission denied while trying to connect"}
+    facts = replace(READY, docker="", daemon_error="permission denied while trying to connect")
 
     missing = next(item for item in rungs(facts, 0) if not item.reached)
 
@@ -165,9 +167,8 @@ def test_a_user_who_may_not_use_docker_yet_logs_in_again() -> None:
 def test_a_booted_host_without_a_daemon_for_us_is_not_waited_for_until_the_deadline(
     clock: Clock, events: Any, said: str, limit: float, reason: str
 ) -> None:
-    facts = json.dumps({**READY, "docker": "", "daemon_error": said})
-    answer = SimpleNamespace(stdout=facts)
-    connection: Any = SimpleNamespace(active=True, run_script=lambda *_, **__: answer, close=lambda: None)
+    facts = replace(READY, docker="", daemon_error=said)
+    connection: Any = SimpleNamespace(active=True, call=lambda *_, **__: facts, close=lambda: None)
     settings: Any = SimpleNamespace(
         target=SimpleNamespace(address="h:22"), remote_root="/r", min_free_bytes=0
     )
@@ -181,7 +182,7 @@ def test_a_booted_host_without_a_daemon_for_us_is_not_waited_for_until_the_deadl
 
 
 def test_a_daemon_that_is_still_being_installed_is_waited_for() -> None:
-    facts = {**READY, "cloud_init": "absent", "docker": "", "daemon_error": "Cannot connect"}
+    facts = replace(READY, cloud_init="absent", docker="", daemon_error="Cannot connect")
 
     assert next(item for item in rungs(facts, 0) if not item.reached).patience > 900
 

@@ -34,7 +34,7 @@ def _edit(path: str, old: str, new: str) -> Callable[[Path], None]:
     ("change", "services"),
     [
         (_edit("app/server.py", "api", "API"), {"api"}),
-        (_edit("app/artifacts/model.onnx", "model", "new"), {"api"}),
+        (_edit("models/model.onnx", "model", "new"), {"api"}),
         (_edit("ui/page.py", "web", "WEB"), {"web"}),
         (lambda root: (root / "ui/new.py").write_text(""), {"web"}),
         (lambda root: (root / "ui/page.py").rename(root / "ui/renamed.py"), {"web"}),
@@ -99,7 +99,7 @@ def test_a_value_moves_the_digest_of_the_services_that_use_it(project: Path) -> 
 
 def test_new_models_do_not_change_what_the_image_is_built_from(project: Path) -> None:
     before = read_release(project, {}).services["api"]
-    (project / "app/artifacts/model.onnx").write_text("new")
+    (project / "models/model.onnx").write_text("new")
 
     after = read_release(project, {}).services["api"]
 
@@ -145,19 +145,17 @@ CODE_MOUNT = './app/artifacts}:/srv/models:ro", "${ONEBOX_API_CODE_DIR:-./app}:/
 
 @pytest.fixture
 def live_code(project: Path) -> Path:
-    """The project with an API that takes up its code and its models on a signal."""
-    _edit("docker-compose.yml", "./app/artifacts}:/srv/models:ro", CODE_MOUNT)(project)
+    """The project with an API that reloads its code and its models, and is built from a directory of its own."""
+    _edit("docker-compose.yml", "./models}:/srv/models:ro", CODE_MOUNT)(project)
     _edit(
         "docker-compose.yml",
         "build: {context: ./app}",
-        "x-onebox-reload: SIGHUP\n    build: {context: ./app}",
+        "x-onebox-reload: SIGHUP\n    build: {context: ./images/api}",
     )(project)
-    (project / "app/Dockerfile").write_text(
-        "COPY requirements.txt /tmp/\nCOPY launcher /l/\nCOPY . /srv/app/\n"
-    )
-    (project / "app/requirements.txt").write_text("flask\n")
-    (project / "app/launcher").mkdir()
-    (project / "app/launcher/main.py").write_text("")
+    for path in ("images/api/Dockerfile", "images/api/.dockerignore", "images/api/launcher/main.py"):
+        _new(project, path)
+    _new(project, "app/artifacts/model.onnx")
+    (project / "app/Dockerfile").unlink()
     return project
 
 
@@ -167,13 +165,13 @@ def live_code(project: Path) -> Path:
         ("app/server.py", True, False, False),
         ("app/new.py", True, False, False),
         ("app/artifacts/model.onnx", False, True, False),
-        ("app/requirements.txt", True, False, True),
-        ("app/launcher/main.py", True, False, True),
-        ("app/Dockerfile", True, False, True),
-        ("app/.dockerignore", True, False, True),
+        ("images/api/requirements.txt", False, False, True),
+        ("images/api/launcher/main.py", False, False, True),
+        ("images/api/Dockerfile", False, False, True),
+        ("images/api/.dockerignore", False, False, True),
     ],
 )
-def test_code_that_is_mounted_is_no_new_image_but_what_the_dockerfile_names_is(
+def test_a_new_image_is_made_of_the_build_context_and_never_of_mounted_code(
     live_code: Path, path: str, code: bool, models: bool, service: bool
 ) -> None:
     before = read_release(live_code, {})
@@ -189,15 +187,21 @@ def test_code_that_is_mounted_is_no_new_image_but_what_the_dockerfile_names_is(
     assert before.digest != after.digest
 
 
+@pytest.mark.parametrize("context", ["./app", "./app/artifacts", "."])
+def test_a_service_whose_image_is_built_from_what_it_reloads_is_refused(
+    live_code: Path, context: str
+) -> None:
+    _edit("docker-compose.yml", "./images/api", context)(live_code)
+    _new(live_code, f"{context}/Dockerfile")
+
+    with pytest.raises(ReleaseError, match=r"service api reloads app\S*, and its image is built from it"):
+        read_release(live_code, {})
+
+
 def test_files_of_mounted_code_do_not_hold_the_models_that_are_mounted_apart(live_code: Path) -> None:
     release = read_release(live_code, {})
 
-    assert [file.path for file in release.data["ONEBOX_API_CODE_DIR"].files] == [
-        "Dockerfile",
-        "launcher/main.py",
-        "requirements.txt",
-        "server.py",
-    ]
+    assert [file.path for file in release.data["ONEBOX_API_CODE_DIR"].files] == ["server.py"]
     assert [file.path for file in release.data["ONEBOX_MODELS_DIR"].files] == ["model.onnx"]
 
 
@@ -229,8 +233,8 @@ def test_a_link_inside_the_tree_ships_what_it_points_to(project: Path) -> None:
         (lambda root: os.mkfifo(root / "ui/pipe"), "ui/pipe is not a regular file"),
         (lambda root: (root / "ui/a\nb").write_text(""), "characters that cannot be shipped"),
         (
-            lambda root: (root / "app/artifacts/model.onnx").unlink(),
-            "app/artifacts is empty: the models are not there",
+            lambda root: (root / "models/model.onnx").unlink(),
+            "models is empty: the models are not there",
         ),
         (lambda root: (root / "ui/Dockerfile").unlink(), "service web has no ui/Dockerfile"),
         (lambda root: (root / "docker-compose.yml").write_text("services: ["), "not valid YAML"),
@@ -241,7 +245,7 @@ def test_a_link_inside_the_tree_ships_what_it_points_to(project: Path) -> None:
         ),
         (_edit("docker-compose.yml", "./ui", "../ui"), "is not a directory inside the project"),
         (
-            _edit("docker-compose.yml", "${ONEBOX_MODELS_DIR:-./app/artifacts}", "./app/artifacts"),
+            _edit("docker-compose.yml", "${ONEBOX_MODELS_DIR:-./models}", "./models"),
             "by a literal path",
         ),
         (
@@ -261,7 +265,7 @@ def test_a_tree_that_cannot_be_released_is_refused_in_one_sentence(
 
 
 def test_missing_models_come_with_the_command_that_makes_them(project: Path) -> None:
-    (project / "app/artifacts/model.onnx").unlink()
+    (project / "models/model.onnx").unlink()
 
     with pytest.raises(ReleaseError) as caught:
         read_release(project, {})

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from provisioning.agent.observe.messages import Releases, Served, StoredRelease
 from provisioning.errors import SettingsError
-from provisioning.host.history import Differences, age, choose, difference, parse_kept
+from provisioning.host.history import Differences, age, choose, difference, kept_in
 from provisioning.release.manifest import DataDirectory, Release, ReleaseFile, ServiceRecord
 
 A, B, C, GONE = "a" * 64, "b1" + "b" * 62, "b2" + "c" * 62, "d" * 64
@@ -26,27 +27,26 @@ def _release(release: str, **more: Any) -> Release:
     return Release(release, **{**values, **more})
 
 
-def _line(release: str, at: str, what: str = "push", who: str = "ann@laptop") -> dict[str, str]:
-    return {"at": f"2026-11-23T{at}:00+00:00", "who": who, "what": what, "release": release}
+def _line(release: str, at: str, what: str = "push", who: str = "ann@laptop") -> Served:
+    return Served(f"2026-11-23T{at}:00+00:00", who, what, release)
 
 
-def _answer(**more: Any) -> dict[str, Any]:
+def _answer(**more: Any) -> Releases:
     written = "2026-11-23T09:00:00+00:00"
-    kept = {name: {"manifest": _release(name).to_json(), "written": written} for name in (A, B, C)}
-    return {
-        "now": 1795431600.0,  # 2026-11-23T11:00 by the host's clock
-        "current": C,
-        "previous": B,
-        "kept": kept,
-        "served": [_line(A, "08:00"), _line(B, "09:00"), _line(C, "10:00", who="bob@desk")],
-        "past": [GONE],
-        "images": [f"onebox/api:{name}" for name in (A, B, C)],
-        **more,
-    }
+    found = Releases(
+        now=1795431600.0,  # 2026-11-23T11:00 by the host's clock
+        current=C,
+        previous=B,
+        kept={name: StoredRelease(_release(name).to_json(), written) for name in (A, B, C)},
+        served=(_line(A, "08:00"), _line(B, "09:00"), _line(C, "10:00", who="bob@desk")),
+        past=(GONE,),
+        images=tuple(f"onebox/api:{name}" for name in (A, B, C)),
+    )
+    return replace(found, **more)
 
 
 def test_releases_are_listed_from_the_current_one_back() -> None:
-    kept = parse_kept(_answer())
+    kept = kept_in(_answer())
 
     assert [item.release for item in kept.releases] == [C, B, A]
     first = kept.releases[0]
@@ -57,14 +57,14 @@ def test_releases_are_listed_from_the_current_one_back() -> None:
 
 def test_a_clock_that_was_set_back_does_not_change_the_order() -> None:
     served = [_line(A, "08:00"), _line(B, "10:00"), _line(C, "09:00")]
-    kept = parse_kept(_answer(current=A, served=[*served, _line(A, "07:00", "rollback")]))
+    kept = kept_in(_answer(current=A, served=[*served, _line(A, "07:00", "rollback")]))
 
     assert [item.release for item in kept.releases] == [A, C, B]
 
 
 def test_after_a_rollback_the_older_release_is_the_current_one_again() -> None:
-    served = [*_answer()["served"], _line(A, "10:30", "rollback")]
-    kept = parse_kept(_answer(current=A, previous=C, served=served))
+    served = [*_answer().served, _line(A, "10:30", "rollback")]
+    kept = kept_in(_answer(current=A, previous=C, served=served))
 
     first = kept.releases[0]
     assert (first.release, first.what, first.before, first.age_seconds) == (A, "rollback", C, 1800)
@@ -72,20 +72,20 @@ def test_after_a_rollback_the_older_release_is_the_current_one_again() -> None:
 
 
 def test_a_repair_of_the_current_release_does_not_make_it_younger() -> None:
-    kept = parse_kept(_answer(served=[*_answer()["served"], _line(C, "10:45")]))
+    kept = kept_in(_answer(served=[*_answer().served, _line(C, "10:45")]))
 
     assert kept.releases[0].age_seconds == 3600
 
 
 def test_a_release_that_no_log_knows_is_as_old_as_its_files() -> None:
-    kept = parse_kept(_answer(served=[]))
+    kept = kept_in(_answer(served=[]))
 
     assert {item.at for item in kept.releases} == {"2026-11-23T09:00:00+00:00"}
     assert {(item.who, item.differences) for item in kept.releases} == {("", None)}
 
 
 def test_an_image_that_is_gone_is_named() -> None:
-    kept = parse_kept(_answer(images=[f"onebox/api:{A}", f"onebox/api:{C}"]))
+    kept = kept_in(_answer(images=[f"onebox/api:{A}", f"onebox/api:{C}"]))
 
     assert {item.release: item.images_missing for item in kept.releases} == {
         A: (),
@@ -122,7 +122,7 @@ def test_a_service_that_is_new_or_left_out_is_a_difference() -> None:
 
 @pytest.mark.parametrize(("wanted", "release"), [(None, B), (A, A), ("aaaa", A), ("b1bb", B)])
 def test_a_release_is_meant_by_the_beginning_of_its_digest(wanted: str | None, release: str) -> None:
-    assert choose(parse_kept(_answer()), wanted).release == release
+    assert choose(kept_in(_answer()), wanted).release == release
 
 
 @pytest.mark.parametrize(
@@ -142,32 +142,30 @@ def test_a_release_that_cannot_serve_is_refused_by_name_and_the_others_are_liste
     wanted: str, sentence: str
 ) -> None:
     with pytest.raises(SettingsError, match=sentence) as caught:
-        choose(parse_kept(_answer()), wanted)
+        choose(kept_in(_answer()), wanted)
 
     assert caught.value.exit_code == 2
     assert f"Kept besides the current release: {B[:12]}, {A[:12]}." in caught.value.hint
 
 
 def test_a_beginning_that_two_releases_share_is_refused() -> None:
-    kept = parse_kept(_answer())
+    kept = kept_in(_answer())
     twins = {f"{'e' * 5}{number}" + "0" * 58: kept.manifests[A] for number in (1, 2)}
-    answer = _answer()
-    answer["kept"] |= {
-        name: {"manifest": _release(name).to_json(), "written": "2026-11-23T07:00:00+00:00"} for name in twins
-    }
+    more = {name: StoredRelease(_release(name).to_json(), "2026-11-23T07:00:00+00:00") for name in twins}
+    answer = _answer(kept=_answer().kept | more)
 
     with pytest.raises(SettingsError, match="more than one release begins with eeeee"):
-        choose(parse_kept(answer), "eeeee")
+        choose(kept_in(answer), "eeeee")
 
 
 def test_without_a_previous_release_there_is_nothing_to_go_back_to() -> None:
     with pytest.raises(SettingsError, match="no previous release"):
-        choose(parse_kept(_answer(previous=None)), None)
+        choose(kept_in(_answer(previous=None)), None)
 
 
 def test_a_previous_release_that_was_pruned_is_none() -> None:
     with pytest.raises(SettingsError, match="no previous release"):
-        choose(parse_kept(_answer(previous=GONE)), None)
+        choose(kept_in(_answer(previous=GONE)), None)
 
 
 def test_an_age_is_never_below_zero_and_a_time_that_makes_no_sense_is_no_age() -> None:

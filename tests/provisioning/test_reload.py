@@ -16,7 +16,7 @@ from provisioning.release.release import read_release
 
 RULES = """\
   rules:
-    build: ./rules
+    build: ./images/rules
     x-onebox-reload: SIGHUP
     image: onebox/rules:${ONEBOX_RULES_DIGEST:-dev}
     labels: {io.onebox.service-digest: "${ONEBOX_RULES_DIGEST:-dev}"}
@@ -27,8 +27,9 @@ RULES = """\
 @pytest.fixture
 def project(project: Path) -> Path:
     """With a third service, which reads its data anew on a signal."""
+    (project / "images" / "rules").mkdir(parents=True)
+    (project / "images" / "rules" / "Dockerfile").write_text("FROM scratch\n")
     (project / "rules").mkdir()
-    (project / "rules" / "Dockerfile").write_text("FROM scratch\n")
     (project / "rules" / "alerts.yml").write_text("groups: []\n")
     compose = project / "docker-compose.yml"
     compose.write_text(compose.read_text() + RULES)
@@ -118,7 +119,7 @@ def test_all_files_of_the_data_change_by_one_move_of_one_link(host: Any) -> None
     digest = read_release(host.project, {}).data["ONEBOX_RULES_DIR"].digest
     assert (home / ".current").readlink() == Path(f".data/{digest}")
     links = {path.name: path.readlink() for path in home.iterdir() if not path.name.startswith(".")}
-    assert links == {name: Path(f".current/{name}") for name in ("Dockerfile", "more", "new.yml")}
+    assert links == {name: Path(f".current/{name}") for name in ("more", "new.yml")}
     assert (home / "more" / "a.yml").read_text() == "2"
     assert len(list((home / ".data").iterdir())) == 2
 

@@ -46,7 +46,7 @@ def test_a_rollback_serves_the_previous_release_without_a_build_or_an_upload(hos
 
 def test_models_values_and_images_come_back_as_a_set(host: Any) -> None:
     _push(host, "one", environment={"MODEL_V1_WEIGHT": "90"})
-    (host.project / "app" / "artifacts" / "model.onnx").write_text("retrained")
+    (host.project / "models" / "model.onnx").write_text("retrained")
     _push(host, "two", environment={"MODEL_V1_WEIGHT": "10"})
 
     plan = plan_rollback(host.settings())
@@ -54,7 +54,7 @@ def test_models_values_and_images_come_back_as_a_set(host: Any) -> None:
 
     assert plan.differences is not None
     assert plan.differences.split == "10/50 -> 90/50"
-    assert plan.differences.data == ("app/artifacts",)
+    assert plan.differences.data == ("models",)
     env_file = (host.root / "current" / "release.env").read_text()
     assert "MODEL_V1_WEIGHT='90'" in env_file
     models = next(line for line in env_file.splitlines() if line.startswith("ONEBOX_MODELS_DIR"))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -16,11 +14,12 @@ import pytest
 from typer.testing import CliRunner
 
 from provisioning import cli
-from provisioning.agent import script
+from provisioning.agent.observe.messages import ReadFacts
 from provisioning.cli import session
 from provisioning.deploy.plan_push import preview_push
 from provisioning.host.drift import read_status
 from provisioning.operate.overview import read_overview
+from tests.provisioning.agent_process import start_request
 
 pytestmark = pytest.mark.process
 
@@ -153,17 +152,20 @@ def test_what_the_host_says_cannot_move_the_cursor(
         assert "me\n" not in told
 
 
-def test_a_look_at_the_host_loads_no_library_for_its_one_question(host: Any, tmp_path: Path) -> None:
-    code = script("facts.py") + "print([name for name in ('http', 'email', 'ssl') if name in sys.modules])\n"
-    request = {"root": str(tmp_path), "project": "onebox", "manifest": None, "only_containers": False}
+TELL_LOADED = """\
+    print([name for name in ("http", "email", "ssl") if name in sys.modules])
+    return Exit.OK
+"""
 
-    done = subprocess.run(
-        [sys.executable, "-IS", "-c", code],
-        input=json.dumps(request),
+
+def test_a_look_at_the_host_loads_no_library_for_its_one_question(host: Any, tmp_path: Path) -> None:
+    process = start_request(
+        ReadFacts(str(tmp_path), "onebox"),
+        {"    return Exit.OK\n": TELL_LOADED},
         env=host.sshd.environment,
-        capture_output=True,
-        text=True,
-        check=True,
     )
 
-    assert done.stdout.splitlines()[-1] == "[]"
+    stdout, _ = process.communicate(timeout=30)
+
+    assert process.returncode == 0
+    assert stdout.splitlines()[-1] == "[]"

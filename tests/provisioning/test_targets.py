@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from provisioning.agent.host_key.messages import CreateHostKey
+from provisioning.agent.observe.messages import ReadReadiness
 from provisioning.config.settings import Target
 from provisioning.host_errors import (
     AlgorithmsTooWeak,
@@ -172,7 +174,7 @@ def test_a_user_without_a_shell_is_named(host: Any, shell: Any) -> None:
         connect(host.target) as connection,
         pytest.raises(ShellFailed, match="This account is currently not available") as caught,
     ):
-        connection.run_script("readiness.py", "/run", "/opt", deadline=10)
+        connection.call(ReadReadiness("/run", "/opt"), deadline=10)
     assert "nologin" in caught.value.hint
 
 
@@ -191,7 +193,7 @@ def test_a_user_without_sudo_is_told_what_is_missing(host: Any) -> None:
         connect(host.target) as connection,
         pytest.raises(CommandFailed, match="a password is required") as caught,
     ):
-        connection.run_script("create.py", "/", deadline=10, sudo=True)
+        connection.call(CreateHostKey("/"), deadline=10, sudo=True)
 
     assert "admin must be allowed `sudo -n`" in caught.value.hint
 

@@ -1,4 +1,4 @@
-"""The UI's launcher, and a browser's session that goes on meanwhile."""
+"""The UI's launcher, and the session of a browser."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class Ui(Launched):
-    """The UI's launcher as it lies in the image, with pages that a test exchanges."""
+    """The UI's launcher with the layout of its image, and pages that a test replaces."""
 
     def __init__(self, place: Path, api_url: str, folder: str = "") -> None:
-        """folder: where below `place` the states of the pages lie."""
+        """folder: directory below `place` for the changed copies of the pages."""
         super().__init__(ROOT / "ui", place, folder)
         self._api_url = api_url
         ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(ROOT / "ui/launcher", place / "srv/launcher", ignore=ignored)
-        shutil.copytree(ROOT / "ui/.streamlit", place / "srv/launcher/.streamlit")
+        for name in ("images/launcher", "images/ui/launcher"):
+            shutil.copytree(ROOT / name, place / "srv" / name, ignore=ignored)
         self.put(as_it_is)
 
     def put_more(self, file: str, text: str) -> Path:
-        """The repo's pages with more text at the end of one file, where the launcher looks for them."""
+        """Replace the launcher's pages with a copy of the repository's that has more text at the end of one file."""
         return self.put(lambda code: append(code / file, text))
 
     def exchange(self, file: str, text: str) -> dict[str, Any]:
-        """Have other pages taken up; what `GET /code` says when that is over, one way or the other."""
+        """Reload with a changed file; return the body of `GET /code` after the launcher has activated or refused it."""
         before = self.code()
         self.put_more(file, text)
         self.hang_up()
@@ -64,11 +64,11 @@ class Ui(Launched):
             "API_URL": self._api_url,
             "STREAMLIT_SERVER_PORT": str(self.port),
         }
-        with self.run(list(argv) or ["-m", "launcher"], self._place, environ):
+        with self.run(list(argv) or ["-m", "images.ui.launcher"], self._place, environ):
             yield self
 
     def decided(self) -> dict[str, Any]:
-        """What `GET /code` says as soon as the pages that it started with are tried."""
+        """Return the body of `GET /code` after the self-check of the start."""
         wait_for(lambda: answers(self.code) and (self.code()["tried"] or self.code()["refused"]), "they are")
         return self.code()
 
@@ -83,14 +83,14 @@ class Ui(Launched):
 
 
 class Session:
-    """What a browser holds: its connection, and the ids of what it may press."""
+    """The state of a browser: its connection, and the ids of the buttons."""
 
     def __init__(self, line: ClientConnection) -> None:
         self._line = line
         self._buttons: dict[str, str] = {}
 
     def click(self, button: str = "") -> str:
-        """Everything that the page then shows; with no button, the page is asked for."""
+        """Press a button, or request the page; return all text that the page then shows."""
         asked = BackMsg()
         asked.rerun_script.query_string = ""
         if button:

@@ -1,4 +1,4 @@
-"""New pages take over from old ones: the real launcher, the real Streamlit, copies of the UI's own pages."""
+"""Reload of the UI's pages: the real launcher, the real Streamlit, copies of the UI's own pages."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from images.ui.launcher.__main__ import MODULES
+from images.ui.launcher.snapshot import SnapshotError, take_snapshot
 from tests.app.launched import append, as_it_is, wait_for
 from tests.app.processes import children
 from tests.ui.launched import Ui
-from ui.launcher.preload import MODULES
-from ui.launcher.snapshot import SnapshotError, take
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +40,7 @@ def ui(api: FakeApi, tmp_path: Path) -> Iterator[Ui]:
         yield found
 
 
-def test_the_next_click_of_an_open_session_runs_new_pages_and_the_session_goes_on(ui: Ui) -> None:
+def test_the_next_click_of_an_open_session_runs_new_pages_and_the_session_continues(ui: Ui) -> None:
     (server,) = children(ui.pid)
     with ui.session() as browser:
         assert "one line more" not in browser.click()
@@ -78,11 +78,11 @@ def test_the_next_click_of_an_open_session_runs_new_pages_and_the_session_goes_o
         ),
         ("streamlit_app.py", "del PAGES", "KeyError|AttributeError"),
         ("display/wording.py", "raise SystemExit(0)", r"display/wording.py, line \d+: SystemExit"),
-        ("api/client.py", "import os\nos._exit(3)", "the process that tried its pages ended with status 3"),
-        ("api/client.py", "import os\nos._exit(0)", "the process that tried its pages ended with status 0"),
+        ("api/client.py", "import os\nos._exit(3)", "the process of its self-check ended with status 3"),
+        ("api/client.py", "import os\nos._exit(0)", "the process of its self-check ended with status 0"),
     ],
 )
-def test_pages_that_do_not_work_are_refused_with_place_and_kind_and_the_old_ones_go_on(
+def test_pages_that_fail_are_refused_with_line_and_error_type_and_the_active_ones_keep_serving(
     ui: Ui, file: str, text: str, why: str
 ) -> None:
     before = ui.code()
@@ -93,9 +93,9 @@ def test_pages_that_do_not_work_are_refused_with_place_and_kind_and_the_old_ones
         assert found["tried"]
         assert re.fullmatch(why, found["refused"]["why"])
         assert "Predict" in browser.click()
-    assert "is refused, the old goes on" in ui.log.read_text()
+    assert "is refused, the active code keeps serving" in ui.log.read_text()
 
-    # What is put back ends the refusal, and what works is taken up after it.
+    # Restored code ends the refusal, and code that works is activated after it.
     ui.put(as_it_is)
     ui.hang_up()
     wait_for(lambda: ui.code()["refused"] is None, "the refusal is over")
@@ -108,7 +108,7 @@ def test_a_page_that_ends_early_by_streamlits_own_means_works(ui: Ui) -> None:
     assert (found["tried"], found["refused"]) == (True, None)
 
 
-def test_what_a_fault_said_is_in_the_log_and_not_on_the_port(ui: Ui) -> None:
+def test_the_message_of_an_error_is_in_the_log_and_not_on_the_port(ui: Ui) -> None:
     found = ui.exchange("app_pages/status.py", "def page() -> None:\n    raise ValueError('key-of-somebody')")
     assert "key-of-somebody" not in str(found)
     assert "key-of-somebody" in ui.log.read_text()
@@ -116,18 +116,18 @@ def test_what_a_fault_said_is_in_the_log_and_not_on_the_port(ui: Ui) -> None:
 
 def test_pages_that_never_end_are_refused_in_time(ui: Ui) -> None:
     found = ui.exchange("app_pages/status.py", "import time\ntime.sleep(60)")
-    assert found["refused"]["why"] == "its pages did not come to their end within 15 s"
-    wait_for(lambda: len(children(ui.pid)) == 1, "the trial is over")
+    assert found["refused"]["why"] == "its pages did not finish within 15 s"
+    wait_for(lambda: len(children(ui.pid)) == 1, "the self-check has ended")
 
 
-def test_pages_that_come_while_others_are_tried_are_tried_after_them(ui: Ui, tmp_path: Path) -> None:
+def test_pages_that_come_during_a_self_check_are_checked_after_it(ui: Ui, tmp_path: Path) -> None:
     ui.put_more("display/wording.py", "import time\ntime.sleep(1)")
     ui.hang_up()
-    wait_for(lambda: len(children(ui.pid)) == 2, "it is tried")
-    last = take(ui.put_more("display/wording.py", "# the last"), tmp_path / "store")
+    wait_for(lambda: len(children(ui.pid)) == 2, "its self-check runs")
+    last = take_snapshot(ui.put_more("display/wording.py", "# the last"), tmp_path / "store")
     ui.hang_up()
     wait_for(lambda: ui.code()["serving"] == last.digest, "the last of them serves")
-    assert ui.log.read_text().count("has taken over") == 2
+    assert ui.log.read_text().count("is active") == 2
     assert ui.code()["refused"] is None
 
 
@@ -137,11 +137,11 @@ def test_pages_work_without_an_api_too(tmp_path: Path, closed_port: int) -> None
         assert ui.decided()["tried"]
 
 
-def test_a_start_with_pages_that_do_not_work_serves_those_before(api: FakeApi, tmp_path: Path) -> None:
+def test_a_start_with_pages_that_fail_serves_the_previous_ones(api: FakeApi, tmp_path: Path) -> None:
     ui = Ui(tmp_path, api.url, folder=".data")
     ui.put_more("app_pages/drift.py", "def page(:")
     with ui.running():
-        wait_for(lambda: ui.decided()["tried"], "those before serve")
+        wait_for(lambda: ui.decided()["tried"], "the previous ones serve")
         assert "line" in ui.code()["refused"]["why"]
         with ui.session() as browser:
             assert "Predict" in browser.click()
@@ -149,16 +149,19 @@ def test_a_start_with_pages_that_do_not_work_serves_those_before(api: FakeApi, t
         assert (found["tried"], found["refused"]) == (True, None)
 
 
-def test_a_start_with_pages_that_worked_before_tries_them_again_and_serves_no_older_ones(
+def test_a_start_with_verified_pages_that_fail_checks_them_again_and_serves_no_older_ones(
     api: FakeApi, tmp_path: Path
 ) -> None:
     ui = Ui(tmp_path, api.url)
     there = tmp_path / "there"
     ui.as_on_host(
         lambda code: append(code / "app_pages/drift.py", f"open({str(there)!r}).close()"),
-        lambda live: take(live, tmp_path / "store").digest,
+        lambda live: take_snapshot(live, tmp_path / "store").digest,
     )
-    soon = "from launcher import __main__, launcher; launcher.AGAIN_SECONDS = 1.0; raise SystemExit(__main__.main())"
+    soon = (
+        "from images.launcher.entry_point import run; from images.ui.launcher import __main__ as main, launcher; "
+        "launcher.AGAIN_SECONDS = 1.0; raise SystemExit(run(launcher.Launcher, 'ui', 'ui', main.MODULES))"
+    )
     with ui.running("-c", soon):
         found = ui.decided()
         assert (found["serving"], found["tried"]) == ("", False)
@@ -166,10 +169,10 @@ def test_a_start_with_pages_that_worked_before_tries_them_again_and_serves_no_ol
         there.touch()
         wait_for(lambda: ui.code()["tried"], "they work again")
         assert (ui.code()["serving"], ui.code()["refused"]) == (found["refused"]["code"], None)
-        assert "has taken over" not in ui.log.read_text()
+        assert "is active" not in ui.log.read_text()
 
 
-def test_a_start_with_pages_that_do_not_work_and_none_before_is_not_healthy(
+def test_a_start_with_pages_that_fail_and_no_previous_ones_is_not_healthy(
     api: FakeApi, tmp_path: Path
 ) -> None:
     ui = Ui(tmp_path, api.url)
@@ -184,23 +187,23 @@ def test_a_start_with_pages_that_do_not_work_and_none_before_is_not_healthy(
         assert (found["tried"], found["refused"], ui.status("/code")) == (True, None, 200)
 
 
-def test_nothing_is_left_of_a_launcher_that_is_killed(ui: Ui) -> None:
+def test_no_process_is_left_of_a_launcher_that_is_killed(ui: Ui) -> None:
     (server,) = children(ui.pid)
     os.kill(ui.pid, signal.SIGKILL)
     wait_for(lambda: not Path(f"/proc/{server}").exists(), "the server has ended")
 
 
-def test_sigterm_ends_everything_with_a_session_open_and_a_trial_under_way(ui: Ui) -> None:
+def test_sigterm_ends_every_process_during_a_session_and_a_self_check(ui: Ui) -> None:
     with ui.session() as browser:
         browser.click()
         ui.put_more("display/wording.py", "import time\ntime.sleep(60)")
         ui.hang_up()
-        wait_for(lambda: len(children(ui.pid)) == 2, "it is tried")
-        everybody = children(ui.pid)
+        wait_for(lambda: len(children(ui.pid)) == 2, "its self-check runs")
+        everything = children(ui.pid)
         assert ui.process is not None
         ui.process.terminate()
         assert ui.process.wait(30) == 0
-    assert not any(Path(f"/proc/{pid}").exists() for pid in everybody)
+    assert not any(Path(f"/proc/{pid}").exists() for pid in everything)
 
 
 def test_a_server_that_ends_by_itself_ends_the_launcher_with_its_status(ui: Ui) -> None:
@@ -215,6 +218,6 @@ def test_a_launcher_forks_from_a_process_without_threads(ui: Ui) -> None:
     assert "streamlit.testing.v1" in MODULES
 
 
-def test_a_directory_that_is_not_there_is_said_so(tmp_path: Path) -> None:
+def test_a_missing_directory_is_an_error_of_the_snapshot(tmp_path: Path) -> None:
     with pytest.raises(SnapshotError, match="No such file"):
-        take(tmp_path / "nowhere", tmp_path)
+        take_snapshot(tmp_path / "nowhere", tmp_path)

@@ -13,11 +13,11 @@ compose = f"docker compose --project-directory {place} --project-name {project}"
 files.rsync(name="Files", src=f"{source}/", dest=f"{place}/", flags=["-a", "--delete"])
 
 # `docker.compose` cannot wait for health. rsync does not tell whether it changed anything, so the build is
-# asked for every time, and Prometheus reads its rules anew every time.
+# run every time, and every service reloads every time.
 server.shell(
-    name="Images, containers, health, rules",
+    name="Images, containers, health, reload",
     commands=[
         f"{compose} up --detach --build --remove-orphans --wait",
-        f"{compose} kill -s HUP prometheus",
+        f"{compose} kill -s HUP flask-api streamlit-ui prometheus",
     ],
 )

@@ -1,35 +1,35 @@
-"""A command inside a container, begun at Docker's socket: `docker exec` without its start. Part of step.py."""
+"""A command inside a container, started at Docker's socket: `docker exec` without the start of the command line."""
 
 from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
+from typing import Any, Optional
 
-from provisioning.agent.docker_engine import at_socket, elsewhere
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
+from provisioning.agent.docker_engine import is_elsewhere, send_to_engine
+from provisioning.agent.protocol import Exit
 
 
-class Inside:
-    """What `docker exec CONTAINER COMMAND` would do. Raises OSError where it could not be begun; then nothing runs."""
+class ContainerExec:
+    """What `docker exec CONTAINER COMMAND` does. Raises OSError when it cannot be started; then nothing runs."""
 
-    def __init__(self, container: str, argv: list[str], ends: float) -> None:
-        self._ends = ends
-        wanted = {"AttachStdout": True, "AttachStderr": True, "Cmd": argv}
-        self._id = self._answer(f"POST /containers/{container}/exec", wanted)["Id"]
-        self._stream = at_socket(
+    def __init__(self, container: str, argv: Sequence[str], deadline: float) -> None:
+        self._deadline = deadline
+        wanted = {"AttachStdout": True, "AttachStderr": True, "Cmd": list(argv)}
+        self._id = self._call(f"POST /containers/{container}/exec", wanted)["Id"]
+        self._stream = send_to_engine(
             f"POST /exec/{self._id}/start", {"Detach": False, "Tty": False}, self._left()
         )
         self._rest = b""
-        self._began: bool | None = None
+        self._began: Optional[bool] = None
 
     def fileno(self) -> int:
+        """Return the descriptor of the output."""
         return self._stream.fileno()
 
-    def read(self) -> bytes | None:
-        """What it printed of both kinds; None for nothing yet, and nothing at all when it has ended."""
+    def read(self) -> Optional[bytes]:
+        """Return what it printed of both kinds; None when nothing is whole yet, empty when it has ended."""
         try:
             chunk = self._stream.recv(65536)
         except OSError:
@@ -45,7 +45,7 @@ class Inside:
         printed = b""
         if not self._began:
             printed, self._rest = self._rest, b""
-        # Each piece comes behind eight bytes: of which kind it is, and how long.
+        # Each piece follows eight bytes: its kind, and its length in the last four.
         while len(self._rest) >= 8 and len(self._rest) >= 8 + int.from_bytes(self._rest[4:8], "big"):
             whole = 8 + int.from_bytes(self._rest[4:8], "big")
             printed += self._rest[8:whole]
@@ -53,45 +53,44 @@ class Inside:
         return printed or None
 
     def end(self) -> None:
-        """Wait for it no longer. It cannot be ended from here, as it cannot be by the command line."""
+        """Stop waiting for it. As with the command line, it cannot be ended from here."""
         self._stream.close()
 
     def status(self) -> int:
-        """Its exit status, once there is nothing more to read."""
+        """Return its exit status once its output has ended; FAILED when the engine does not tell it."""
         self._stream.close()
         try:
             while self._began:
-                found = self._answer(f"GET /exec/{self._id}/json")
+                found = self._call(f"GET /exec/{self._id}/json")
                 if not found["Running"] and found["ExitCode"] is not None:
                     return int(found["ExitCode"])
                 if self._left() <= 0.01:
-                    return 124
-                # Its output may end a moment before it does.
+                    return Exit.TIMED_OUT
+                # Its output may end a moment before it does, and the engine has no request that waits.
                 time.sleep(0.005)
         except (OSError, ValueError, LookupError, TypeError):
-            # What became of it, nobody can say.
             pass
-        return 1
+        return Exit.FAILED
 
     def _left(self) -> float:
-        return max(0.01, self._ends - time.monotonic())
+        return max(0.01, self._deadline - time.monotonic())
 
-    def _answer(self, question: str, content: Any = None) -> Any:
-        with at_socket(question, content, self._left()) as stream:
-            said = b"".join(iter(lambda: stream.recv(65536), b""))
-        head, _, body = said.partition(b"\r\n\r\n")
+    def _call(self, call: str, content: Any = None) -> Any:
+        with send_to_engine(call, content, self._left()) as stream:
+            answer = b"".join(iter(lambda: stream.recv(65536), b""))
+        head, _, body = answer.partition(b"\r\n\r\n")
         if head[9:11] != b"20":
             raise OSError(body.decode("utf-8", "replace"))
         return json.loads(body)
 
 
-def inside(argv: list[str], ends: float) -> Inside | None:
-    """A `docker exec` without options, begun where this user's Docker takes it from us; else None."""
+def start_in_container(argv: Sequence[str], deadline: float) -> Optional[ContainerExec]:
+    """Start a `docker exec` without options at this user's engine; None when the command line has to run it."""
     container, command = argv[2:3], argv[3:]
-    if argv[:2] != ["docker", "exec"] or not command or container[0].startswith("-") or elsewhere():
+    if list(argv[:2]) != ["docker", "exec"] or not command or container[0].startswith("-") or is_elsewhere():
         return None
     try:
-        return Inside(container[0], command, ends)
+        return ContainerExec(container[0], command, deadline)
     except (OSError, ValueError, LookupError):
-        # The command line complains in words that people know.
+        # The command line has messages for it.
         return None

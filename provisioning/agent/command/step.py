@@ -1,28 +1,26 @@
-"""Run one command that changes the host. Argument: {"root", "argv", "seconds", "finish", "log", "note"} as JSON.
-
-Holds the steps' lock while it runs. Ends the command after its time (status 124), or when our input
-ends because the client is gone, unless it is one that must come to its end. Output of both kinds goes
-to ours and, if asked for, to a log.
-"""
+"""Run one command that changes the host."""
 
 from __future__ import annotations
 
-import json
 import os
 import select
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
+from typing import BinaryIO, NoReturn, Optional, Union
 
-from provisioning.agent.command.container_exec import Inside, inside
+from provisioning.agent.command.container_exec import ContainerExec, start_in_container
+from provisioning.agent.command.messages import RunStep
+from provisioning.agent.protocol import Exit
 from provisioning.agent.store.journal import Journal, hold_steps
 
 
 class Command:
     """A command of the host, in a session of its own."""
 
-    def __init__(self, argv: list[str], environment: dict[str, str]) -> None:
+    def __init__(self, argv: Sequence[str], environment: dict[str, str]) -> None:
         self._process = subprocess.Popen(
             argv,
             stdin=subprocess.DEVNULL,
@@ -35,18 +33,19 @@ class Command:
         self._output = self._process.stdout
 
     def fileno(self) -> int:
+        """Return the descriptor of the output."""
         return self._output.fileno()
 
-    def read(self) -> bytes | None:
-        """What it printed of both kinds; nothing when it has closed both."""
+    def read(self) -> Optional[bytes]:
+        """Return what it printed of both kinds; empty when it has closed both."""
         return os.read(self.fileno(), 65536)
 
     def end(self) -> None:
         """End it and all that it started."""
-        for sign, patience in ((signal.SIGTERM, 10), (signal.SIGKILL, 5)):
+        for sign, seconds in ((signal.SIGTERM, 10), (signal.SIGKILL, 5)):
             try:
                 os.killpg(self._process.pid, sign)
-                self._process.wait(patience)
+                self._process.wait(seconds)
                 return
             except ProcessLookupError:
                 return
@@ -54,77 +53,95 @@ class Command:
                 continue
 
     def status(self) -> int:
-        """Its exit status, as soon as it has one."""
+        """Wait for the end; return the exit status."""
         return self._process.wait()
 
 
-spec = json.loads(sys.argv[1])
-lock = hold_steps(spec["root"])
-journal = Journal(spec["note"])
-signal.signal(signal.SIGHUP, signal.SIG_IGN)
-signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-log = None
-if spec["log"]:
-    os.makedirs(os.path.dirname(spec["log"]), exist_ok=True)
-    log = open(spec["log"], "ab")
-# Nothing of the caller's environment may give a compose variable another value than the env file.
-kept = {
-    name: os.environ[name]
-    for name in ("PATH", "HOME", "LANG", "USER", "DOCKER_HOST", "XDG_RUNTIME_DIR")
-    if name in os.environ
-}
-environment = {**kept, "BUILDKIT_PROGRESS": "plain", "COMPOSE_ANSI": "never", "DOCKER_CLI_HINTS": "false"}
-if not os.access(kept.get("HOME", ""), os.W_OK):
-    # A build keeps its records in the home directory, and not every user has one that can be written to.
-    environment["BUILDX_CONFIG"] = os.path.join(spec["root"], "buildx")
-journal.begin()
-ends = time.monotonic() + spec["seconds"]
-begun: list[Command | Inside] = []
+Running = Union[Command, ContainerExec]
 
 
-def broken(*_: object) -> None:
-    """Somebody broke the lock of the push that this step belongs to."""
-    for one in begun:
-        one.end()
-    journal.end(143)
-    os._exit(143)
+def handle(request: RunStep) -> NoReturn:
+    """Run the command and end this process with its exit code."""
+    # Held until this process ends, also when nothing is journalled.
+    hold_steps(request.root)
+    journal = Journal(request.root, request.journal)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    journal.begin()
+    deadline = time.monotonic() + request.seconds
+    started: list[Running] = []
+
+    def lock_broken(*_: object) -> None:
+        for command in started:
+            command.end()
+        journal.end(Exit.TERMINATED)
+        os._exit(Exit.TERMINATED)
+
+    signal.signal(signal.SIGTERM, lock_broken)
+    running = start_in_container(request.argv, deadline) or Command(request.argv, _environment(request.root))
+    started.append(running)
+    code = _wait(request, running, deadline)
+    if code is None:
+        status = running.status()
+        code = status if 0 <= status < 256 else 128 - status
+    journal.end(code)
+    os._exit(code)
 
 
-signal.signal(signal.SIGTERM, broken)
-running: Command | Inside = inside(spec["argv"], ends) or Command(spec["argv"], environment)
-begun.append(running)
-watched: list[Command | Inside | int] = [running, 0]
-echo = True
-status: int | None = None
-while True:
-    left = ends - time.monotonic()
-    if left <= 0:
-        running.end()
-        status = 124
-        break
-    ready = select.select(watched, [], [], min(left, 5))[0]
-    if 0 in ready and not os.read(0, 4096):
-        watched.remove(0)
-        if not spec["finish"]:
+def _wait(request: RunStep, running: Running, deadline: float) -> Optional[int]:
+    """Forward the output until it ends; return TIMED_OUT or HUNG_UP when the command was ended before."""
+    output = _Output(request.log)
+    watched: list[Union[Running, int]] = [running, 0]
+    while True:
+        left = deadline - time.monotonic()
+        if left <= 0:
             running.end()
-            status = 129
-            break
-    if running in ready:
-        chunk = running.read()
-        if chunk is None:
-            continue
-        if not chunk:
-            break
+            return Exit.TIMED_OUT
+        ready = select.select(watched, [], [], min(left, 5))[0]
+        if 0 in ready and not os.read(0, 4096):
+            watched.remove(0)
+            if not request.finish:
+                running.end()
+                return Exit.HUNG_UP
+        if running in ready:
+            chunk = running.read()
+            if chunk == b"":
+                return None
+            if chunk:
+                output.write(chunk)
+
+
+class _Output:
+    """Standard output, as long as the client reads it, and the log."""
+
+    def __init__(self, log: str) -> None:
+        self._log: Optional[BinaryIO] = None
+        self._connected = True
         if log:
-            log.write(chunk)
-            log.flush()
-        try:
-            if echo:
+            os.makedirs(os.path.dirname(log), exist_ok=True)
+            self._log = open(log, "ab")
+
+    def write(self, chunk: bytes) -> None:
+        if self._log:
+            self._log.write(chunk)
+            self._log.flush()
+        if self._connected:
+            try:
                 sys.stdout.buffer.write(chunk)
                 sys.stdout.buffer.flush()
-        except OSError:
-            echo = False
-code = running.status() if status is None else status
-code = code if 0 <= code < 256 else 128 - code
-journal.end(code)
-os._exit(code)
+            except OSError:
+                self._connected = False
+
+
+def _environment(root: str) -> dict[str, str]:
+    """Return the command's environment: nothing of the caller's may give a compose variable another value."""
+    kept = {
+        name: os.environ[name]
+        for name in ("PATH", "HOME", "LANG", "USER", "DOCKER_HOST", "XDG_RUNTIME_DIR")
+        if name in os.environ
+    }
+    found = {**kept, "BUILDKIT_PROGRESS": "plain", "COMPOSE_ANSI": "never", "DOCKER_CLI_HINTS": "false"}
+    if not os.access(kept.get("HOME", ""), os.W_OK):
+        # A build keeps its records in the home directory, and not every user has a writable one.
+        found["BUILDX_CONFIG"] = os.path.join(root, "buildx")
+    return found

@@ -1,7 +1,4 @@
-"""As root: make the host's own key the only one that sshd shows, and keep cloud-init from bringing others.
-
-Argument: the directory that /etc lies in ("/" on a host). Prints "changed" or "unchanged". Running sessions stay.
-"""
+"""Make the host's own key the only one that sshd shows. Running sessions stay."""
 
 from __future__ import annotations
 
@@ -9,52 +6,64 @@ import glob
 import os
 import re
 import subprocess
-import sys
 
-root = sys.argv[1]
-etc = os.path.join(root, "etc")
-key = os.path.join(etc, "ssh/onebox/host_ed25519")
-own = os.path.join(etc, "ssh/sshd_config.d/10-onebox-host-key.conf")
-cloud = os.path.join(etc, "cloud/cloud.cfg.d/99-onebox-host-key.cfg")
+from provisioning.agent.files import write_text
+from provisioning.agent.host_key.messages import Changed, SwitchHostKey
+from provisioning.agent.host_key.paths import key_path
+from provisioning.agent.protocol import Refused
 
 
-def write(path: str, text: str) -> bool:
-    if os.path.exists(path) and open(path).read() == text:
-        return False
+def handle(request: SwitchHostKey) -> Changed:
+    """Configure, verify and reload sshd. Idempotent. Raises Refused when sshd does not accept the key."""
+    etc = os.path.join(request.root, "etc")
+    key = key_path(request.root)
+    own = os.path.join(etc, "ssh/sshd_config.d/10-onebox-host-key.conf")
+    if not os.path.exists(key):
+        raise Refused("the host's own key is not there")
+    changed = False
+    if os.path.isdir(os.path.join(etc, "cloud")):
+        cloud = os.path.join(etc, "cloud/cloud.cfg.d/99-onebox-host-key.cfg")
+        changed |= _write(cloud, "ssh_deletekeys: false\nssh_genkeytypes: []\n")
+    main = os.path.join(etc, "ssh/sshd_config")
+    for path in [main, *glob.glob(os.path.join(etc, "ssh/sshd_config.d/*.conf"))]:
+        if path != own and os.path.exists(path):
+            with open(path) as file:
+                text = file.read()
+            changed |= _write(path, re.sub(r"(?im)^(\s*HostKey\s)", r"#\1", text))
+    changed |= _write(own, f"HostKey {key}\n")
+    _verify(key, own)
+    # A reload keeps running sessions. Not only after a change: an earlier attempt may have ended before it.
+    for unit in ("ssh", "sshd"):
+        if subprocess.run(["systemctl", "reload", unit], capture_output=True, check=False).returncode == 0:
+            return Changed(changed)
+    raise Refused("neither ssh nor sshd could be reloaded")
+
+
+def _verify(key: str, own: str) -> None:
+    """Raise Refused, and remove the configuration, unless sshd shows this key and no other."""
+    check = subprocess.run(
+        ["sshd", "-T"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PATH": os.environ["PATH"] + ":/usr/sbin"},
+        check=False,
+    )
+    shown = [
+        line.split(None, 1)[1] for line in check.stdout.splitlines() if line.lower().startswith("hostkey ")
+    ]
+    if check.returncode != 0 or shown != [key]:
+        os.unlink(own)
+        raise Refused(f"sshd does not accept the key as its only one: {check.stderr.strip() or shown}")
+
+
+def _write(path: str, text: str) -> bool:
+    """Replace a file by this text, with the mode it has; return whether that changed it."""
+    mode = 0o644
+    if os.path.exists(path):
+        with open(path) as file:
+            if file.read() == text:
+                return False
+        mode = os.stat(path).st_mode & 0o777
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    with open(f"{path}.new", "w") as out:
-        out.write(text)
-        out.flush()
-        os.fsync(out.fileno())
-    os.chmod(f"{path}.new", os.stat(path).st_mode & 0o777 if os.path.exists(path) else 0o644)
-    os.replace(f"{path}.new", path)
+    write_text(path, text, mode, durable=True)
     return True
-
-
-if not os.path.exists(key):
-    sys.exit("the host's own key is not there")
-changed = False
-if os.path.isdir(os.path.dirname(os.path.dirname(cloud))):
-    changed |= write(cloud, "ssh_deletekeys: false\nssh_genkeytypes: []\n")
-for path in [os.path.join(etc, "ssh/sshd_config"), *glob.glob(os.path.join(etc, "ssh/sshd_config.d/*.conf"))]:
-    if path != own and os.path.exists(path):
-        text = open(path).read()
-        changed |= write(path, re.sub(r"(?im)^(\s*HostKey\s)", r"#\1", text))
-changed |= write(own, f"HostKey {key}\n")
-check = subprocess.run(
-    ["sshd", "-T"],
-    capture_output=True,
-    text=True,
-    env={**os.environ, "PATH": os.environ["PATH"] + ":/usr/sbin"},
-)
-shown = [line.split(None, 1)[1] for line in check.stdout.splitlines() if line.lower().startswith("hostkey ")]
-if check.returncode != 0 or shown != [key]:
-    os.unlink(own)
-    sys.exit(f"sshd does not accept the key as its only one: {check.stderr.strip() or shown}")
-# A reload lets running sessions go on. Always done: an earlier run may have ended just before it.
-for unit in ("ssh", "sshd"):
-    if subprocess.run(["systemctl", "reload", unit], capture_output=True).returncode == 0:
-        break
-else:
-    sys.exit("neither ssh nor sshd could be reloaded")
-print("changed" if changed else "unchanged")

@@ -1,27 +1,57 @@
-"""Print who holds the host and which steps run; break that if asked. Input: {"root", "break_as": who does it, or null}.
+"""Read who holds the lock, and break it.
 
-Looks at processes that have the lock files open and takes no lock, so that looking never gets in a
-push's way. Breaking ends the holder, its SSH session and its steps, and waits until they are gone.
+Looks at processes that have the lock files open and takes no lock, so that reading never delays a push.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
-import sys
 import time
-from typing import Any
+from dataclasses import replace
+from typing import Callable, Optional, Union
 
+from provisioning.agent.lock.holder_file import Holder, read_holder, write_holder
+from provisioning.agent.lock.messages import BreakLock, LockHolders, ReadLock
+from provisioning.agent.protocol import Refused
+
+HOLDER_SECONDS = 10.0
 STEP_SECONDS = 25.0
-request = json.load(sys.stdin)
-root = os.path.realpath(request["root"])
-path = os.path.join(root, "push.holder")
+CLIENT_SECONDS = 2.0
+"""How long the client of a broken lock may take to hear of it and close its connection."""
+_LOCK, _STEPS = "push.lock", "steps.lock"
 
 
-def users_of(name: str) -> list[int]:
-    """Ids of processes that have this file of our root open."""
+def handle(request: Union[ReadLock, BreakLock]) -> LockHolders:
+    """Return who holds the lock, or held it before it was broken. Raises Refused when a process does not end."""
+    root = os.path.realpath(request.root)
+    holder, steps = _holder(root), _users_of(root, _STEPS)
+    free = holder is None and not steps
+    if isinstance(request, BreakLock) and not free:
+        _break(root, holder, steps, request.by)
+        free = _holder(root) is None and not _users_of(root, _STEPS)
+    return LockHolders(holder, len(steps), free)
+
+
+def _break(root: str, holder: Optional[Holder], steps: list[int], by: str) -> None:
+    if holder:
+        session = _session_of(holder.pid)
+        write_holder(root, replace(holder, broken_by=by))
+        _terminate(holder.pid)
+        if not _wait_until(lambda: holder.pid not in _users_of(root, _LOCK), HOLDER_SECONDS):
+            raise Refused("its holder does not end")
+        # A client that hears of it closes its connection; one that does not hear is disconnected.
+        if session is not None and not _wait_until(lambda: not _runs(session), CLIENT_SECONDS):
+            _terminate(session)
+    for pid in _users_of(root, _STEPS):
+        _terminate(pid)
+    if not _wait_until(lambda: not set(steps) & set(_users_of(root, _STEPS)), STEP_SECONDS):
+        raise Refused("a step of it does not end")
+
+
+def _users_of(root: str, name: str) -> list[int]:
+    """Return ids of processes that have this file of the root open."""
     wanted = os.path.join(root, name)
     found: list[int] = []
     for pid in filter(str.isdigit, os.listdir("/proc")):
@@ -34,17 +64,13 @@ def users_of(name: str) -> list[int]:
     return sorted(found)
 
 
-def holder() -> dict[str, Any] | None:
-    try:
-        with open(path) as file:
-            entry = json.load(file)
-        return entry if entry["pid"] in users_of("push.lock") else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+def _holder(root: str) -> Optional[Holder]:
+    holder = read_holder(root)
+    return holder if holder and holder.pid in _users_of(root, _LOCK) else None
 
 
-def session_of(pid: int) -> int | None:
-    """The SSH session that a process belongs to, when it is one that we may end."""
+def _session_of(pid: int) -> Optional[int]:
+    """Return the SSH session that a process belongs to, if this user may end it."""
     for _ in range(4):
         try:
             with open(f"/proc/{pid}/stat") as file:
@@ -57,39 +83,20 @@ def session_of(pid: int) -> int | None:
     return None
 
 
-def end(pid: int) -> None:
+def _terminate(pid: int) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGTERM)
 
 
-def gone(ids: list[int], seconds: float, name: str) -> bool:
+def _runs(pid: int) -> bool:
+    return os.path.exists(f"/proc/{pid}")
+
+
+def _wait_until(holds: Callable[[], bool], seconds: float) -> bool:
+    """Return whether the condition came to hold in time."""
     ends = time.monotonic() + seconds
-    while set(ids) & set(users_of(name)):
+    while not holds():
         if time.monotonic() > ends:
             return False
-        time.sleep(0.1)
+        time.sleep(0.05)
     return True
-
-
-found = holder()
-steps = users_of("steps.lock")
-answer: dict[str, Any] = {"holder": found, "steps": len(steps), "free": found is None and not steps}
-if request["break_as"] and not answer["free"]:
-    if found:
-        session = session_of(found["pid"])
-        with open(path + ".new", "w") as out:
-            json.dump({**found, "broken_by": request["break_as"]}, out)
-        os.replace(path + ".new", path)
-        end(found["pid"])
-        if not gone([found["pid"]], 10, "push.lock"):
-            sys.exit("its holder does not end")
-        if session is not None:
-            # Long enough for its client to hear who did it.
-            time.sleep(0.7)
-            end(session)
-    for pid in users_of("steps.lock"):
-        end(pid)
-    if not gone(steps, STEP_SECONDS, "steps.lock"):
-        sys.exit("a step of it does not end")
-    answer["free"] = holder() is None and not users_of("steps.lock")
-print(json.dumps(answer))

@@ -1,60 +1,170 @@
-"""Print as JSON what is on this host. Input: {"root", "project", "manifest", "only_containers"}.
-
-Reads only. `manifest` is the wanted one; without a wanted manifest, everything is seen from the current
-release's. With `only_containers` nothing else is looked at.
-"""
+"""Read the observed state of the host, seen from a manifest."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-import sys
+from collections.abc import Collection, Iterator
+from dataclasses import replace
+from typing import Any, Optional
 
-from provisioning.agent.docker_engine import has_command, way_to_docker
-from provisioning.agent.observe.runtime_split import SplitInForce
-from provisioning.agent.shared_values import given
+from provisioning.agent.codec import Malformed
+from provisioning.agent.docker_engine import connect_to_docker, has_command
+from provisioning.agent.files import current_release, link_target, read_json, sha256_of
+from provisioning.agent.lock.holder_file import running_holder
+from provisioning.agent.observe.messages import ContainerFacts, Facts, LiveDataFacts, ReadFacts
+from provisioning.agent.observe.runtime_split import SplitReader
+from provisioning.agent.store.journal import entries_in, read_lines
+from provisioning.agent.store.journal_entry import JournalEntry
 from provisioning.agent.store.leftovers import leftovers
+from provisioning.agent.store.manifest import DataDirectory, FileEntry, Manifest, manifest_in
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from typing import Any
-
-request = json.load(sys.stdin)
-root, project = request["root"], request["project"]
-releases = os.path.join(root, "releases")
 OWN = {"manifest.json"}
+MEASURED = 5
 
 
-def load(path: str) -> Any:
-    try:
-        with open(path, encoding="utf-8") as file:
-            return json.load(file)
-    except (OSError, ValueError):
-        return None
+def handle(request: ReadFacts) -> Facts:
+    """Return the facts."""
+    docker = connect_to_docker(request.project, images=not request.only_containers)
+    inspected = docker.containers()
+    if request.only_containers:
+        return Facts(tuple(_containers(inspected)))
+    # Answered while the files are read.
+    split = SplitReader(inspected)
+    store = _Store(request.root)
+    wanted = store.current_manifest if request.manifest is None else manifest_in(request.manifest)
+    images = docker.images()
+    journal = read_lines(request.root)
+    disk = os.statvfs(request.root if os.path.isdir(request.root) else "/")
+    holder = running_holder(request.root)
+    return Facts(
+        containers=tuple(_containers(inspected)),
+        current=store.current or None,
+        current_manifest=store.raw.get(store.current),
+        leftovers=tuple(leftovers(request.root)),
+        unfinished=_unfinished(journal),
+        images={name: digest for name, digest, _ in images},
+        image_bytes={name: size for name, _, size in images},
+        builds=store.builds({name for name, *_ in images}),
+        holder=str(holder) if holder else "",
+        journal=_last_success(journal),
+        measured=_measured(journal),
+        split_in_force=split.read(),
+        can_carry_out=has_command(),
+        free_bytes=disk.f_bavail * disk.f_frsize,
+        **(store.compare(wanted) if wanted else {}),
+    )
 
 
-def sha256(path: str) -> str | None:
-    digest = hashlib.sha256()
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-    except OSError:
-        return None
-    try:
-        while chunk := os.read(descriptor, 1 << 20):
-            digest.update(chunk)
-    except OSError:
-        return None
-    finally:
-        os.close(descriptor)
-    return digest.hexdigest()
+class _Store:
+    """The release store below a root. `raw` are the manifests as they are stored."""
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+        self._releases = os.path.join(root, "releases")
+        self.current = current_release(root)
+        self.raw: dict[str, dict[str, Any]] = {}
+        self._known: dict[str, Manifest] = {}
+        for name in os.listdir(self._releases) if os.path.isdir(self._releases) else []:
+            if name.endswith(".partial"):
+                continue
+            value = read_json(os.path.join(self._releases, name, "manifest.json"))
+            try:
+                self._known[name] = manifest_in(value)
+            except Malformed:
+                continue
+            self.raw[name] = value
+
+    @property
+    def current_manifest(self) -> Optional[Manifest]:
+        """The manifest of the release that `current` points to."""
+        return self._known.get(self.current)
+
+    def compare(self, wanted: Manifest) -> dict[str, Any]:
+        """Return the fields of Facts that compare the host with the wanted manifest."""
+        problems = compare(os.path.join(self._releases, wanted.release), wanted.files, OWN)
+        live = {
+            variable: self._live_data(variable, data) for variable, data in wanted.data.items() if data.live
+        }
+        secrets = {
+            secret.digest: self._secret_problem(name, secret.digest)
+            for name, secret in wanted.secrets.items()
+        }
+        return {
+            "present": wanted.release in self._known,
+            "problems": tuple(problems),
+            "data_problems": {
+                data.digest: tuple(compare(os.path.join(self._root, "data", data.digest), data.files))
+                for data in wanted.data.values()
+            },
+            "secret_problems": {digest: problem for digest, problem in secrets.items() if problem},
+            "live": {variable: found for variable, found in live.items() if found},
+            "needed": self._needed(wanted, {problem.split(" ", 1)[1] for problem in problems}),
+        }
+
+    def builds(self, images: Collection[str]) -> dict[str, dict[str, str]]:
+        """Return service -> build digest -> image, the newest release last, of images that exist."""
+        found: dict[str, dict[str, str]] = {}
+        by_age = sorted(self._known, key=lambda name: os.stat(os.path.join(self._releases, name)).st_mtime)
+        for name in by_age:
+            for service, part in self._known[name].services.items():
+                if part.build:
+                    builds = found.setdefault(service, {})
+                    builds[part.build] = part.image
+        return {
+            service: {build: image for build, image in builds.items() if image in images}
+            for service, builds in found.items()
+        }
+
+    def _needed(self, wanted: Manifest, wrong: Collection[str]) -> tuple[str, ...]:
+        """Return the SHA-256 of wrong files whose content no release has."""
+        paths: dict[str, list[str]] = {}
+        for name, manifest in self._known.items():
+            for entry in manifest.files:
+                paths.setdefault(entry.sha256, []).append(os.path.join(self._releases, name, entry.path))
+        needed = {
+            entry.sha256
+            for entry in wanted.files
+            if entry.path in wrong
+            and not any(sha256_of(path) == entry.sha256 for path in paths.get(entry.sha256, []))
+        }
+        return tuple(sorted(needed))
+
+    def _live_data(self, variable: str, wanted: DataDirectory) -> Optional[LiveDataFacts]:
+        """Return the live data of a variable; None when there is none."""
+        home = os.path.join(self._root, "live", variable)
+        digest = os.path.basename(link_target(os.path.join(home, ".current")))
+        if not digest:
+            return None
+        wrong: list[str] = []
+        if digest == wanted.digest:
+            wrong = compare(os.path.join(home, ".data", digest), wanted.files)
+            for top in sorted({entry.path.split("/")[0] for entry in wanted.files}):
+                if link_target(os.path.join(home, top)) != ".current/" + top:
+                    wrong.append("changed " + top)
+        try:
+            with open(os.path.join(home, ".in-force"), encoding="utf-8") as file:
+                confirmed = file.read()
+        except OSError:
+            confirmed = ""
+        return LiveDataFacts(digest, confirmed, tuple(wrong))
+
+    def _secret_problem(self, name: str, digest: str) -> str:
+        """Return what is wrong with the file of a secret, without reading it; empty for nothing."""
+        folder = os.path.join(self._root, "secrets", digest)
+        index = read_json(os.path.join(folder, "index.json"))
+        try:
+            found = os.lstat(os.path.join(folder, name))
+        except OSError:
+            return "missing " + name
+        if not index or (index["inode"], index["changed"]) != (found.st_ino, found.st_ctime_ns):
+            return "changed " + name
+        return ""
 
 
-def compare(directory: str, entries: list[dict[str, Any]], own: Iterable[str] = ()) -> list[str]:
-    """What differs between a directory and the entries that it should hold."""
+def compare(directory: str, entries: tuple[FileEntry, ...], own: Collection[str] = ()) -> list[str]:
+    """Return what differs between a directory and the entries that it should have."""
     wrong: list[str] = []
-    wanted = {entry["path"]: entry for entry in entries}
+    wanted = {entry.path: entry for entry in entries}
     for path, entry in wanted.items():
         full = f"{directory}/{path}"
         try:
@@ -62,7 +172,7 @@ def compare(directory: str, entries: list[dict[str, Any]], own: Iterable[str] = 
         except OSError:
             wrong.append("missing " + path)
             continue
-        if mode & 0o777 != entry["mode"] or sha256(full) != entry["sha256"]:
+        if mode & 0o777 != entry.mode or sha256_of(full) != entry.sha256:
             wrong.append("changed " + path)
     for folder, _, names in os.walk(directory):
         inner = folder[len(directory) + 1 :]
@@ -73,7 +183,7 @@ def compare(directory: str, entries: list[dict[str, Any]], own: Iterable[str] = 
     return sorted(wrong)
 
 
-def containers(inspected: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def _containers(inspected: list[dict[str, Any]]) -> Iterator[ContainerFacts]:
     for item in inspected:
         labels, state = item["Config"].get("Labels") or {}, item["State"]
         if labels.get("com.docker.compose.oneoff") == "True":
@@ -82,204 +192,46 @@ def containers(inspected: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         log = health.get("Log") or [{}]
         exited = "" if state["Status"] == "running" else f"status {state.get('ExitCode')}"
         if exited and state.get("Error"):
-            # Docker could not start it, so it has no log of its own that says why.
+            # Docker could not start it, so it has no log that tells why.
             exited += ": " + state["Error"]
-        yield {
-            "id": item["Id"],
-            "service": labels.get("com.docker.compose.service", ""),
-            "digest": labels.get("io.onebox.service-digest", ""),
-            "image": item["Config"]["Image"],
-            "image_id": item["Image"],
-            "state": state["Status"],
-            "health": health.get("Status", "") if health.get("Status") != "none" else "",
-            "said": exited or str((log[-1] or {}).get("Output", "")).strip()[-300:],
-        }
+        yield ContainerFacts(
+            id=item["Id"],
+            service=labels.get("com.docker.compose.service", ""),
+            digest=labels.get("io.onebox.service-digest", ""),
+            image=item["Config"]["Image"],
+            image_id=item["Image"],
+            state=state["Status"],
+            health=health.get("Status", "") if health.get("Status") != "none" else "",
+            said=exited or str((log[-1] or {}).get("Output", "")).strip()[-300:],
+        )
 
 
-def live_data(name: str, entry: dict[str, Any]) -> dict[str, Any] | None:
-    """What a service that reads its data anew on a signal has before it; None where there is nothing."""
-    home = os.path.join(root, "live", name)
-    try:
-        digest = os.path.basename(os.readlink(os.path.join(home, ".current")))
-    except OSError:
-        return None
-    wrong: list[str] = []
-    if digest == entry["digest"]:
-        wrong = compare(os.path.join(home, ".data", digest), entry["files"])
-        for top in sorted({item["path"].split("/")[0] for item in entry["files"]}):
-            link = os.path.join(home, top)
-            if not os.path.islink(link) or os.readlink(link) != ".current/" + top:
-                wrong.append("changed " + top)
-    try:
-        with open(os.path.join(home, ".in-force"), encoding="utf-8") as file:
-            in_force = file.read()
-    except OSError:
-        in_force = ""
-    return {"digest": digest, "in_force": in_force, "problems": wrong}
-
-
-def measured() -> dict[str, list[float]]:
-    """Service -> seconds that its last five recreations took, the newest last."""
-    took: dict[str, list[float]] = {}
-    for entry in entries_of(line for line in journal if '"took"' in line):
-        for service, seconds in (entry.get("took") or {}).items():
-            took[service] = [*took.get(service, []), float(seconds)][-5:]
+def _measured(journal: list[str]) -> dict[str, tuple[float, ...]]:
+    took: dict[str, tuple[float, ...]] = {}
+    # There may be thousands of lines: each reader parses those that it needs.
+    for entry in entries_in(line for line in journal if '"took"' in line):
+        for service, seconds in entry.took.items():
+            took[service] = (*took.get(service, ()), seconds)[-MEASURED:]
     return took
 
 
-def journal_lines() -> list[str]:
-    try:
-        with open(os.path.join(root, "journal.jsonl"), encoding="utf-8") as file:
-            return file.read().splitlines()
-    except OSError:
-        return []
+def _last_success(journal: list[str]) -> Optional[JournalEntry]:
+    return next((entry for entry in entries_in(reversed(journal)) if entry.result == "ok"), None)
 
 
-def entries_of(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
-    # There may be thousands, and most questions are about a few of them: each reader says which it parses.
-    for line in lines:
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(entry, dict):
-            yield entry
-
-
-def holder() -> str:
-    """Who pushes right now. A stale file of a process that is gone counts as nobody."""
-    entry = load(os.path.join(root, "push.holder"))
-    if not entry:
-        return ""
-    try:
-        os.kill(entry["pid"], 0)
-    except ProcessLookupError:
-        return ""
-    except OSError:
-        pass
-    return "{who}, {doing}, since {since}".format(**entry)
-
-
-def last_success() -> Any:
-    return next((entry for entry in entries_of(reversed(journal)) if entry.get("result") == "ok"), None)
-
-
-def unfinished() -> Any:
-    """The last push that wrote its beginning and not its end: its first line, with the step it got to."""
-    since: list[dict[str, Any]] = []
-    for entry in entries_of(reversed(journal)):
-        if entry.get("result"):
+def _unfinished(journal: list[str]) -> Optional[JournalEntry]:
+    """Return the first entry of the last push if that has no result, with the step that it got to."""
+    since: list[JournalEntry] = []
+    for entry in entries_in(reversed(journal)):
+        if entry.result:
             break
         since.append(entry)
-    begun: dict[str, Any] = {}
+    begun: Optional[JournalEntry] = None
     for entry in reversed(since):
-        if entry.get("push") != begun.get("push"):
-            begun = {}
-        if entry.get("step") == "push":
-            begun = {**entry, "step": "push"}
+        if begun and entry.push != begun.push:
+            begun = None
+        if entry.step == "push":
+            begun = entry
         elif begun:
-            begun["step"] = entry.get("step", "")
-    return begun or None
-
-
-def secret_problem(name: str, digest: str) -> str:
-    """What is wrong with the file of a secret, told without reading it."""
-    folder = os.path.join(root, "secrets", digest)
-    noted = load(os.path.join(folder, "index.json"))
-    try:
-        found = os.lstat(os.path.join(folder, name))
-    except OSError:
-        return "missing " + name
-    if not noted or (noted["inode"], noted["changed"]) != (found.st_ino, found.st_ctime_ns):
-        return "changed " + name
-    return ""
-
-
-docker = way_to_docker(project, images=not request["only_containers"])
-inspected = docker.containers()
-if request["only_containers"]:
-    print(json.dumps({"containers": list(containers(inspected))}))
-    sys.exit()
-# Answered while the files are read.
-split = SplitInForce(inspected)
-
-try:
-    current = os.path.basename(os.readlink(os.path.join(root, "current")))
-except OSError:
-    current = ""
-known: dict[str, Any] = {}
-for name in os.listdir(releases) if os.path.isdir(releases) else []:
-    found = None if name.endswith(".partial") else load(os.path.join(releases, name, "manifest.json"))
-    if found:
-        known[name] = found
-current_manifest = known.get(current)
-manifest = given(request["manifest"]) or current_manifest
-
-present = False
-problems: list[str] = []
-needed: list[str] = []
-data_problems: dict[str, list[str]] = {}
-secret_problems: dict[str, str] = {}
-live: dict[str, dict[str, Any]] = {}
-if manifest:
-    home = os.path.join(releases, manifest["release"])
-    present = manifest["release"] in known
-    problems = compare(home, manifest["files"], OWN)
-    for variable, entry in manifest["data"].items():
-        found = live_data(variable, entry) if entry.get("live") else None
-        if found:
-            live[variable] = found
-        data_problems[entry["digest"]] = compare(os.path.join(root, "data", entry["digest"]), entry["files"])
-    for name, secret in manifest.get("secrets", {}).items():
-        wrong = secret_problem(name, secret["digest"])
-        if wrong:
-            secret_problems[secret["digest"]] = wrong
-    bad = {line.split(" ", 1)[1] for line in problems}
-    places: dict[str, list[str]] = {}
-    for name, other in known.items():
-        for entry in other["files"]:
-            places.setdefault(entry["sha256"], []).append(os.path.join(releases, name, entry["path"]))
-    for entry in manifest["files"]:
-        if entry["path"] in bad and not any(
-            sha256(place) == entry["sha256"] for place in places.get(entry["sha256"], [])
-        ):
-            needed.append(entry["sha256"])
-
-builds: dict[str, dict[str, str]] = {}
-for name in sorted(known, key=lambda item: os.stat(os.path.join(releases, item)).st_mtime):
-    for service, part in known[name]["services"].items():
-        if part["build"]:
-            builds.setdefault(service, {})[part["build"]] = part["image"]
-sizes = {name: (digest, size) for name, digest, size in docker.images()}
-tags = {name: digest for name, (digest, _) in sizes.items()}
-for service, made in builds.items():
-    builds[service] = {build: image for build, image in made.items() if image in tags}
-
-journal = journal_lines()
-disk = os.statvfs(root if os.path.isdir(root) else "/")
-print(
-    json.dumps(
-        {
-            "current": current or None,
-            "current_manifest": current_manifest,
-            "present": present,
-            "problems": problems,
-            "data_problems": data_problems,
-            "secret_problems": secret_problems,
-            "leftovers": leftovers(root),
-            "unfinished": unfinished(),
-            "live": live,
-            "needed": sorted(set(needed)),
-            "containers": list(containers(inspected)),
-            "images": tags,
-            "image_bytes": {name: size for name, (_, size) in sizes.items()},
-            "builds": builds,
-            "holder": holder(),
-            "journal": last_success(),
-            "measured": measured(),
-            "split_in_force": split.told(),
-            "can_carry_out": has_command(),
-            "free_bytes": disk.f_bavail * disk.f_frsize,
-        }
-    )
-)
+            begun = replace(begun, step=entry.step)
+    return begun

@@ -1,28 +1,26 @@
-"""Print as JSON the content of files. Input: {"root", "directory": below it, "paths", "limit": bytes per file}.
-
-Reads only. Base64 of each file's content; null for one that is absent, leads elsewhere or is above the limit.
-"""
+"""Read the content of files."""
 
 from __future__ import annotations
 
 import base64
-import json
 import os
-import sys
+from typing import Optional
 
-request = json.load(sys.stdin)
-base = os.path.realpath(os.path.join(request["root"], request["directory"]))
+from provisioning.agent.observe.messages import FileContents, ReadFiles
 
 
-def read(path: str) -> str | None:
+def handle(request: ReadFiles) -> FileContents:
+    """Return the content of each path."""
+    base = os.path.realpath(os.path.join(request.root, request.directory))
+    return FileContents({path: _read(base, path, request.limit) for path in request.paths})
+
+
+def _read(base: str, path: str, limit: int) -> Optional[str]:
     full = os.path.realpath(os.path.join(base, path))
     try:
-        if os.path.commonpath([base, full]) != base or os.path.getsize(full) > request["limit"]:
+        if os.path.commonpath([base, full]) != base or os.path.getsize(full) > limit:
             return None
         with open(full, "rb") as file:
             return base64.b64encode(file.read()).decode()
     except OSError:
         return None
-
-
-print(json.dumps({path: read(path) for path in request["paths"]}))

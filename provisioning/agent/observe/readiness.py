@@ -1,55 +1,67 @@
-"""Print as JSON whether this host can take a release. Arguments: cloud-init's run directory, our root."""
+"""Read whether the host is ready to take a release."""
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
-import sys
 from typing import Any
 
-run_dir, root = sys.argv[1:3]
+from provisioning.agent.files import read_json
+from provisioning.agent.observe.messages import Readiness, ReadReadiness
+
+COMMAND_SECONDS = 20
 
 
-def read(name: str) -> dict[str, Any]:
+def handle(request: ReadReadiness) -> Readiness:
+    """Return the state of cloud-init, Docker, compose, the root and the disk."""
+    state, error, warnings = _cloud_init(request.run_dir)
+    has_docker = bool(shutil.which("docker"))
+    docker, daemon_error = (
+        _run("docker", "version", "--format", "{{.Server.Version}}") if has_docker else ("", "")
+    )
+    root = request.root
+    return Readiness(
+        cloud_init=state,
+        cloud_init_error=error,
+        warnings=tuple(warnings),
+        docker_cli=has_docker,
+        docker=docker,
+        daemon_error=daemon_error,
+        compose=_run("docker", "compose", "version", "--short")[0] if has_docker else "",
+        root_writable=os.path.isdir(root) and os.access(root, os.W_OK),
+        free_bytes=shutil.disk_usage(root if os.path.isdir(root) else "/").free,
+    )
+
+
+def _cloud_init(run_dir: str) -> tuple[str, str, list[str]]:
+    """Return the state, the errors, and warnings."""
+    if os.path.exists(os.path.join(run_dir, "disabled")):
+        return "absent", "", []
+    if not os.path.isdir(run_dir):
+        return ("running" if shutil.which("cloud-init") else "absent"), "", []
+    result = _read(run_dir, "result.json")
+    if not result:
+        return "running", "", []
+    errors = result.get("errors") or []
+    warnings: list[str] = []
+    for stage in _read(run_dir, "status.json").values():
+        found = (stage.get("recoverable_errors") or {}) if isinstance(stage, dict) else {}
+        for level, texts in found.items():
+            if level != "DEPRECATED":
+                warnings += [f"cloud-init: {text}"[:300] for text in texts]
+    return ("failed" if errors else "done"), "; ".join(map(str, errors))[:500], warnings
+
+
+def _read(run_dir: str, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = (read_json(os.path.join(run_dir, name)) or {}).get("v1", {})
+    return found
+
+
+def _run(*argv: str) -> tuple[str, str]:
+    """Return output and error of a command; one of them is empty."""
     try:
-        with open(os.path.join(run_dir, name)) as file:
-            found: dict[str, Any] = json.load(file).get("v1", {})
-            return found
-    except (OSError, ValueError):
-        return {}
-
-
-def say(*argv: str) -> tuple[str, str]:
-    try:
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=20)
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         return "", str(error)
     return (done.stdout.strip(), "") if done.returncode == 0 else ("", done.stderr.strip())
-
-
-facts: dict[str, Any] = {"cloud_init": "absent", "cloud_init_error": "", "warnings": []}
-if os.path.isdir(run_dir) and not os.path.exists(os.path.join(run_dir, "disabled")):
-    result = read("result.json")
-    facts["cloud_init"] = "running"
-    if result:
-        errors = result.get("errors") or []
-        facts["cloud_init"] = "failed" if errors else "done"
-        facts["cloud_init_error"] = "; ".join(map(str, errors))[:500]
-    stages = [stage for stage in read("status.json").values() if isinstance(stage, dict)]
-    for stage in stages if result else []:
-        for level, texts in (stage.get("recoverable_errors") or {}).items():
-            if level != "DEPRECATED":
-                facts["warnings"] += [f"cloud-init: {text}"[:300] for text in texts]
-elif shutil.which("cloud-init") and not os.path.exists(os.path.join(run_dir, "disabled")):
-    facts["cloud_init"] = "running"
-
-facts["docker_cli"] = bool(shutil.which("docker"))
-facts["docker"], facts["daemon_error"] = (
-    say("docker", "version", "--format", "{{.Server.Version}}") if facts["docker_cli"] else ("", "")
-)
-facts["compose"] = say("docker", "compose", "version", "--short")[0] if facts["docker_cli"] else ""
-facts["root_writable"] = os.path.isdir(root) and os.access(root, os.W_OK)
-facts["free_bytes"] = shutil.disk_usage(root if os.path.isdir(root) else "/").free
-print(json.dumps(facts))

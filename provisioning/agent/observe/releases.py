@@ -1,74 +1,71 @@
-"""Print as JSON the releases that are kept on this host, and what the journal knows about others. Input: {"root"}.
-
-Reads only.
-"""
+"""Read the release store, and what the logs know of pruned releases."""
 
 from __future__ import annotations
 
 import json
 import os
 import subprocess
-import sys
 import time
-from collections.abc import Iterator
 from datetime import datetime, timezone
-from typing import Any
 
-root = json.load(sys.stdin)["root"]
-releases = os.path.join(root, "releases")
+from provisioning.agent.codec import from_json
+from provisioning.agent.files import current_release, read_json
+from provisioning.agent.observe.messages import ReadReleases, Releases, Served, StoredRelease
+from provisioning.agent.store.audit_log import audit_path
+from provisioning.agent.store.journal import entries_in, read_lines
 
 
-def lines(name: str) -> Iterator[dict[str, Any]]:
+def handle(request: ReadReleases) -> Releases:
+    """Return the releases."""
+    kept = _stored(os.path.join(request.root, "releases"))
+    served = _served(audit_path(request.root))
+    done = [entry for entry in entries_in(read_lines(request.root)) if entry.result == "ok" and entry.release]
+    past = {entry.release for entry in done} | {item.release for item in served if item.release}
+    rows = subprocess.run(
+        ["docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return Releases(
+        now=time.time(),
+        current=current_release(request.root) or None,
+        previous=done[-1].previous if done else None,
+        kept=kept,
+        served=tuple(served),
+        past=tuple(sorted(past - set(kept))),
+        images=tuple(rows.stdout.split()) if rows.returncode == 0 else (),
+    )
+
+
+def _stored(releases: str) -> dict[str, StoredRelease]:
+    found: dict[str, StoredRelease] = {}
+    for name in sorted(os.listdir(releases)) if os.path.isdir(releases) else []:
+        path = os.path.join(releases, name, "manifest.json")
+        manifest = read_json(path)
+        if manifest is not None:
+            written = datetime.fromtimestamp(os.stat(path).st_mtime, timezone.utc)
+            found[name] = StoredRelease(manifest, written.isoformat(timespec="seconds"))
+    return found
+
+
+def _served(path: str) -> list[Served]:
+    """Return when and by whom releases came to serve, which only the audit log knows."""
     try:
-        with open(os.path.join(root, name), encoding="utf-8", errors="replace") as file:
-            texts = file.read().splitlines()
+        with open(path, encoding="utf-8", errors="replace") as file:
+            lines = file.read().splitlines()
     except OSError:
-        return
-    for text in texts:
+        return []
+    found: list[Served] = []
+    for line in lines:
         try:
-            entry = json.loads(text)
+            entry = json.loads(line)
         except ValueError:
             continue
-        if isinstance(entry, dict):
-            yield entry
-
-
-try:
-    current = os.path.basename(os.readlink(os.path.join(root, "current")))
-except OSError:
-    current = ""
-known: dict[str, Any] = {}
-for name in sorted(os.listdir(releases)) if os.path.isdir(releases) else []:
-    try:
-        path = os.path.join(releases, name, "manifest.json")
-        with open(path, encoding="utf-8") as file:
-            manifest = json.load(file)
-        changed = datetime.fromtimestamp(os.stat(path).st_mtime, timezone.utc)
-        known[name] = {"manifest": manifest, "written": changed.isoformat(timespec="seconds")}
-    except (OSError, ValueError):
-        continue
-
-# Only these tell when a release began to serve, and who did it.
-served = [
-    {name: entry.get(name) for name in ("at", "who", "what", "release")}
-    for entry in lines("audit.jsonl")
-    if entry.get("result") == "ok" and entry.get("what") in ("push", "rollback")
-]
-done = [entry for entry in lines("journal.jsonl") if entry.get("result") == "ok" and entry.get("release")]
-past = {entry["release"] for entry in done} | {entry["release"] for entry in served if entry["release"]}
-rows = subprocess.run(
-    ["docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}"], capture_output=True, text=True
-)
-print(
-    json.dumps(
-        {
-            "now": time.time(),
-            "current": current or None,
-            "previous": done[-1].get("previous") if done else None,
-            "kept": known,
-            "served": served,
-            "past": sorted(past - set(known)),
-            "images": rows.stdout.split() if rows.returncode == 0 else [],
-        }
-    )
-)
+        if (
+            isinstance(entry, dict)
+            and entry.get("result") == "ok"
+            and entry.get("what") in ("push", "rollback")
+        ):
+            found.append(from_json(Served, entry))
+    return found

@@ -1,42 +1,41 @@
-"""Add a line to the audit log, or print its last lines. Input: {"root", "entry": the line or null, "tail": how many}.
-
-Printed are the entries, the numbers of lines that do not follow the line before them, and how many lines there are.
-"""
+"""Append to the audit log, or read it and verify its hash chain."""
 
 from __future__ import annotations
 
 import json
-import os
-import sys
-from typing import Any
+from typing import Union
 
-from provisioning.agent.store.audit_log import append_audit, line_digest
-
-request = json.load(sys.stdin)
+from provisioning.agent.codec import from_json
+from provisioning.agent.store.audit_log import append_audit, audit_path, line_digest
+from provisioning.agent.store.messages import AppendAudit, AuditLine, AuditLines, Done, ReadAudit
 
 
-def read(tail: int) -> dict[str, Any]:
+def handle(request: Union[AppendAudit, ReadAudit]) -> Union[Done, AuditLines]:
+    """Append the entry, or return the last entries."""
+    if isinstance(request, ReadAudit):
+        return read_audit(request)
+    append_audit(request.root, {name: value for name, value in vars(request).items() if name != "root"})
+    return Done()
+
+
+def read_audit(request: ReadAudit) -> AuditLines:
+    """Return the last entries, and the numbers of lines that do not carry the digest of the line before."""
     try:
-        with open(os.path.join(request["root"], "audit.jsonl"), "rb") as file:
+        with open(audit_path(request.root), "rb") as file:
             lines = file.read().splitlines()
     except FileNotFoundError:
         lines = []
-    found: list[dict[str, Any]] = []
+    entries: list[AuditLine] = []
     broken: list[int] = []
     before = ""
     for number, line in enumerate(lines, 1):
         try:
-            entry = json.loads(line)
+            value = json.loads(line)
         except ValueError:
-            entry = None
-        if not isinstance(entry, dict) or entry.get("after") != before:
+            value = None
+        if not isinstance(value, dict) or value.get("after") != before:
             broken.append(number)
-        if isinstance(entry, dict):
-            found.append(entry)
+        if isinstance(value, dict):
+            entries.append(from_json(AuditLine, {**value, "came_from": value.get("from", "")}))
         before = line_digest(line)
-    return {"entries": found[-tail:], "broken": broken, "lines": len(lines)}
-
-
-if request["entry"] is not None:
-    append_audit(request["root"], request["entry"])
-print(json.dumps(read(request["tail"]) if request["tail"] else {}))
+    return AuditLines(tuple(entries[-request.tail :]), len(lines), tuple(broken))

@@ -1,7 +1,4 @@
-"""The host's audit log: one line for each thing that somebody did, each carrying the SHA-256 of the line before it.
-
-Part of the scripts that need it. A line that was changed or taken out shows when the log is read.
-"""
+"""The audit log of a host: a hash chain, each line carries the SHA-256 of the line before it."""
 
 from __future__ import annotations
 
@@ -13,30 +10,24 @@ import os
 from typing import Any
 
 
+def audit_path(root: str) -> str:
+    """Return the path of the audit log."""
+    return os.path.join(root, "audit.jsonl")
+
+
 def line_digest(line: bytes) -> str:
+    """Return the SHA-256 of a line without its end, in hex."""
     return hashlib.sha256(line.rstrip(b"\n")).hexdigest()
 
 
-def last_line(descriptor: int) -> bytes:
-    """The last line of the log, without reading the whole of a long one."""
-    size = os.fstat(descriptor).st_size
-    taken = 1 << 16
-    while True:
-        start = max(0, size - taken)
-        tail = os.pread(descriptor, size - start, start).rstrip(b"\n")
-        if start == 0 or b"\n" in tail:
-            return tail.rpartition(b"\n")[2]
-        taken *= 4
-
-
 def append_audit(root: str, entry: dict[str, Any]) -> None:
-    """One line at the end, in one write and under a lock of its own, on disk when this returns."""
-    descriptor = os.open(os.path.join(root, "audit.jsonl"), os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+    """Append a line in one write under the log's own lock; it is on disk when this returns."""
+    descriptor = os.open(audit_path(root), os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        before = last_line(descriptor)
+        before = _last_line(descriptor)
         size = os.fstat(descriptor).st_size
-        # A line that a crash cut off gets an end of its own, so that it spoils no other.
+        # A line that a crash cut short is ended first, so that it spoils no other.
         torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
         line = {
             "at": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
@@ -49,3 +40,15 @@ def append_audit(root: str, entry: dict[str, Any]) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _last_line(descriptor: int) -> bytes:
+    """Return the last line, without reading all of a long log."""
+    size = os.fstat(descriptor).st_size
+    taken = 1 << 16
+    while True:
+        start = max(0, size - taken)
+        tail = os.pread(descriptor, size - start, start).rstrip(b"\n")
+        if start == 0 or b"\n" in tail:
+            return tail.rpartition(b"\n")[2]
+        taken *= 4

@@ -1,111 +1,111 @@
-"""Point `current` to a release, write a journal entry, prune. Input: {"root", "project", "switch_to", "entry", "keep"}.
+"""End a push or rollback: point `current` to a release, journal the result, prune.
 
-Pruning keeps the newest releases with their images, so that each can serve again in seconds, and always the current
-one and the one before it. Prints what was removed.
+Pruning keeps the newest releases with their images, so that each can serve again in seconds, and always the
+current one and the one before it.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import shutil
 import subprocess
-import sys
-from collections.abc import Iterator
-from typing import Any
 
-from provisioning.agent.docker_engine import way_to_docker
-from provisioning.agent.store.journal import append, hold_steps
+from provisioning.agent.codec import Malformed
+from provisioning.agent.docker_engine import connect_to_docker
+from provisioning.agent.files import current_release, read_json, write_text
+from provisioning.agent.protocol import Refused
+from provisioning.agent.store.journal import append, entries_in, hold_steps, journal_path, read_lines
+from provisioning.agent.store.manifest import Manifest, manifest_in
+from provisioning.agent.store.messages import Finish, Removed
 
 KEPT_LINES = 4000
-request = json.load(sys.stdin)
-root, switch_to = request["root"], request["switch_to"]
-releases, journal = os.path.join(root, "releases"), os.path.join(root, "journal.jsonl")
-link = os.path.join(root, "current")
-removed: list[str] = []
 
 
-def now() -> str | None:
-    try:
-        return os.path.basename(os.readlink(link))
-    except OSError:
-        return None
+def handle(request: Finish) -> Removed:
+    """Return what was pruned."""
+    hold_steps(request.root)
+    previous = current_release(request.root)
+    if request.switch_to and previous != request.switch_to:
+        _switch(request.root, request.switch_to)
+    append(request.root, request.entry)
+    if not request.keep:
+        return Removed(())
+    known = _manifests(os.path.join(request.root, "releases"))
+    kept = _newest(request, known) | {current_release(request.root), request.entry.previous or previous}
+    removed = _prune_directories(request.root, known, kept)
+    _shorten_journal(request.root)
+    return Removed((*removed, *_prune_images(request.project, known, kept)))
 
 
-def place(name: str) -> str:
-    return os.path.join(releases, name)
-
-
-def ended_well() -> Iterator[dict[str, Any]]:
-    """The journal's lines of pushes and rollbacks that left their release serving, the newest last."""
-    with open(journal, encoding="utf-8", errors="replace") as file:
-        for line in file.read().splitlines():
-            try:
-                entry = json.loads(line)
-            except ValueError:
-                continue
-            if isinstance(entry, dict) and entry.get("result") == "ok" and entry.get("release"):
-                yield entry
-
-
-lock = hold_steps(root)
-previous = now()
-if switch_to and previous != switch_to:
-    os.utime(os.path.join(releases, switch_to))
+def _switch(root: str, release: str) -> None:
+    link = os.path.join(root, "current")
+    os.utime(os.path.join(root, "releases", release))
     if os.path.lexists(link + ".new"):
         os.unlink(link + ".new")
-    os.symlink(os.path.join("releases", switch_to), link + ".new")
+    os.symlink(os.path.join("releases", release), link + ".new")
     os.replace(link + ".new", link)
-append(journal, request["entry"])
 
-if request["keep"]:
-    known: dict[str, Any] = {}
+
+def _manifests(releases: str) -> dict[str, Manifest]:
+    found: dict[str, Manifest] = {}
     for name in os.listdir(releases):
-        try:
-            with open(os.path.join(releases, name, "manifest.json"), encoding="utf-8") as file:
-                known[name] = json.load(file)
-        except (OSError, ValueError):
-            pass
-    # By the order in which they came to serve: this host's clock may have been set back in between.
-    order = {entry["release"]: number for number, entry in enumerate(ended_well())}
-    newest = sorted(
-        known, key=lambda name: (order.get(name, -1), os.stat(place(name)).st_mtime), reverse=True
-    )
-    pair = {now(), request["entry"].get("previous") or previous}
-    kept = pair | set(newest[: request["keep"]])
-    for name in os.listdir(releases):
-        if name not in kept:
-            shutil.rmtree(os.path.join(releases, name), ignore_errors=True)
-            removed.append("release " + name[:12])
-    for kind in ("data", "secrets"):
-        folder = os.path.join(root, kind)
-        used = {
-            entry["digest"] for name in known if name in kept for entry in known[name].get(kind, {}).values()
-        }
+        with contextlib.suppress(Malformed):
+            found[name] = manifest_in(read_json(os.path.join(releases, name, "manifest.json")))
+    return found
+
+
+def _newest(request: Finish, known: dict[str, Manifest]) -> set[str]:
+    """Return the releases that served last, by the journal: the host's clock may have been set back."""
+    served = [entry for entry in entries_in(read_lines(request.root)) if entry.result == "ok"]
+    order = {entry.release: number for number, entry in enumerate(served) if entry.release}
+
+    def age(name: str) -> tuple[int, float]:
+        return order.get(name, -1), os.stat(os.path.join(request.root, "releases", name)).st_mtime
+
+    return set(sorted(known, key=age, reverse=True)[: request.keep])
+
+
+def _prune_directories(root: str, known: dict[str, Manifest], kept: set[str]) -> list[str]:
+    removed: list[str] = []
+    manifests = [manifest for name, manifest in known.items() if name in kept]
+    used = {
+        "release": kept,
+        "data": {data.digest for manifest in manifests for data in manifest.data.values()},
+        "secrets": {secret.digest for manifest in manifests for secret in manifest.secrets.values()},
+    }
+    for kind, names in used.items():
+        folder = os.path.join(root, "releases" if kind == "release" else kind)
         for name in os.listdir(folder) if os.path.isdir(folder) else []:
-            if name not in used:
+            if name not in names:
                 shutil.rmtree(os.path.join(folder, name), ignore_errors=True)
                 removed.append(f"{kind} {name[:12]}")
-    with open(journal, encoding="utf-8") as file:
-        lines = file.read().splitlines()
+    return removed
+
+
+def _shorten_journal(root: str) -> None:
+    lines = read_lines(root)
     if len(lines) > 2 * KEPT_LINES:
-        with open(os.open(journal + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            file.write("\n".join(lines[-KEPT_LINES:]) + "\n")
-        os.replace(journal + ".new", journal)
-    parts = [part for manifest in known.values() for part in manifest["services"].values() if part["build"]]
-    repositories = {part["image"].rpartition(":")[0] for part in parts}
-    wanted = {part["image"] for name in known if name in kept for part in known[name]["services"].values()}
-    if {part["image"] for part in parts} - wanted:
-        found: list[tuple[str, str, int]] = []
-        # The release serves and is written down; an image that stays too long waits for the next push.
-        with contextlib.suppress(SystemExit, OSError):
-            found = way_to_docker(request["project"], images=True).images()
-        for image in [name for name, *_ in found]:
-            repository, _, tag = image.rpartition(":")
-            if repository in repositories and image not in wanted and re.fullmatch("[0-9a-f]{64}", tag):
-                # Refused for an image that a container still uses, and that is right.
-                if subprocess.run(["docker", "image", "rm", image], capture_output=True).returncode == 0:
-                    removed.append("image " + image[: len(repository) + 13])
-print(json.dumps({"removed": removed}))
+        write_text(journal_path(root), "\n".join(lines[-KEPT_LINES:]) + "\n")
+
+
+def _prune_images(project: str, known: dict[str, Manifest], kept: set[str]) -> list[str]:
+    built = {part.image for manifest in known.values() for part in manifest.services.values() if part.build}
+    used = {part.image for name in kept & set(known) for part in known[name].services.values()}
+    if not built - used:
+        return []
+    repositories = {image.rpartition(":")[0] for image in built}
+    names: list[str] = []
+    # The release serves and is recorded; an image that stays too long is pruned by the next push.
+    with contextlib.suppress(Refused, OSError):
+        names = [name for name, *_ in connect_to_docker(project, images=True).images()]
+    removed: list[str] = []
+    for image in names:
+        repository, _, tag = image.rpartition(":")
+        if repository in repositories and image not in used and re.fullmatch("[0-9a-f]{64}", tag):
+            # Docker refuses it for an image that a container still uses.
+            done = subprocess.run(["docker", "image", "rm", image], capture_output=True, check=False)
+            if done.returncode == 0:
+                removed.append("image " + image[: len(repository) + 13])
+    return removed

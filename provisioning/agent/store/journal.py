@@ -1,7 +1,6 @@
-"""The host's journal: a line before and a line after each step, written by the step itself.
+"""The journal of a host: a line before and a line after each step, written by the step itself.
 
-Part of the scripts that need it. A step that goes on after its client is gone still writes how it ended, and
-keeps others out until then.
+A step that outlives its client still writes how it ended, and keeps others from taking the lock until then.
 """
 
 from __future__ import annotations
@@ -10,14 +9,25 @@ import fcntl
 import json
 import os
 import time
-from typing import Any
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Optional
+
+from provisioning.agent.codec import Malformed, decode
+from provisioning.agent.protocol import Refused
+from provisioning.agent.store.journal_entry import SCHEMA, JournalEntry, JournalStep
 
 
-def append(path: str, entry: dict[str, Any]) -> None:
-    """One line at the end of a journal, on disk when this returns; a line that was cut short stays its own."""
+def journal_path(root: str) -> str:
+    """Return the path of the journal."""
+    return os.path.join(root, "journal.jsonl")
+
+
+def append(root: str, entry: JournalEntry) -> None:
+    """Append an entry; it is on disk when this returns. A line that a crash cut short is ended first."""
     at = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime())
-    text = json.dumps({"at": at, **entry}, sort_keys=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+    text = json.dumps(replace(entry, at=at).stored(), sort_keys=True)
+    descriptor = os.open(journal_path(root), os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
     size = os.fstat(descriptor).st_size
     if size and os.pread(descriptor, 1, size - 1) != b"\n":
         text = "\n" + text
@@ -26,30 +36,55 @@ def append(path: str, entry: dict[str, Any]) -> None:
     os.close(descriptor)
 
 
+def read_lines(root: str) -> list[str]:
+    """Return the journal's lines; none when there is no journal."""
+    try:
+        with open(journal_path(root), encoding="utf-8", errors="replace") as file:
+            return file.read().splitlines()
+    except OSError:
+        return []
+
+
+def entries_in(lines: Iterable[str]) -> Iterator[JournalEntry]:
+    """Yield the entries in lines, without those that a crash cut short. Raises Refused for a newer schema."""
+    for line in lines:
+        try:
+            entry = decode(JournalEntry, line)
+        except Malformed:
+            continue
+        if entry.schema > SCHEMA:
+            raise Refused(f"the journal has schema {entry.schema}, this version reads up to {SCHEMA}")
+        yield entry
+
+
 def hold_steps(root: str) -> int:
-    """Keep others from taking the lock until this process ends, whatever becomes of its client."""
+    """Keep others from taking the lock until this process ends, also without its client."""
     descriptor = os.open(os.path.join(root, "steps.lock"), os.O_RDWR | os.O_CREAT, 0o600)
     fcntl.flock(descriptor, fcntl.LOCK_SH)
     return descriptor
 
 
 class Journal:
-    """The lines of one step. `note` is {"root", "push", "release", "step"}; without one nothing is written."""
+    """The lines of one step; without a step nothing is written."""
 
-    def __init__(self, note: dict[str, Any] | None) -> None:
-        self.note = note
-        self.started = time.monotonic()
+    def __init__(self, root: str, step: Optional[JournalStep]) -> None:
+        self._root = root
+        self._step = step
+        self._started = time.monotonic()
+        self._lock = -1
 
     def begin(self) -> None:
-        self.started = time.monotonic()
-        if self.note:
-            self.lock = hold_steps(self.note["root"])
-        self._write({"state": "begin"})
+        """Hold the steps' lock, and journal that the step begins."""
+        self._started = time.monotonic()
+        if self._step:
+            self._lock = hold_steps(self._root)
+        self._append("begin")
 
     def end(self, status: int = 0) -> None:
-        self._write({"state": "end", "status": status, "seconds": round(time.monotonic() - self.started, 2)})
+        """Journal that the step ended."""
+        self._append("end", status, round(time.monotonic() - self._started, 2))
 
-    def _write(self, more: dict[str, Any]) -> None:
-        if self.note:
-            entry = {name: value for name, value in self.note.items() if name != "root"}
-            append(os.path.join(self.note["root"], "journal.jsonl"), {**entry, **more})
+    def _append(self, state: str, status: Optional[int] = None, seconds: Optional[float] = None) -> None:
+        if self._step:
+            entry = JournalEntry(**vars(self._step), state=state, status=status, seconds=seconds)
+            append(self._root, entry)

@@ -1,16 +1,15 @@
-"""What a push that was broken off can leave. Part of the scripts that need it."""
+"""What an interrupted push can leave."""
 
 from __future__ import annotations
 
 import os
 
+from provisioning.agent.files import current_release
+
 
 def leftovers(root: str) -> list[str]:
-    """Paths below our root that are half made; the release that `current` points to is never among them."""
-    try:
-        current = os.path.basename(os.readlink(os.path.join(root, "current")))
-    except OSError:
-        current = ""
+    """Return paths below the root that are half made; never the release that `current` points to."""
+    current = current_release(root)
     found = [name for name in ("current.new",) if os.path.lexists(os.path.join(root, name))]
     for folder in ("incoming", "releases", "data", "secrets"):
         try:

@@ -49,9 +49,9 @@ CODE = {
     "hang": ("runtime/worker.py", "import threading\n\nthreading.Event().wait()"),
     "wrong answer": (
         "runtime/server.py",
-        "def _wrong(self, connection, request, answer):\n"
-        '    self._answer(connection, request, 200, "application/json", b"{}")\n\n\n'
-        "Front._send = _wrong",
+        "def _wrong(self, client, answer):\n"
+        '    self._send(*client, 200, "application/json", b"{}")\n\n\n'
+        "Server._send_prediction = _wrong",
     ),
     "slow start": ("runtime/main.py", "import time\n\ntime.sleep(120)"),
 }
@@ -73,7 +73,7 @@ QUICK = {
 @pytest.fixture
 def tree(rehearsal: Checkout, host: RealHost, tmp_path: Path) -> Iterator[PushSettings]:
     """The stack's own release with quicker health checks, serving; the stack's own serves again afterwards."""
-    for name in ("app", "ui", "monitoring"):
+    for name in ("app", "images", "ui", "monitoring"):
         shutil.copytree(rehearsal.root / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     text = (rehearsal.root / "docker-compose.yml").read_text()
     head, mark, rest = text.partition("  flask-api:\n")
@@ -90,7 +90,7 @@ def tree(rehearsal: Checkout, host: RealHost, tmp_path: Path) -> Iterator[PushSe
 
 def as_image(root: Path, kind: str) -> AbstractContextManager[None]:
     """Another image, so that the container has to be made anew."""
-    file = root / "app" / "Dockerfile"
+    file = root / "images" / "api" / "Dockerfile"
     return changed(file, f"{file.read_text()}\nCMD {json.dumps([*PYTHON, IMAGES[kind]])}\n")
 
 

@@ -1,5 +1,0 @@
-"""What Streamlit runs for every session and every click: the pages that are in force now."""
-
-from launcher.server import show
-
-show()
