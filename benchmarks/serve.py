@@ -1,4 +1,4 @@
-"""POST /predict of this service beside the document's design, FastAPI and two model servers, in turns."""
+"""Measure POST /predict of this service beside a baseline, FastAPI and two model servers, in turns."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ class Contestant:
         return self.process.pid
 
 
-US, DOCUMENT, FASTAPI = "onebox", "the document's design", "FastAPI, uvicorn"
-EMPTY, EMPTY_WSGI = "empty answer, same server", "empty WSGI answer, granian"
+US, DOCUMENT, FASTAPI = "onebox", "baseline: Flask, scikit-learn", "FastAPI, uvicorn"
+EMPTY, EMPTY_WSGI = "empty response, same server", "empty WSGI response, granian"
 
 
 def contestants() -> list[Contestant]:
@@ -233,7 +233,7 @@ def ratios(servers: list[Contestant]) -> list[str]:
     us = servers[0]
     lines = [
         "",
-        "| this service over | requests/s at 1 | at 16 | at 64 | p95 at 64 | CPU a request at 64 |",
+        "| this service over | requests/s at 1 | at 16 | at 64 | p95 at 64 | CPU/request at 64 |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
     for other in servers[1:]:
