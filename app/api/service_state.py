@@ -39,12 +39,12 @@ class ServiceState:
 
     @property
     def models(self) -> ModelSet:
-        """The active models."""
+        """Return the active models."""
         return self.service.bundle.models
 
     @property
     def split(self) -> Split:
-        """The active split."""
+        """Return the active split."""
         return self.service.split
 
     def config(self) -> ConfigView:

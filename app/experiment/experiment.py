@@ -51,7 +51,7 @@ class Labelled(msgspec.Struct, frozen=True):
 
     @property
     def rows(self) -> int:
-        """All labelled rows."""
+        """Return the number of all labelled rows."""
         return self.both_right + self.only_v1 + self.only_v2 + self.both_wrong
 
 

@@ -49,7 +49,7 @@ class Refusal:
 
     @property
     def body(self) -> bytes:
-        """The problem document."""
+        """Return the problem document."""
         return problem(self.status, self.detail)
 
 

@@ -84,7 +84,7 @@ class PredictService:
 
     @property
     def split(self) -> Split:
-        """The active split, with the model versions that are up. For any thread."""
+        """Return the active split, with the model versions that are up. For any thread."""
         return Split(*VERSIONS, *self._live.weights, up=frozenset(self.bundle.models.arms))
 
     def answer(self, body: bytes, hints: RoutingHints = NO_HINTS) -> Answer:

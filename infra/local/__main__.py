@@ -173,7 +173,7 @@ _COMMANDS: Final = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; the answer is the exit code."""
+    """Run one command; return the exit code."""
     options = _parser().parse_args(argv)
     try:
         _COMMANDS[options.command](options)
