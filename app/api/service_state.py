@@ -92,7 +92,7 @@ class ServiceState:
         yield up
         yield GaugeMetricFamily(
             "models_reload_successful",
-            "1 while every worker serves the models that came last; 0 when one refused them.",
+            "1 while every worker serves the latest models; 0 when one rejected them.",
             value=float(all(worker.refused is None for worker in self.registry.read())),
         )
         labels = {"service_digest": self.service_digest, "code": self.launcher.code[:12]}

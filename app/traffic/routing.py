@@ -15,7 +15,7 @@ FALLBACK = "fallback"
 
 
 class Choice(NamedTuple):
-    """A version and the reason, one of the constants above; FALLBACK where the assigned version is off."""
+    """A version and the reason, one of the constants above; FALLBACK where the assigned version is unavailable."""
 
     version: str
     reason: str
@@ -25,7 +25,7 @@ class Choice(NamedTuple):
 class Split:
     """The weights of the two versions, and which of them are up.
 
-    The traffic of a version that is off goes to the other one. A version with weight 0 never answers, not even then:
+    The traffic of an unavailable version goes to the other one. A version with weight 0 never answers, not even then:
     with 100/0 an operator takes a bad model out of service, and a broken file must not undo that.
     """
 
