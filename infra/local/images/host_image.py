@@ -101,10 +101,10 @@ def _fetch_base(docker: DockerCommand, progress: Callable[[str], None]) -> None:
         return
     if os.geteuid() != 0 or shutil.which("debootstrap") is None:
         raise ImageUnavailableError(
-            f"{BASE_IMAGE} can be neither pulled nor made: making it needs root and debootstrap.",
+            f"{BASE_IMAGE} can neither be pulled nor built: building it needs root and debootstrap.",
             "Give this machine access to an image registry, or run as root after: apt-get install debootstrap",
         )
-    with _announced(progress, f"making {BASE_IMAGE} with debootstrap (about a minute, once)"):
+    with _announced(progress, f"building {BASE_IMAGE} with debootstrap (about a minute, once)"):
         _bootstrap_base(docker)
 
 

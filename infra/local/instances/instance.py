@@ -46,7 +46,7 @@ RESOLVERS: Final = (Path("/etc/resolv.conf"), Path("/run/systemd/resolve/resolv.
 
 @dataclass(frozen=True)
 class Boot:
-    """What an instance is born with. `user_data` is raw bytes, `public_keys` OpenSSH lines by key pair name."""
+    """The launch data of an instance. `user_data` is raw bytes, `public_keys` OpenSSH lines by key pair name."""
 
     instance_id: str
     address: str
@@ -218,7 +218,7 @@ class DockerMachine:
         self._docker.run(["rm", "--force", "--volumes", name])
         self._docker.run(["volume", "rm", "--force", name])
         shutil.rmtree(self._cloud.instance_dir(instance_id), ignore_errors=True)
-        self._log(f"{instance_id}: nothing of it is left")
+        self._log(f"{instance_id}: removed")
 
     def refresh(self, instance_id: str, network: Network) -> None:
         self._write_network(instance_id, network)

@@ -26,7 +26,7 @@ FORGET_AFTER_SECONDS: Final = 3600.0
 
 
 class Step(enum.Enum):
-    """What is to be done about one instance."""
+    """The action that an instance needs."""
 
     NOTHING = enum.auto()
     CREATE = enum.auto()
@@ -71,7 +71,7 @@ def decide(
 
 
 class Reconciler:
-    """Bring containers to the state of EC2's objects, and EC2's objects to what containers have become."""
+    """Reconciles containers with the state of EC2's objects, and EC2's objects with observed changes of containers."""
 
     def __init__(
         self, state: CloudState, machine: Machine, save: Callable[[], None], log: Callable[[str], None]

@@ -130,7 +130,7 @@ def _await_answer(settings: CloudSettings, process: subprocess.Popen[bytes] | No
         time.sleep(_POLL_SECONDS)
     tail = settings.log_file.read_text(errors="replace").splitlines()[-_LOG_TAIL:]
     raise NotStartedError(
-        f"The local cloud '{settings.name}' did not come up: {' | '.join(tail)}",
+        f"The local cloud '{settings.name}' did not start: {' | '.join(tail)}",
         f"Its log: {settings.log_file}",
     )
 
@@ -201,7 +201,7 @@ def _ensure_network(settings: CloudSettings, docker: DockerCommand) -> None:
         docker.run(network_argv(settings))
     except DockerFailedError as error:
         raise NetworkConflictError(
-            f"Network {settings.network} cannot be made: {error.detail}", hint
+            f"Network {settings.network} cannot be created: {error.detail}", hint
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""What can go wrong in the provider.
+"""Errors of the provider.
 
 ProviderError
 ├── ConfigurationError   the provider's configuration (`aws:` keys) cannot be used
@@ -8,7 +8,7 @@ ProviderError
 ├── CloudRefusedError           EC2 answered with an error; carries its code
 ├── WaitTimeoutError           a state was not reached in time
 ├── CancelledError              the engine cancelled during a wait
-└── NotReadyError     the resource exists, but its creation did not come to its end
+└── NotReadyError     the resource exists, but its creation did not finish
 
 Every error is one sentence; `hint` is the next step, empty where the sentence contains it.
 """
