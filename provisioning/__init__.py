@@ -1,3 +1,3 @@
-"""Everything that happens over SSH: trusting the host, waiting for it, and pushing a release onto it."""
+"""The push: connect to the host, wait for its readiness, deploy a release to it, operate it."""
 
 __version__ = "0.1.0"

@@ -1,33 +1,33 @@
-"""What can go wrong between this machine and the host.
+"""Errors of a push and of the operations on a host.
 
 ProvisioningError
-├── SettingsError            a value given to us cannot be used (exit 2)
+├── SettingsError            a setting, argument or file has an invalid value (exit 2)
 ├── ReleaseError             the project tree cannot become a release
 ├── StackError               the stack's outputs cannot be read
-├── DeadlinePassed           the time given for the whole thing is over
-├── NotReady                 a rung of the ready ladder was not reached
-├── HostError                the connection or the host's side of it (host_errors.py)
+├── DeadlinePassed           the whole operation did not end before its deadline
+├── NotReady                 a readiness check of the host failed
+├── HostError                the connection or an operation on the host failed (host_errors.py)
 │   ├── UnknownHost          its name has no address
 │   ├── Unreachable          no TCP connection
-│   ├── NoBanner             TCP is up, SSH is not speaking yet
-│   ├── AlgorithmsTooWeak    SSH there offers nothing that is still safe
-│   ├── HostKeyMismatch      the host shows a key that is not trusted
-│   ├── AuthFailed           the host does not accept our key
-│   ├── ConnectionLost       the host stopped answering in the middle
+│   ├── NoBanner             TCP is up, sshd sends no banner yet
+│   ├── AlgorithmsTooWeak    sshd offers only algorithms that are no longer safe
+│   ├── HostKeyMismatch      the host presents a key that is not trusted
+│   ├── AuthFailed           the host rejects the login key
+│   ├── ConnectionLost       the host stopped responding during a step
 │   ├── ShellFailed          the user's login shell did not run the command
-│   ├── CommandFailed        a remote command ended with another status than 0
+│   ├── CommandFailed        a remote command returned a status other than 0
 │   ├── BuildFailed          an image cannot be built from the release
-│   ├── DiskFull             the host has not the room that is needed, found before it was used up
-│   ├── ManifestRefused      the manifest of a release there is damaged, or newer than this version
-│   └── UploadFailed         what arrived on the host is not what was sent
-├── ServiceFailure           one service did not come up, or answers wrongly; a push turns it into:
-├── PlanRefused              a plan no longer is what a push would do
-├── TreeChanged              the tree is no longer the release that a preview showed
+│   ├── DiskFull             the disk of the host has too little free space; nothing was written
+│   ├── ManifestRefused      the manifest of a release on the host is damaged, or newer than this version
+│   └── UploadFailed         an upload did not arrive whole and unchanged
+├── ServiceFailure           a service is not healthy or responds wrongly; a push turns it into UnhealthyRelease
+├── PlanRefused              a push would do something else than the saved plan
+├── TreeChanged              the tree is no longer the release that the preview showed
 ├── UnhealthyRelease         services of the release did not become healthy (exit 3)
-├── RestoreFailed        a change of the host failed, and so did its undo
-├── HostMoved                the host is no longer as a plan showed it
-├── Locked                   somebody else is pushing (exit 4)
-└── LockBroken               somebody took the lock away from us (exit 4)
+├── RestoreFailed            a change of the host failed, and so did its undo
+├── HostMoved                the host has changed since the plan was shown
+├── Locked                   another push holds the lock (exit 4)
+└── LockBroken               another user broke the lock of this push (exit 4)
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ from __future__ import annotations
 from typing import ClassVar
 
 _AFTER_A_FAILED_UNDO = (
-    "`onebox status` shows what serves now; then push a tree that works, or run `onebox rollback` to a kept "
-    "release."
+    "`onebox status` shows what serves now; then push a tree that works, or run `onebox rollback` to a "
+    "retained release."
 )
 
 
 class ProvisioningError(Exception):
-    """One clear sentence in `str()`, what to do next in `hint`, facts as attributes."""
+    """Root of the tree: one sentence in `str()`, the next step in `hint`, facts as attributes."""
 
     exit_code: ClassVar[int] = 1
 
@@ -51,7 +51,7 @@ class ProvisioningError(Exception):
 
 
 class SettingsError(ProvisioningError):
-    """A value given to us cannot be used; `field` names it."""
+    """A setting, argument or file has an invalid value; `field` names it."""
 
     exit_code = 2
 
@@ -69,7 +69,7 @@ class StackError(ProvisioningError):
 
 
 class DeadlinePassed(ProvisioningError):
-    """The time for the whole thing is over; `step` is what was going on."""
+    """The whole operation did not end before its deadline; `step` is the one that was running."""
 
     def __init__(self, step: str, seconds: float) -> None:
         super().__init__(
@@ -81,7 +81,7 @@ class DeadlinePassed(ProvisioningError):
 
 
 class NotReady(ProvisioningError):
-    """A rung of the ready ladder was not reached; `step` names it."""
+    """A readiness check of the host failed; `step` names it."""
 
     def __init__(self, step: str, waited: float, reason: str, *, hint: str = "") -> None:
         super().__init__(f"the host is not ready: {step}: {reason} (waited {waited:.0f} s)", hint=hint)
@@ -91,7 +91,7 @@ class NotReady(ProvisioningError):
 
 
 class ServiceFailure(ProvisioningError):
-    """One service did not come up, or answers wrongly."""
+    """A service is not healthy, or responds wrongly."""
 
     def __init__(self, service: str, reason: str) -> None:
         super().__init__(f"{service}: {reason}")
@@ -100,12 +100,12 @@ class ServiceFailure(ProvisioningError):
 
 
 class PlanRefused(ProvisioningError):
-    """The plan that was given is not what a push would do now; `reason` says why. Nothing was changed."""
+    """A push would now do something else than the saved plan, for `reason`. Nothing was changed."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(
             f"the plan is refused: {reason}; nothing was changed",
-            hint="Make a new one with `onebox plan --out FILE`, read it, and push with that.",
+            hint="Make a new plan with `onebox plan --out FILE`, review it, and push it.",
         )
         self.reason = reason
 
@@ -115,24 +115,24 @@ class TreeChanged(ProvisioningError):
 
     def __init__(self, shown: str, found: str) -> None:
         super().__init__(
-            f"the preview showed the release {shown[:12]}, and the tree now is {found[:12]}; nothing was changed",
+            f"the preview showed the release {shown[:12]}, but the tree is now {found[:12]}; nothing was changed",
             hint="Run `pulumi up` again: its preview shows the new release.",
         )
 
 
 class HostMoved(ProvisioningError):
-    """The host is no longer as it was when the plan was shown. Nothing was changed."""
+    """The host has changed since the plan was shown. Nothing was changed by this command."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(
-            f"the host is no longer as the plan showed it: {reason}; nothing was changed",
-            hint="Run the same command again and read the new plan.",
+            f"the host has changed since the plan was shown: {reason}; nothing was changed",
+            hint="Run the same command again and review the new plan.",
         )
         self.reason = reason
 
 
 class UnhealthyRelease(ProvisioningError):
-    """Services of the release did not become healthy. `restored` is the release serving now, if any."""
+    """A service of the release did not become healthy. `restored` is the release that serves now, if any."""
 
     exit_code = 3
 
@@ -159,7 +159,7 @@ class UnhealthyRelease(ProvisioningError):
 
 
 class RestoreFailed(ProvisioningError):
-    """A change of the host failed with `first`, and so did its undo; `outcome` says why."""
+    """A change of the host failed with `first`, and its undo failed for the reason in `outcome`."""
 
     def __init__(self, first: ProvisioningError, outcome: str) -> None:
         super().__init__(f"{first}; {outcome}", hint=_AFTER_A_FAILED_UNDO)
@@ -168,26 +168,26 @@ class RestoreFailed(ProvisioningError):
 
 
 class Locked(ProvisioningError):
-    """Somebody else is pushing to this host; `holder` says who and since when."""
+    """Another push holds the lock of this host; `holder` is its user, action and start."""
 
     exit_code = 4
 
     def __init__(self, holder: str) -> None:
         super().__init__(
-            f"another push holds this host: {holder}",
-            hint="Wait for it to end. The lock is freed by itself when that push ends or its machine goes away.",
+            f"another push holds the lock of this host: {holder}",
+            hint="Wait, for example with --lock-wait: the lock ends with that push, or with its connection.",
         )
         self.holder = holder
 
 
 class LockBroken(ProvisioningError):
-    """Somebody broke the lock while we held it; `by` says who."""
+    """The lock was broken while this process held it; `by` is the user."""
 
     exit_code = 4
 
     def __init__(self, by: str, doing: str) -> None:
         super().__init__(
-            f"the lock was broken by {by} during the {doing}; nothing more was done",
-            hint="Run the same command again when they are done: finished steps are not repeated.",
+            f"the lock was broken by {by} during the {doing}; nothing more was changed",
+            hint="Run the same command again when the other change is done: finished steps are not repeated.",
         )
         self.by = by

@@ -1,4 +1,4 @@
-"""What a push tells while it runs, so that a terminal, the engine and Jenkins can each show it their way."""
+"""Progress events of a push; a terminal, the engine and Jenkins each show them in their own form."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields, replace
 
 @dataclass(frozen=True)
 class StepStarted:
-    """A step begins."""
+    """A step started."""
 
     step: str
 
@@ -20,7 +20,7 @@ class StepStarted:
 
 @dataclass(frozen=True)
 class StepProgress:
-    """A line of what a step does, for example of an image build."""
+    """A line of a step's output, for example of an image build."""
 
     step: str
     line: str
@@ -31,7 +31,7 @@ class StepProgress:
 
 @dataclass(frozen=True)
 class StepFinished:
-    """A step ended well."""
+    """A step succeeded."""
 
     step: str
     seconds: float
@@ -43,7 +43,7 @@ class StepFinished:
 
 @dataclass(frozen=True)
 class StepFailed:
-    """A step ended with an error."""
+    """A step failed."""
 
     step: str
     seconds: float
@@ -55,7 +55,7 @@ class StepFailed:
 
 @dataclass(frozen=True)
 class WarningGiven:
-    """Something that does not stop the push, but that somebody should know."""
+    """A problem that does not stop the push, but that users should know."""
 
     text: str
 
@@ -68,11 +68,11 @@ Report = Callable[[Event], None]
 
 
 def silent(_event: Event) -> None:
-    """A report that tells nobody."""
+    """Drop the event."""
 
 
 def masked(report: Report, mask: Callable[[str], str]) -> Report:
-    """A report that shows the texts of events through `mask`."""
+    """Return a report that passes each event on with `mask` applied to its texts."""
 
     def show(event: Event) -> None:
         texts = {item.name: getattr(event, item.name) for item in fields(event)}
@@ -83,7 +83,7 @@ def masked(report: Report, mask: Callable[[str], str]) -> Report:
 
 
 class Step:
-    """A running step; what is put into `detail` is shown when it ends."""
+    """A running step; its end is shown with the text in `detail`."""
 
     def __init__(self, name: str, report: Report) -> None:
         self.name = name
@@ -91,14 +91,14 @@ class Step:
         self._report = report
 
     def line(self, text: str) -> None:
-        """Report one line of progress; empty ones are left out."""
+        """Report one line of progress; do nothing for an empty one."""
         if text.strip():
             self._report(StepProgress(self.name, text))
 
 
 @contextmanager
 def step(name: str, report: Report) -> Iterator[Step]:
-    """Report the start and the end of what runs inside; errors pass through."""
+    """Report the start and the end of the block; errors pass through."""
     running = Step(name, report)
     started = time.monotonic()
     report(StepStarted(name))

@@ -1,4 +1,4 @@
-"""What can go wrong on the way to the host and on it: the branch HostError of the tree in errors.py."""
+"""Errors of the connection and of the host: the branch HostError of the tree in errors.py."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from provisioning.errors import ProvisioningError
 
 
 class HostError(ProvisioningError):
-    """The connection to the host, or what the host does with it."""
+    """The connection to the host, or an operation on the host, failed."""
 
 
 class UnknownHost(HostError):
@@ -34,37 +34,37 @@ class Unreachable(HostError):
 
 
 class NoBanner(HostError):
-    """The TCP connection is up, but SSH is not speaking yet."""
+    """The TCP connection is up, but sshd sends no banner yet."""
 
     def __init__(self, address: str, reason: str) -> None:
         super().__init__(
-            f"SSH at {address} does not answer yet: {reason}", hint="sshd may still be starting."
+            f"SSH at {address} does not respond yet: {reason}", hint="sshd may still be starting."
         )
         self.address = address
         self.reason = reason
 
 
 class AlgorithmsTooWeak(HostError):
-    """SSH at the host offers nothing that is still safe; `kind` is what there was no agreement on."""
+    """sshd offers only algorithms that are no longer safe; `kind` is the kind of algorithm."""
 
     def __init__(self, address: str, kind: str) -> None:
         super().__init__(
             f"SSH at {address} offers only algorithms that are no longer safe ({kind})",
-            hint="Update sshd there, or remove the lines that restrict it from its sshd_config.",
+            hint="Update sshd on the host, or remove the lines of its sshd_config that restrict the algorithms.",
         )
         self.address = address
         self.kind = kind
 
 
 class HostKeyMismatch(HostError):
-    """The host shows a key that is not trusted; nothing was sent to it."""
+    """The host presents a key that is not trusted; nothing was sent to it."""
 
     def __init__(self, address: str, found: str, trusted: tuple[str, ...]) -> None:
         super().__init__(
             f"the host key of {address} is {found}, but the stack trusts only {' or '.join(trusted)}; "
             "nothing was sent",
-            hint="If the host was replaced on purpose, run `pulumi up`. If not, somebody else answers at "
-            "this address: find out who before going on.",
+            hint="If the host was replaced on purpose, run `pulumi up`. If not, another machine responds at "
+            "this address: find out which before you continue.",
         )
         self.address = address
         self.found = found
@@ -72,13 +72,13 @@ class HostKeyMismatch(HostError):
 
 
 class AuthFailed(HostError):
-    """The host does not accept our key for this user."""
+    """The host rejects the login key for this user."""
 
     def __init__(self, address: str, user: str, key_file: str, reason: str = "") -> None:
         tail = f": {reason}" if reason else ""
         super().__init__(
             f"{user}@{address} does not accept the key {key_file}{tail}",
-            hint="Check that this is the private half of the key pair that the instance was started with.",
+            hint="Check that this is the private key of the key pair that the instance was created with.",
         )
         self.address = address
         self.user = user
@@ -86,7 +86,7 @@ class AuthFailed(HostError):
 
 
 class ConnectionLost(HostError):
-    """The host stopped answering in the middle of something."""
+    """The host stopped responding during `step`."""
 
     def __init__(self, address: str, step: str) -> None:
         super().__init__(
@@ -98,13 +98,13 @@ class ConnectionLost(HostError):
 
 
 class ShellFailed(HostError):
-    """The user's login shell ended before it ran the command; `said` is what it printed instead."""
+    """The user's login shell ended before it ran the command; `said` is its output."""
 
     def __init__(self, address: str, step: str, said: str) -> None:
         last = said.strip().splitlines()[-1:] or ["it said nothing"]
         super().__init__(
             f"the login shell at {address} did not run the command for: {step}: {last[0][:200]}",
-            hint="The user needs a shell (not nologin) whose start-up files do not end it.",
+            hint="The login user needs a shell other than nologin, with start-up files that do not call `exit`.",
         )
         self.address = address
         self.step = step
@@ -112,7 +112,7 @@ class ShellFailed(HostError):
 
 
 class CommandFailed(HostError):
-    """A remote command ended with another status than 0; `output` is the end of what it said."""
+    """A remote command returned a status other than 0; `output` is the end of its output."""
 
     def __init__(self, command: str, status: int, output: str, *, hint: str = "") -> None:
         last = output.strip().splitlines()[-1:] or ["it said nothing"]
@@ -123,12 +123,12 @@ class CommandFailed(HostError):
 
 
 class BuildFailed(HostError):
-    """An image cannot be built; nothing that serves was touched. `log_tail` is what the failed command printed."""
+    """An image cannot be built; no container was touched. `log_tail` is the output of the failed command."""
 
     def __init__(self, services: tuple[str, ...], log_tail: tuple[str, ...], log: str) -> None:
         super().__init__(
             f"the image of {' or '.join(services)} cannot be built: {log_tail[-1] if log_tail else 'no reason given'}",
-            hint=f"What served before still serves. The whole log is {log} on the host.",
+            hint=f"The previous release still serves. The whole log is {log} on the host.",
         )
         self.services = services
         self.log_tail = log_tail
@@ -136,19 +136,19 @@ class BuildFailed(HostError):
 
 
 class DiskFull(HostError):
-    """The host has not the room that is needed; nothing was written. `needed` and `free` are bytes."""
+    """The disk of the host has too little free space; nothing was written. `needed` and `free` are bytes."""
 
     def __init__(self, needed: int, free: int, what: str) -> None:
         super().__init__(
-            f"{what} needs {_mib(needed)} on the host's disk, and {_mib(free)} are free",
-            hint="Run `docker system prune` on the host, or give it a larger volume (onebox:volumeSizeGb).",
+            f"{what} needs {_mib(needed)} on the host's disk, but {_mib(free)} are free",
+            hint="Run `docker system prune` on the host, or use a larger disk (onebox:volumeSizeGb).",
         )
         self.needed = needed
         self.free = free
 
 
 class ManifestRefused(HostError):
-    """The manifest of a release on the host cannot be used; `reason` says why. Nothing was changed."""
+    """The manifest of a release on the host cannot be used, for `reason`. Nothing was changed."""
 
     def __init__(self, reason: str, *, hint: str) -> None:
         super().__init__(f"the manifest of a release on the host is refused: {reason}", hint=hint)
@@ -156,7 +156,7 @@ class ManifestRefused(HostError):
 
 
 class UploadFailed(HostError):
-    """What arrived on the host is not what was sent, or did not arrive whole."""
+    """An upload did not arrive on the host whole and unchanged."""
 
     def __init__(self, path: str, reason: str, *, hint: str = "Run the same command again.") -> None:
         super().__init__(f"{path} did not arrive on the host: {reason}", hint=hint)

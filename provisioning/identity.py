@@ -1,4 +1,4 @@
-"""Who acts, as the lock and the audit log show it."""
+"""The user's name, as the lock and the audit log show it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import socket
 
 
 def whoami() -> str:
-    """`user@machine` of this process. A user without a name in the system's list is its number."""
+    """Return `user@machine` of this process; the uid stands for a user without a name."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):

@@ -1,4 +1,4 @@
-"""Pure: text that can be shown, with what must not be seen replaced by `***`."""
+"""Pure: redact text: replace secret values by `***`."""
 
 from __future__ import annotations
 
@@ -33,30 +33,30 @@ _PLAIN_REFERENCE = re.compile(r"\"?\$\{?[A-Za-z_]\w*\}?\"?")
 
 @dataclass(frozen=True)
 class Mask:
-    """Hides known secret values wherever they stand, and the values of names that look secret."""
+    """Redacts known secret values wherever they occur, and the values of names that look secret."""
 
     values: tuple[str, ...]
 
     @classmethod
     def of(cls, secrets: Iterable[str]) -> Mask:
-        """A mask for these secret values; each line of a longer one is hidden by itself too."""
+        """Return a mask for these secret values; each line of a value with several lines is redacted too."""
         parts = {part for value in secrets for part in (value, *value.splitlines()) if part.strip()}
         return cls(tuple(sorted(parts, key=len, reverse=True)))
 
     def value(self, name: str, value: str) -> str:
-        """The value of a setting as it can be shown."""
+        """Return the redacted value of a setting."""
         return MASK if looks_secret(name) else self.text(value)
 
     def known(self, line: str) -> str:
-        """One line without the known values, and otherwise as it is."""
+        """Return a line in which only known secret values are redacted."""
         for value in self.values:
-            # A short value stands in many words; only where it stands alone does it tell anything.
+            # A short value is part of many words, so it is redacted only as a word of its own.
             pattern = re.escape(value) if len(value) > 3 else rf"(?<!\w){re.escape(value)}(?!\w)"
             line = re.sub(pattern, MASK, line)
         return line
 
     def text(self, line: str) -> str:
-        """One line of text as it can be shown."""
+        """Return a redacted line of text."""
         line = self.known(line)
         whole = _ASSIGNMENT.match(line)
         if whole and looks_secret(whole["name"]) and not _PLAIN_REFERENCE.fullmatch(whole["value"]):
@@ -67,7 +67,7 @@ class Mask:
         return _IN_URL.sub(rf"\g<lead>{MASK}", line)
 
     def lines(self, lines: Iterable[str]) -> tuple[str, ...]:
-        """The lines of a whole text as they can be shown; private keys and blocks of YAML are hidden whole."""
+        """Return the redacted lines of a whole text; private keys and secret YAML blocks are redacted as a whole."""
         shown: list[str] = []
         key, block = False, -1
         for line in lines:
@@ -83,7 +83,7 @@ class Mask:
 
 
 def looks_secret(name: str) -> bool:
-    """Whether a value under this name is better not shown."""
+    """Return whether a value of this name has to be redacted."""
     return bool(_SECRET_NAME.search(name))
 
 

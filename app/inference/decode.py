@@ -46,7 +46,7 @@ class RowDecoder:
         rows = self._in_order(given, body)
         if rows is None:
             wrong = explain(body, self._names, self._max_rows)
-            raise wrong or InvalidRequestError(400, "malformed_json", "the body is not JSON as we read it")
+            raise wrong or InvalidRequestError(400, "malformed_json", "the body is not valid JSON")
         for number, row in enumerate(rows):
             for value, (low, high) in zip(row, self._limits, strict=True):
                 if not low <= value <= high:

@@ -37,15 +37,15 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--name", default=DEFAULT_NAME, help="which cloud (default: %(default)s)")
+    common.add_argument("--state-dir", type=Path, help="state directory (default: .onebox/cloud/NAME)")
     common.add_argument(
-        "--state-dir", type=Path, help="where it keeps its state (default: .onebox/cloud/NAME)"
+        "--cache-dir", type=Path, help="directory shared by several clouds (default: .onebox/cache)"
     )
-    common.add_argument("--cache-dir", type=Path, help="what several clouds share (default: .onebox/cache)")
     common.add_argument("--port", type=int, help=f"of the EC2 API on 127.0.0.1 (default: {DEFAULT_PORT})")
     common.add_argument("--subnet", help=f"of its network (default: {DEFAULT_SUBNET})")
     common.add_argument("--registry-port", type=int, help=f"of the mirror (default: {DEFAULT_REGISTRY_PORT})")
     commands.add_parser("start", parents=[common], help="have it running")
-    stop = commands.add_parser("stop", parents=[common], help="end the daemon; instances keep running")
+    stop = commands.add_parser("stop", parents=[common], help="stop the daemon; instances keep running")
     stop.add_argument("--all", action="store_true", help="also remove instances, their disks and the network")
     status = commands.add_parser("status", parents=[common], help="endpoint, process, instances")
     status.add_argument("--json", action="store_true", help="for programs")

@@ -107,7 +107,7 @@ def _begin(context: Context, plan: Plan, state: HostState) -> tuple[Context, byt
     archive = make_archive(plan.uploads, context.release.contents) if plan.uploads else None
     if state.unfinished:
         what, who = state.unfinished.what or "push", state.unfinished.who or "an unknown user"
-        context.warn(f"the {what} of {who} was broken off in: {state.unfinished.step}; continuing")
+        context.warn(f"the {what} of {who} was interrupted in: {state.unfinished.step}; continuing")
     store, removed = context.store.begin(
         context.what, context.release.digest, context.deadline, archive=archive
     )
@@ -171,7 +171,7 @@ def _restore(context: Context, previous: Release) -> None:
 def _masked_log(context: Context, service: str) -> tuple[Mask, tuple[str, ...]]:
     """Return a mask for what the services report, and the masked end of one service's log."""
     try:
-        # A kept release may run with values that the stack's configuration no longer has.
+        # A retained release may run with values that the stack's configuration no longer has.
         mask = mask_on(context.store, context.settings.secrets, Deadline(_LOG_SECONDS))
     except ProvisioningError:
         # A log that cannot be masked is not shown.

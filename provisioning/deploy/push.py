@@ -12,7 +12,7 @@ from provisioning.deadline import Deadline
 from provisioning.deploy.context import Context
 from provisioning.errors import ProvisioningError, TreeChanged
 from provisioning.events import Report, masked, silent, step
-from provisioning.host.readiness import Connector, LogIn, climb, wait_for_login
+from provisioning.host.readiness import Connector, LogIn, wait_after_login, wait_for_login
 from provisioning.host.store import Store
 from provisioning.host_errors import CommandFailed
 from provisioning.plan.observed import HostState
@@ -77,7 +77,7 @@ def push_release(
         sent, plan = 0, seen[1] if seen else None
         if seen is None or plan is None or not plan.nothing_to_do or seen[0].holder:
             if seen is None or not _took_a_release(seen[0], settings):
-                connection, notes = climb(
+                connection, notes = wait_after_login(
                     connection, settings, deadline, report, connector=connector, run_dir=run_dir
                 )
                 open_connections.enter_context(connection)

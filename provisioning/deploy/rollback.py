@@ -73,7 +73,7 @@ def plan_rollback(
     *,
     connector: Connector = connect,
 ) -> RollbackPlan:
-    """Plan a rollback to a kept release: the one whose digest begins with `wanted`, or the previous one.
+    """Return the plan of a rollback to the retained release whose digest begins with `wanted`, or to the previous one.
 
     Changes nothing. Raises SettingsError for a release that is unknown, current or no longer kept, and HostError
     when files of it are gone from the host.

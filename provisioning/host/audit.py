@@ -1,4 +1,4 @@
-"""The audit log of a host: who changed what, in order, with a hash chain that shows a changed log."""
+"""The audit log of a host: who changed what, in order, with a hash chain that reveals tampering."""
 
 from __future__ import annotations
 

@@ -19,11 +19,11 @@ class Project:
 
     @property
     def directory(self) -> str:
-        """Directory of the release on the host."""
+        """Return the directory of the release on the host."""
         return f"{self.root}/releases/{self.release}"
 
     def compose(self, *words: str) -> list[str]:
-        """argv of `docker compose` for this release."""
+        """Return the argv of `docker compose` for this release."""
         return [
             "docker",
             "compose",
@@ -43,15 +43,15 @@ class Project:
         return self.compose("build", *services)
 
     def recreate(self, service: str, wait_seconds: int) -> list[str]:
-        """Make a service's container anew and wait until it is healthy."""
+        """Recreate a service's container and wait until it is healthy."""
         return self._up(service, wait_seconds, "--force-recreate")
 
     def start(self, service: str, wait_seconds: int) -> list[str]:
-        """Start a service's container as it is and wait until it is healthy."""
+        """Start a service's existing container and wait until it is healthy."""
         return self._up(service, wait_seconds, "--no-recreate")
 
     def stop(self, services: Iterable[str]) -> list[str]:
-        """Stop the containers of services and keep them for reading."""
+        """Stop the containers of services and keep them, so that their logs can be read."""
         return self.compose("stop", *services)
 
     def remove(self, services: Iterable[str]) -> list[str]:
@@ -61,7 +61,7 @@ class Project:
     def logs(
         self, services: Iterable[str], *, tail: int, follow: bool = False, prefix: bool = True
     ) -> list[str]:
-        """The last lines of services' logs; with `follow`, and those to come."""
+        """Read the last `tail` lines of services' logs; with `follow`, also all later lines."""
         options = [
             "--no-color",
             f"--tail={tail}",
@@ -71,7 +71,7 @@ class Project:
         return self.compose("logs", *options, *services)
 
     def down(self, seconds: int) -> list[str]:
-        """End every container of the project; volumes stay."""
+        """Remove every container of the project; volumes stay."""
         return self.compose("down", "--remove-orphans", f"--timeout={seconds}")
 
     def _up(self, service: str, wait_seconds: int, how: str) -> list[str]:
@@ -93,10 +93,10 @@ def tag_argv(existing: str, new: str) -> list[str]:
 
 
 def reload_argv(container: str, signal: str) -> list[str]:
-    """Send a signal to a container's main process.
+    """Send a signal to a container's main process, from inside of the container.
 
-    From inside: after `docker kill`, whatever the signal, Docker takes a container for stopped by hand
-    and does not bring it back after a crash or a reboot. By its id: compose would first read the project anew.
+    After `docker kill`, whatever the signal, Docker regards a container as stopped by hand and does not restart it
+    after a crash or a reboot. The container is named by its id, because compose would first read the project.
     """
     return ["docker", "exec", container, "sh", "-c", f"kill -s {signal.removeprefix('SIG')} 1"]
 

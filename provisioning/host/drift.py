@@ -76,8 +76,8 @@ def drift_of(state: HostState) -> tuple[str, ...]:
         return tuple(found)
     if not state.holder:
         if state.unfinished:
-            found.append(f"a {state.unfinished.what or 'push'} was broken off in: {state.unfinished.step}")
-        found += [f"left over: {name}" for name in state.leftovers]
+            found.append(f"a {state.unfinished.what or 'push'} was interrupted in: {state.unfinished.step}")
+        found += [f"left by an unfinished push: {name}" for name in state.leftovers]
     for digest, problem in state.secret_problems.items():
         found.append(f"secrets/{digest[:12]}: {problem}")
     home = f"releases/{release.short}"

@@ -1,4 +1,4 @@
-"""The host's own key: made on the host, pinned over a trusted connection, then the only one it presents.
+"""Rotate the host key: create the host's own key, pin it, and remove the injected one.
 
 The injected host key, which came with the user-data, serves the first connection only: other readers of the
 user-data may know its private half. That of the own key never leaves the host.
@@ -22,9 +22,9 @@ _STEP_SECONDS = 60.0
 def make_host_key(
     target: Target, deadline_seconds: float = 600, report: Report = silent, *, root: str = "/"
 ) -> str:
-    """Return the public half (`ssh-ed25519 AAAA…`) of the host's own key; make the key where there is none.
+    """Return the public half (`ssh-ed25519 AAAA…`) of the host's own key; create the key where there is none.
 
-    Waits for a host that is still booting. Idempotent. sshd still presents the key it presented before.
+    Waits for a host that is still booting. Idempotent. Does not change the key that sshd presents.
     """
     with wait_for_login(target, Deadline(deadline_seconds), report) as connection:
         key = connection.call(
@@ -46,14 +46,14 @@ def seal_host_key(
 ) -> Connection:
     """Make the one key of `target` the only one that the host presents, and remove `injected_key` from the host.
 
-    Returns a connection that trusts nothing but the own key; it was proven before anything is removed. The removal
-    waits for the end of the first boot, since cloud-init writes its caches until then. Idempotent, also after a
-    crash at any point. Raises HostKeyMismatch when the proof fails.
+    Returns a connection that trusts only the host's own key; it is opened before anything is removed. The removal
+    waits for the end of the first boot, because cloud-init writes its caches until then. Idempotent, also after a
+    crash at any point. Raises HostKeyMismatch when sshd does not present the host's own key.
     """
     both = tuple(dict.fromkeys((*target.host_keys, injected_key)))
     with wait_for_login(replace(target, host_keys=both), deadline, report, connector=connector) as first:
         first.call(SwitchHostKey(root), deadline=_STEP_SECONDS, step="switching the host key", sudo=True)
-    # systemctl returns before the reload is done: sshd may present the old key for a moment more.
+    # systemctl returns before the reload is complete, so sshd may present the old key a little longer.
     connection = wait_for_login(target, deadline, report, connector=connector, key_change_seconds=15)
     try:
         with step("remove the injected host key", report):

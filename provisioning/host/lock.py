@@ -1,4 +1,4 @@
-"""The lock of a host: held by a process over there that ends with whoever started it. Looking at it takes nothing."""
+"""The lock of a host: hold, read and break it. A process on the host holds it and ends with its SSH connection."""
 
 from __future__ import annotations
 
@@ -34,28 +34,28 @@ NO_MASK = Mask(())
 
 @dataclass(frozen=True)
 class LockState:
-    """Who holds a host. `who`, `doing` and `since` are empty where nobody does."""
+    """The lock holder. `who`, `doing` and `since` are empty while the lock is free."""
 
     free: bool
     who: str = ""
     doing: str = ""
     since: str = ""
     pid: int = 0
-    """The process on the host that holds it."""
+    """Process id of the holder on the host."""
     steps: int = 0
-    """Steps of a push that run on the host right now."""
+    """Number of steps of a push that run on the host now."""
 
     def __str__(self) -> str:
         if self.free:
             return "free"
         if not self.who:
-            return f"held by {self.steps} step(s) of a push that is gone"
+            return f"held by {self.steps} running step(s) of a push whose client is gone"
         return f"held by {self.who}, {self.doing}, since {self.since}"
 
 
 @dataclass
 class Held:
-    """A lock that is held. What is put into `result` and `detail` is written to the audit log with its end."""
+    """A lock that this process holds. Its release writes `result` and `detail` to the audit log."""
 
     result: str = "ok"
     detail: str = ""
@@ -74,12 +74,11 @@ def hold(
     report: Report = silent,
     mask: Mask = NO_MASK,
 ) -> Iterator[Held]:
-    """Hold the host while the block runs, and leave one line in its audit log.
+    """Hold the host's lock while the block runs, and write one line to its audit log.
 
-    A host that somebody else holds is waited for up to `wait_seconds`, then Locked names the holder;
-    it is never taken from anybody. `mask` hides what the log must not hold. The lock is a process on
-    the host: it ends when this connection ends or stops giving signs of life. Raises LockBroken when
-    somebody broke it while the block ran.
+    Waits up to `wait_seconds` for a lock that another push holds, and never breaks it. `mask` redacts the line of
+    the audit log. The lock is a process on the host, which ends with this connection, or when its heartbeats stop.
+    Raises Locked, naming the holder, and LockBroken when another user broke the lock while the block ran.
     """
     doing = f"{what} of {release[:12]}" if release else what
     holder = Holder(
@@ -115,24 +114,24 @@ def hold(
 def read_lock(
     settings: PushSettings, deadline_seconds: float = 30, *, connector: Connector = connect
 ) -> LockState:
-    """Who holds a host. Changes nothing. Raises ProvisioningError."""
+    """Return the lock holder of a host. Changes nothing. Raises ProvisioningError."""
     deadline = Deadline(deadline_seconds)
     with wait_for_login(settings.target, deadline, silent, connector=connector) as connection:
         return lock_on(Store(connection, settings.remote_root, settings.project_name), deadline)
 
 
 def lock_on(store: Store, deadline: Deadline) -> LockState:
-    """Who holds a host that we are logged in to. Takes nothing, so that looking is in nobody's way."""
+    """Return the lock holder over an open connection. Takes no lock, so reading never delays a push."""
     return lock_state(store.call(ReadLock(store.root), deadline))
 
 
 def break_lock(
     settings: PushSettings, deadline_seconds: float = 90, *, connector: Connector = connect
 ) -> LockState:
-    """End whoever holds the host, their SSH session and their steps; who it was.
+    """End the lock holder, its SSH session and its steps; return the holder.
 
-    Nothing is put back: the next push finds what is left and goes on. A host that nobody holds is left
-    alone. Raises CommandFailed when something does not end.
+    Rolls nothing back: the next push continues from the observed state. Does nothing while the lock is free.
+    Raises CommandFailed when a process does not end.
     """
     deadline = Deadline(deadline_seconds)
     with wait_for_login(settings.target, deadline, silent, connector=connector) as connection:
@@ -145,7 +144,7 @@ def break_lock(
             store.call(BreakLock(store.root, whoami()), deadline)
             result = "ok"
         except CommandFailed as error:
-            hint = "Log in with `onebox ssh` and end it there."
+            hint = "Log in with `onebox ssh` and end the process there."
             raise CommandFailed("breaking the lock", error.status, error.output, hint=hint) from error
         finally:
             if connection.active:
@@ -173,7 +172,7 @@ def _take(
     wait_seconds: float,
     report: Report,
 ) -> Process:
-    """The process on the host that holds the lock."""
+    """Return the process on the host that holds the lock."""
     try:
         return _try(store, holder, deadline)
     except Locked as error:
@@ -181,7 +180,7 @@ def _take(
             raise
         last = error
     waiting = Deadline(wait_seconds)
-    report(WarningGiven(f"held by {last.holder}; waiting up to {wait_seconds:.0f} s for it to end"))
+    report(WarningGiven(f"the lock is held by {last.holder}; waiting up to {wait_seconds:.0f} s"))
     with step("wait for the lock", report) as running:
         while waiting.left > 0:
             running.line(f"{last.holder} ({waiting.left:.0f} s left)")
@@ -191,7 +190,7 @@ def _take(
                 process = _try(store, holder, deadline)
             except Locked as error:
                 if error.holder != last.holder:
-                    report(WarningGiven(f"now held by {error.holder}"))
+                    report(WarningGiven(f"the lock is now held by {error.holder}"))
                 last = error
             else:
                 running.detail = f"free after {waiting.waited:.0f} s"
@@ -212,19 +211,19 @@ def _try(
     done = process.wait(10.0)
     process.close()
     if done.status == Exit.LOCKED:
-        raise Locked(answer or "nobody knows who")
+        raise Locked(answer or "unknown holder")
     raise CommandFailed(name, done.status, done.stderr)
 
 
 def _beat(store: Store, process: Process, held: Held) -> None:
-    """Give signs of life, and watch whether the lock is still ours; without it, nothing more is done."""
+    """Send heartbeats, and close the connection when the lock is lost, so that no further step runs without it."""
     quiet = Deadline(HEARTBEAT_SECONDS)
     while not held.over.wait(_LOOK_SECONDS):
         try:
             if process.ended:
                 done = process.wait(5.0)
                 if done.status == Exit.LOCK_BROKEN:
-                    held.broken_by = done.stdout.strip() or "somebody"
+                    held.broken_by = done.stdout.strip() or "an unknown user"
                 else:
                     held.broken_by = f"the host (status {done.status})"
                 store.connection.close()
@@ -237,13 +236,13 @@ def _beat(store: Store, process: Process, held: Held) -> None:
 
 
 def _release(store: Store, process: Process, held: Held, mask: Mask) -> None:
-    """Tell how it ended. Waiting for its end means that the lock is free when we return."""
+    """Report the outcome to the holder's process and wait for its end: then the lock is free."""
     if store.connection.active:
         outcome = Outcome(held.result, mask.text(held.detail)[:LONGEST_DETAIL])
         try:
             process.send(encode(outcome).encode() + b"\n")
             process.wait(10.0)
         except ProvisioningError:
-            # The connection went away just now, and the lock with it.
+            # The connection was just lost, and the lock ended with it.
             pass
     process.close()

@@ -1,4 +1,4 @@
-"""The ready ladder: from no answer at all to a host that can take a release, each rung with its name."""
+"""Readiness of the host: ordered, named checks from the TCP connection to the free disk space, with retries."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from provisioning.host_errors import (
 from provisioning.ssh import Connection, connect
 
 AUTH_GRACE_SECONDS = 25.0
-"""How long a refused key is tried again: sshd may be up before cloud-init has written the key."""
+"""Seconds for which a rejected login key is retried: sshd may be up before cloud-init has written the key."""
 DAEMON_GRACE_SECONDS = 20.0
-"""How long a host that has booted is given for what is just being restarted."""
+"""Seconds for which a booted host's Docker daemon is retried: it may be restarting."""
 GROUP_GRACE_SECONDS = 5.0
-"""How long a user who may not use Docker is given: a new login shows a new group."""
+"""Seconds for which a user without access to Docker is retried: a new login shows a new group."""
 _FIRST_PAUSE = 0.4
 _LONGEST_PAUSE = 5.0
 _CHECK_SECONDS = 30.0
@@ -38,7 +38,7 @@ Connector = Callable[[Target], Connection]
 
 
 class LogIn(Protocol):
-    """What opens the connection of a push, as `wait_for_login` does."""
+    """Opens the connection of a push, as `wait_for_login` does."""
 
     def __call__(
         self, target: Target, deadline: Deadline, report: Report, *, connector: Connector
@@ -46,19 +46,19 @@ class LogIn(Protocol):
 
 
 @dataclass(frozen=True)
-class Rung:
-    """One thing the host must have: its name, whether it is there, and what to say when it is not."""
+class ReadinessCheck:
+    """The result of one readiness check; `reason` and `hint` are the message where it failed."""
 
     name: str
-    reached: bool
+    passed: bool
     reason: str = ""
     hint: str = ""
     final: bool = False
-    """Waiting does not help."""
+    """No retry: waiting does not help."""
     patience: float = math.inf
-    """Seconds after which waiting no longer helps."""
+    """Seconds of retries."""
     again: bool = False
-    """A new login may help: groups are given at login."""
+    """Log in again before the retry, because groups are assigned at login."""
 
 
 def wait_for_login(
@@ -70,11 +70,10 @@ def wait_for_login(
     sleep: Callable[[float], None] = time.sleep,
     key_change_seconds: float = 0.0,
 ) -> Connection:
-    """A connection to a host that may still be booting.
+    """Return a connection to a host that may still be booting; retry with backoff until the deadline.
 
-    A wrong host key fails at once (or after `key_change_seconds`, when the host is just changing its
-    key), a refused login key after AUTH_GRACE_SECONDS, everything else at the deadline, as NotReady
-    naming the rung: TCP, SSH banner or login.
+    Raises HostKeyMismatch at once (after `key_change_seconds` where sshd is just switching its key), AuthFailed and
+    UnknownHost after AUTH_GRACE_SECONDS, and NotReady, naming the failed check, at the deadline.
     """
     pause = _FIRST_PAUSE
     started = deadline.waited
@@ -86,24 +85,24 @@ def wait_for_login(
             except HostKeyMismatch:
                 if deadline.waited - started >= key_change_seconds:
                     raise
-                rung, reason = "host key", "it still shows the old key"
+                name, reason = "host key", "sshd still presents the old key"
             except (AuthFailed, UnknownHost) as error:
-                # Keys and names both may come a little after the host.
+                # The login key and the DNS name may both appear a little after the host.
                 refused_at = deadline.waited if refused_at is None else refused_at
                 if deadline.waited - refused_at >= AUTH_GRACE_SECONDS:
                     raise
-                rung, reason = "login" if isinstance(error, AuthFailed) else "name", str(error)
+                name, reason = "login" if isinstance(error, AuthFailed) else "name", str(error)
             except Unreachable as error:
-                rung, reason = "TCP", error.reason
+                name, reason = "TCP", error.reason
             except (NoBanner, ConnectionLost) as error:
-                rung, reason = "SSH banner", getattr(error, "reason", str(error))
+                name, reason = "SSH banner", getattr(error, "reason", str(error))
             else:
                 running.detail = target.address
                 return connection
             wait = _with_jitter(pause)
             if deadline.left <= wait:
-                raise NotReady(rung, deadline.waited, reason, hint="The host may need longer to boot.")
-            running.line(f"{rung}: {reason} ({deadline.waited:.0f} s)")
+                raise NotReady(name, deadline.waited, reason, hint="The host may need longer to boot.")
+            running.line(f"{name}: {reason} ({deadline.waited:.0f} s)")
             sleep(wait)
             pause = min(pause * 1.6, _LONGEST_PAUSE)
 
@@ -117,16 +116,18 @@ def wait_until_ready(
     sleep: Callable[[float], None] = time.sleep,
     run_dir: str = "/run/cloud-init",
 ) -> tuple[Connection, tuple[str, ...]]:
-    """A connection to a host that can take a release, and warnings about it.
+    """Return a connection to a host that is ready for a release, and warnings about the host.
 
-    Beyond the login: cloud-init done, Docker, its daemon, compose, free disk. Raises NotReady naming
-    the rung that was not reached.
+    After the login it checks cloud-init, Docker, its daemon, compose, the release directory and free disk space.
+    Raises as `wait_for_login`, and NotReady naming the failed check.
     """
     connection = wait_for_login(settings.target, deadline, report, connector=connector, sleep=sleep)
-    return climb(connection, settings, deadline, report, connector=connector, sleep=sleep, run_dir=run_dir)
+    return wait_after_login(
+        connection, settings, deadline, report, connector=connector, sleep=sleep, run_dir=run_dir
+    )
 
 
-def climb(
+def wait_after_login(
     connection: Connection,
     settings: PushSettings,
     deadline: Deadline,
@@ -136,16 +137,16 @@ def climb(
     sleep: Callable[[float], None] = time.sleep,
     run_dir: str = "/run/cloud-init",
 ) -> tuple[Connection, tuple[str, ...]]:
-    """The rungs above the login, as `wait_until_ready` has them. The connection that comes back may be another."""
+    """Wait for the checks after the login, as `wait_until_ready` does. The returned connection may be a new one."""
     try:
         with step("ready", report) as running:
-            return _climb(connection, settings, deadline, running, connector, sleep, run_dir)
+            return _retry_checks(connection, settings, deadline, running, connector, sleep, run_dir)
     except BaseException:
         connection.close()
         raise
 
 
-def _climb(
+def _retry_checks(
     connection: Connection,
     settings: PushSettings,
     deadline: Deadline,
@@ -159,19 +160,20 @@ def _climb(
     since: dict[str, float] = {}
     while True:
         facts = _read(connection, settings, deadline, run_dir)
-        missing = next((rung for rung in rungs(facts, settings.min_free_bytes) if not rung.reached), None)
-        if missing is None:
+        checks = readiness_checks(facts, settings.min_free_bytes)
+        failed = next((check for check in checks if not check.passed), None)
+        if failed is None:
             running.detail = f"Docker {facts.docker}, compose {facts.compose}"
             return connection, facts.warnings
         waited = deadline.waited - started
-        in_vain = waited - since.setdefault(missing.name, waited) >= missing.patience
+        expired = waited - since.setdefault(failed.name, waited) >= failed.patience
         wait = _with_jitter(pause)
-        if missing.final or in_vain or deadline.left <= wait:
-            raise NotReady(missing.name, deadline.waited, missing.reason, hint=missing.hint)
-        running.line(f"{missing.name}: {missing.reason} ({waited:.0f} s)")
+        if failed.final or expired or deadline.left <= wait:
+            raise NotReady(failed.name, deadline.waited, failed.reason, hint=failed.hint)
+        running.line(f"{failed.name}: {failed.reason} ({waited:.0f} s)")
         sleep(wait)
         pause = min(pause * 1.5, 3.0)
-        if missing.again or not connection.active:
+        if failed.again or not connection.active:
             connection.close()
             connection = connector(settings.target)
 
@@ -185,53 +187,55 @@ def _read(connection: Connection, settings: PushSettings, deadline: Deadline, ru
     return connection.call(ReadReadiness(run_dir, settings.remote_root), deadline=seconds)
 
 
-def rungs(facts: Readiness, min_free_bytes: int) -> tuple[Rung, ...]:
-    """Pure: the rungs above the login, in order, from what the host said about itself."""
+def readiness_checks(facts: Readiness, min_free_bytes: int) -> tuple[ReadinessCheck, ...]:
+    """Pure: return the checks after the login, in order, evaluated on the facts of the host."""
     cloud = facts.cloud_init
     denied = "permission denied" in facts.daemon_error.lower()
     booted = cloud == "done"
     return (
-        Rung(
+        ReadinessCheck(
             "cloud-init",
             cloud in ("done", "absent"),
             "still running" if cloud == "running" else f"failed: {facts.cloud_init_error}",
             hint="Read /var/log/cloud-init-output.log on the host." if cloud != "running" else "",
             final=cloud == "failed",
         ),
-        Rung(
+        ReadinessCheck(
             "Docker",
             facts.docker_cli,
-            "the docker command is not there",
-            hint="The stack's user-data installs it; was the instance started by `pulumi up`?",
+            "the docker command is not installed",
+            hint="The stack's user-data installs it; was the instance created by `pulumi up`?",
             final=booted,
         ),
-        Rung(
+        ReadinessCheck(
             "Docker daemon",
             bool(facts.docker),
-            "this user may not use it" if denied else facts.daemon_error or "it does not answer",
-            hint="Add the user to the group docker." if denied else "Look at `systemctl status docker`.",
+            "this user may not use it" if denied else facts.daemon_error or "it does not respond",
+            hint="Add the user to the group docker."
+            if denied
+            else "Run `systemctl status docker` on the host.",
             again=denied,
             patience=(GROUP_GRACE_SECONDS if denied else DAEMON_GRACE_SECONDS) if booted else math.inf,
         ),
-        Rung(
+        ReadinessCheck(
             "docker compose",
             bool(facts.compose),
-            "the compose plugin is not there",
+            "the compose plugin is not installed",
             hint="Install the package docker-compose on the host.",
             final=booted,
         ),
-        Rung(
+        ReadinessCheck(
             "release directory",
             facts.root_writable,
-            "it is not there or this user cannot write to it",
-            hint="It must belong to the user of the push.",
+            "it does not exist, or this user cannot write to it",
+            hint="It must belong to the login user.",
             final=booted,
         ),
-        Rung(
+        ReadinessCheck(
             "disk",
             facts.free_bytes >= min_free_bytes,
             f"{facts.free_bytes >> 20} MiB free, {min_free_bytes >> 20} MiB needed",
-            hint="Run `docker system prune` on the host, or give it a larger volume.",
+            hint="Run `docker system prune` on the host, or use a larger disk (onebox:volumeSizeGb).",
             final=True,
         ),
     )

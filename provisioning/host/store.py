@@ -45,25 +45,25 @@ class Store:
     root: str
     project: str
     push: str = ""
-    """What the journal calls the work that is under way; empty while nothing is changed."""
+    """Id of the running change in the journal; empty while nothing is changed."""
     release: str = ""
 
     def read_state(self, release: Release | None, deadline: Deadline) -> HostState:
-        """Return what is on the host, seen from a wanted release, or from the current one. One round trip."""
+        """Return the observed state, compared with `release` (None: the current release). One round trip."""
         manifest = None if release is None else release.to_json()
         return state_of(self.call(ReadFacts(self.root, self.project, manifest), deadline))
 
     def read_containers(self, deadline: Deadline) -> HostState:
-        """As `read_state`, with the containers and nothing else."""
+        """Return the observed state as `read_state` does, but of the containers only."""
         return state_of(self.call(ReadFacts(self.root, self.project, only_containers=True), deadline))
 
     def begin(
         self, what: str, release: str, deadline: Deadline, *, archive: bytes | None = None
     ) -> tuple[Store, tuple[str, ...]]:
-        """Write into the journal that work begins, and remove what earlier work left half made.
+        """Journal the begin of a change, and remove partial files of unfinished ones.
 
-        What an earlier try brought of `archive` stays. Returns the store whose steps are journalled, and
-        what was removed. Only for the holder of the lock.
+        A part of `archive` that an earlier attempt uploaded stays. Returns the store whose steps are journalled, and
+        the removed paths. The caller must hold the lock.
         """
         store = replace(self, push=secrets.token_hex(6), release=release)
         entry = JournalEntry(
@@ -73,7 +73,7 @@ class Store:
         return store, self.call(Begin(self.root, entry, keep), deadline).removed
 
     def upload(self, archive: bytes, deadline: Deadline) -> tuple[str, int]:
-        """Bring an archive to the host, checked there: its path, and how many bytes had to travel."""
+        """Upload an archive, verified on the host; return its path there and the number of bytes sent."""
         path = self._incoming(archive)
         upload = self.connection.send(
             Upload.of(archive),
@@ -91,7 +91,7 @@ class Store:
         marks: Iterable[str],
         deadline: Deadline,
     ) -> None:
-        """Write the files of the secrets with these marks. The values travel as the input of a script only."""
+        """Write the files of the secrets with these keyed hashes. The values are sent as input of the request only."""
         asked = set(marks)
         entries = tuple(
             SecretFile(item.digest, name, item.owner, values.values[name])
@@ -101,7 +101,7 @@ class Store:
         self.call(WriteSecrets(self.root, self._journal("secrets"), entries), deadline)
 
     def publish(self, release: Release, archive: str | None, deadline: Deadline) -> None:
-        """Make or repair the release's directory and its data directories, verified by hash, by rename."""
+        """Create or repair the directories of the release and its data: verified by hash, activated by rename."""
         request = Publish(self.root, self._journal("publish"), release.to_json(), archive)
         try:
             self.call(request, deadline)
@@ -112,7 +112,7 @@ class Store:
             raise
 
     def put_live(self, variable: str, data: DataDirectory, deadline: Deadline, *, loaded: bool) -> None:
-        """Put the data of a variable before the service that reloads, or write down that it has read it."""
+        """Switch the live data of a variable to `data`; with `loaded`, record that the service has loaded it."""
         if loaded:
             journal = self._journal(f"confirm {variable}")
             self.call(ConfirmLiveData(self.root, journal, variable, data.digest), deadline)
@@ -139,10 +139,10 @@ class Store:
         log: str = "",
         journal: bool = True,
     ) -> Completed:
-        """Run a command that changes the host, and return its status and output without judging them.
+        """Run a command that changes the host; return its status and output, whatever the status.
 
-        While it runs, nobody else can take the lock, even when this machine is gone. If we go away it is
-        ended, or brought to its end within the deadline when `finish` is set.
+        While it runs, no other push can take the lock, even if this client is gone. If the client goes away the
+        command is ended; with `finish` it continues until its own end or the deadline.
         """
         seconds = deadline.check(step)
         request = RunStep(
@@ -158,7 +158,7 @@ class Store:
         return self.connection.call(request, deadline=deadline.check(step_name(request)))
 
     def _incoming(self, archive: bytes) -> str:
-        # Named by its content: a later try of the same archive finds what there is of it.
+        # Named by its content, so that a later attempt resumes the upload of the same archive.
         return f"{self.root}/incoming/{hashlib.sha256(archive).hexdigest()[:32]}.tar.gz"
 
     def _journal(self, step: str) -> JournalStep | None:
@@ -200,7 +200,7 @@ def make_archive(files: Iterable[ReleaseFile], contents: Mapping[str, bytes]) ->
 
 
 class _Lines:
-    """Bytes as they come, cut into lines; keeps the last of them."""
+    """Cuts a stream of bytes into lines and keeps the last 200 of them."""
 
     def __init__(self, on_line: Callable[[str], None] | None) -> None:
         self._on_line = on_line

@@ -1,4 +1,4 @@
-"""A mask for what services say: it hides the secrets of this stack, and those of every release the host keeps."""
+"""The mask for output of services: it redacts the secrets of this stack and of every retained release."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from provisioning.redaction import Mask
 
 
 def mask_on(store: Store, secrets: ServiceSecrets, deadline: Deadline) -> Mask:
-    """The mask for one host.
+    """Return the mask for one host.
 
-    A release that was gone back to runs with values that the stack's config no longer has, so those that are
-    kept on the host count as well. Raises CommandFailed when they are there and cannot be read.
+    It includes the values stored on the host: after a rollback, services run with values that the stack's
+    configuration no longer has. Raises CommandFailed when a stored value cannot be read.
     """
     stored = store.call(ReadSecretValues(store.root), deadline).values
     return Mask.of({*secrets.values.values(), *stored})

@@ -1,4 +1,4 @@
-"""What keeps a host from serving: every rung from its address to its public ports, looked at once and not repaired."""
+"""Check a host from the stack's outputs to the public ports, each check once. Repairs nothing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from provisioning.deadline import Deadline
 from provisioning.errors import ProvisioningError, SettingsError
 from provisioning.host.drift import status_of
 from provisioning.host.lock import lock_on
-from provisioning.host.readiness import Connector, rungs
+from provisioning.host.readiness import Connector, readiness_checks
 from provisioning.host.store import Store
 from provisioning.host_errors import (
     AlgorithmsTooWeak,
@@ -61,21 +61,22 @@ _CLOCK_SECONDS = 30.0
 
 
 class Condition(StrEnum):
-    """How a rung was found."""
+    """The result of a check."""
 
     OK = "ok"
     NOTE = "note"
-    """Worth knowing, and nothing that is broken."""
+    """A fact to know; nothing is broken."""
     BROKEN = "broken"
     UNKNOWN = "unknown"
-    """It could not be looked at, because of a rung before it."""
+    """Not checked, because an earlier check failed."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """One rung: how it was found, what was seen, and what to do about it."""
+    """One check: its result, what it found, and the remedy. Field names are those of `--json`."""
 
     rung: str
+    """Name of the check."""
     condition: Condition
     found: str = ""
     cure: str = ""
@@ -83,17 +84,17 @@ class Check:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Every rung of the ladder, in order."""
+    """The result of every check, in order."""
 
     checks: tuple[Check, ...]
 
     @property
     def first_broken(self) -> Check | None:
-        """The rung to begin with; None when all is well."""
+        """Return the first failed check; None when all passed."""
         return next((check for check in self.checks if check.condition is Condition.BROKEN), None)
 
     def as_json(self) -> dict[str, Any]:
-        """What a reader of `--json` gets."""
+        """Return the diagnosis as `--json` shows it."""
         first = self.first_broken
         return {
             "well": first is None,
@@ -109,12 +110,12 @@ def examine(
     run_dir: str = "/run/cloud-init",
     clock: Callable[[], float] = time.time,
 ) -> Diagnosis:
-    """Walk the whole ladder once, without waiting for anything to get better. Changes nothing, raises nothing."""
+    """Run every check once, without retries. Changes nothing and raises nothing."""
     found = {STACK: Check(STACK, Condition.OK, f"its host is {settings.target.address}")}
     try:
         connection = connector(settings.target)
     except ProvisioningError as error:
-        broken = next((rung for kind, rung in _BROKEN_BY if isinstance(error, kind)), "login")
+        broken = next((name for kind, name in _BROKEN_BY if isinstance(error, kind)), "login")
         found |= {name: Check(name, Condition.OK) for name in REACHING[: REACHING.index(broken)]}
         found[broken] = Check(broken, Condition.BROKEN, str(error), error.hint)
     else:
@@ -131,7 +132,7 @@ def examine(
 
 
 def diagnosis_without_stack(error: ProvisioningError) -> Diagnosis:
-    """Pure: the diagnosis where the stack's own outputs or values cannot be used."""
+    """Pure: return the diagnosis of a stack whose outputs or settings cannot be used."""
     broken = Check(STACK, Condition.BROKEN, str(error), error.hint)
     return Diagnosis((broken, *(Check(name, Condition.UNKNOWN) for name in LADDER[1:])))
 
@@ -145,11 +146,11 @@ def _on_the_host(
     ]
     try:
         request = ReadReadiness(run_dir, settings.remote_root)
-        facts = connection.call(request, deadline=_ASK_SECONDS, step="looking at the host")
+        facts = connection.call(request, deadline=_ASK_SECONDS, step="reading the readiness")
     except ProvisioningError as error:
         return [
             *checks,
-            Check("cloud-init", Condition.BROKEN, f"the host cannot be asked: {error}", error.hint),
+            Check("cloud-init", Condition.BROKEN, f"the readiness cannot be read: {error}", error.hint),
         ]
     seen = {
         "cloud-init": facts.cloud_init,
@@ -158,23 +159,25 @@ def _on_the_host(
         "release directory": settings.remote_root,
         "disk": f"{facts.free_bytes / 2**30:.1f} GiB free",
     }
-    for rung in rungs(facts, settings.min_free_bytes):
-        if rung.reached:
-            checks.append(Check(rung.name, Condition.OK, seen.get(rung.name, "")))
+    for check in readiness_checks(facts, settings.min_free_bytes):
+        if check.passed:
+            checks.append(Check(check.name, Condition.OK, seen.get(check.name, "")))
         else:
-            checks.append(Check(rung.name, Condition.BROKEN, rung.reason, rung.hint))
+            checks.append(Check(check.name, Condition.BROKEN, check.reason, check.hint))
     return checks
 
 
 def _clock(connection: Connection, clock: Callable[[], float]) -> Check:
     before = clock()
-    shown = float(connection.run(["date", "+%s"], deadline=_ASK_SECONDS, step="asking for the time").stdout)
+    shown = float(connection.run(["date", "+%s"], deadline=_ASK_SECONDS, step="reading the clock").stdout)
     off = shown - (before + clock()) / 2
     if abs(off) <= _CLOCK_SECONDS:
         return Check("clock", Condition.OK)
-    way = "ahead of" if off > 0 else "behind"
-    cure = "Look at `timedatectl` on the side that is wrong: times in logs and certificates go by it."
-    return Check("clock", Condition.NOTE, f"it is {abs(off):.0f} s {way} this machine's", cure)
+    relation = "ahead of" if off > 0 else "behind"
+    cure = (
+        "Run `timedatectl` on the machine that is wrong: times in logs and certificates depend on its clock."
+    )
+    return Check("clock", Condition.NOTE, f"it is {abs(off):.0f} s {relation} this machine's", cure)
 
 
 def _sudo(connection: Connection, user: str) -> Check:
@@ -209,7 +212,7 @@ def _lock(store: Store) -> Check:
 
 
 def containers_check(state: HostState) -> Check:
-    """Pure: whether every service of the current release runs as it was pushed."""
+    """Pure: check that every service of the current release runs as it was pushed."""
     if state.current is None:
         return Check(
             "containers", Condition.NOTE, "nothing was pushed yet", "Run `pulumi up` or `onebox push`."
@@ -222,33 +225,41 @@ def containers_check(state: HostState) -> Check:
     ]
     if bad:
         service = bad[0].split(" ", 1)[0]
-        cure = f"Read `onebox logs {service}`; `onebox push` starts it anew, `onebox rollback` goes back."
+        cure = f"Read `onebox logs {service}`. `onebox push` repairs it, `onebox rollback` rolls back."
         return Check("containers", Condition.BROKEN, "; ".join(bad), cure)
     starting = [item.service for item in status.services if item.health == "starting"]
     if starting:
         return Check(
-            "containers", Condition.NOTE, f"still starting: {', '.join(starting)}", "Look again in a minute."
+            "containers",
+            Condition.NOTE,
+            f"still starting: {', '.join(starting)}",
+            "Run it again in a minute.",
         )
     if status.drift:
         return Check(
-            "containers", Condition.BROKEN, status.drift[0], "`onebox push` repairs exactly what drifted."
+            "containers",
+            Condition.BROKEN,
+            status.drift[0],
+            "`onebox push` repairs the drift and nothing else.",
         )
     return Check("containers", Condition.OK, f"{len(status.services)} as pushed")
 
 
 def ports_check(state: HostState, settings: PushSettings, closed: Callable[[int], str]) -> Check:
-    """Whether the ports that should be open from here are. `closed` tells why one is not; empty for open."""
+    """Check that the stack's open ports accept connections from here. `closed` returns why not; empty for open."""
     running = {item.service for item in state.containers if item.state == "running"}
     ports = {service.port for service in SERVICES if service.name in running}
     wanted = sorted(ports & settings.open_ports)
     if not wanted:
-        return Check("public ports", Condition.NOTE, "none is open by the stack's settings")
+        return Check("public ports", Condition.NOTE, "the stack's settings open none")
     reasons = {port: closed(port) for port in wanted}
     bad = [f"{port} {reason}" for port, reason in reasons.items() if reason]
     if not bad:
         return Check("public ports", Condition.OK, ", ".join(map(str, wanted)))
     port = bad[0].split(" ", 1)[0]
-    cure = f"Is this machine's address among the stack's CIDR blocks of the port? `onebox tunnel {port}` works anyway."
+    cure = (
+        f"Add this machine's address to the port's CIDRs and run `pulumi up`, or use `onebox tunnel {port}`."
+    )
     return Check("public ports", Condition.BROKEN, "; ".join(bad), cure)
 
 
@@ -257,13 +268,13 @@ def _closed(host: str, port: int) -> str:
         with contextlib.closing(socket.create_connection((host, port), timeout=_PORT_SECONDS)):
             return ""
     except TimeoutError:
-        return "does not answer from here"
+        return "does not respond from here"
     except OSError as error:
         return f"is closed from here ({(error.strerror or str(error)).lower()})"
 
 
-def _guarded(rung: str, look: Callable[[], Check]) -> Check:
+def _guarded(name: str, run: Callable[[], Check]) -> Check:
     try:
-        return look()
+        return run()
     except (ProvisioningError, ValueError) as error:
-        return Check(rung, Condition.BROKEN, str(error), getattr(error, "hint", ""))
+        return Check(name, Condition.BROKEN, str(error), getattr(error, "hint", ""))

@@ -1,4 +1,4 @@
-"""One command inside a service's running container."""
+"""Run one command inside a service's running container."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _AUDIT_SECONDS = 15.0
 
 @dataclass(frozen=True)
 class Executed:
-    """A command that ended: its exit status, what it said on standard error, and how long it took."""
+    """A command that ended: its exit status, its standard error, and its duration."""
 
     service: str
     status: int
@@ -44,10 +44,10 @@ def execute(
     deadline_seconds: float = 300,
     connector: Connector = connect,
 ) -> Executed:
-    """Run a command in the container of a service and hand its standard output to `write` as it comes.
+    """Run a command in the container of a service; pass its standard output to `write` while it runs.
 
-    `data` is its standard input. A line in the host's audit log tells of it, also when it fails or is
-    interrupted. Raises SettingsError for a service that there is not, HostError for one that does not run.
+    `data` is its standard input. The host's audit log records the command, also when it fails or is interrupted.
+    Raises SettingsError for a service without a container, HostError for one whose container does not run.
     """
     login = Deadline(_LOGIN_SECONDS)
     with wait_for_login(settings.target, login, silent, connector=connector) as connection:
@@ -86,15 +86,15 @@ def execute(
 
 
 def running_container(state: HostState, service: str) -> str:
-    """Pure: the id of the container of a service. Raises SettingsError or HostError when there is none."""
+    """Pure: return the id of the running container of a service. Raises SettingsError or HostError without one."""
     container = state.container(service)
     if container is None:
         names = ", ".join(sorted({item.service for item in state.containers})) or "none"
         raise SettingsError(
-            "service", f"there is no container of {service!r} on the host", hint=f"There are: {names}."
+            "service", f"there is no container of {service!r} on the host", hint=f"The host has: {names}."
         )
     if container.state != "running":
         raise HostError(
-            f"the container of {service} is {container.state}", hint=f"Look at `onebox logs {service}`."
+            f"the container of {service} is {container.state}", hint=f"Read `onebox logs {service}`."
         )
     return container.id

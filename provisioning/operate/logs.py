@@ -1,4 +1,4 @@
-"""The logs of the services, as they are on the host."""
+"""Read the logs of the services."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _FOLLOW_SECONDS = 7 * 24 * 3600.0
 
 
 def logs_argv(project_name: str, service: str | None, *, follow: bool, tail: int) -> list[str]:
-    """Pure: the command on the host. Compose finds the containers by their labels; no release is needed."""
+    """Pure: return the argv on the host. Compose finds the containers by their labels; no release is needed."""
     options = ["--no-color", f"--tail={tail}", *(["--follow"] if follow else [])]
     services = [service] if service else []
     return [
@@ -47,9 +47,9 @@ def read_logs(
     tail: int = 100,
     connector: Connector = connect,
 ) -> None:
-    """Hand the logs of one service, or of all, to `show` line by line as they come; until interrupted with `follow`.
+    """Pass each line of the logs of one service, or of all, to `show`; with `follow` until interrupted.
 
-    Values of secrets are hidden. Raises CommandFailed when the host keeps some that cannot be read.
+    Values of secrets are redacted. Raises CommandFailed when a secret stored on the host cannot be read.
     """
     argv = logs_argv(settings.project_name, service, follow=follow, tail=tail)
     login = Deadline(_LOGIN_SECONDS)
@@ -66,26 +66,26 @@ def read_logs(
 
 
 class WholeLines:
-    """Cuts bytes that come in pieces into lines; one that is not whole yet waits, so that nothing in it is missed."""
+    """Cuts a stream of bytes into whole lines, so that the mask sees each secret as a whole."""
 
     def __init__(self, show: Callable[[str], None]) -> None:
         self._show = show
         self._rest = b""
 
     def feed(self, chunk: bytes) -> None:
-        """The next piece."""
+        """Add a chunk of the stream."""
         *lines, self._rest = (self._rest + chunk).split(b"\n")
         for line in lines:
             self._show(line.decode("utf-8", "replace"))
 
     def end(self) -> None:
-        """Nothing more comes."""
+        """End the stream: show the last line."""
         if self._rest:
             self.feed(b"\n")
 
 
 def of_container(line: str) -> tuple[str, str]:
-    """Pure: the container that compose names before a line (empty for none), and what it said."""
-    # Compose clears the line before it writes, even where it was told to use no such codes.
+    """Pure: return the container that compose names before a line (empty for none), and the line itself."""
+    # Compose writes control codes before the line, even with `--ansi never`.
     container, found, said = plain(line).partition("|")
     return (container.strip(), said.removeprefix(" ")) if found else ("", container)

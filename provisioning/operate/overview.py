@@ -1,4 +1,4 @@
-"""Everything that somebody who looks after a host wants to see at once."""
+"""The overview of a host for `onebox status`: release, services, split, disk, lock and drift."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RUNNING, HEALTHY = "running", ("", "healthy")
 
 @dataclass(frozen=True)
 class ContainerUse:
-    """A service's container, and what it uses. None where that is not known or it does not run."""
+    """A service's container, and what it uses. None where it is unknown or the container does not run."""
 
     service: str
     digest: str
@@ -32,18 +32,18 @@ class ContainerUse:
     memory_bytes: int | None
     memory_limit_bytes: int | None
     restarts: int
-    """How often Docker had to start it again."""
+    """Number of restarts by Docker."""
     uptime_seconds: float | None
 
     @property
     def well(self) -> bool:
-        """Whether it runs and its health check, if it has one, passes."""
+        """Return whether the container runs and its health check, if it has one, passes."""
         return self.state == RUNNING and self.health in HEALTHY
 
 
 @dataclass(frozen=True)
 class Overview:
-    """What serves on a host and how it is. `release` is None where nothing was pushed yet."""
+    """What a host serves, and its state. `release` is None where nothing was pushed yet."""
 
     release: str | None
     pushed_at: str | None
@@ -52,29 +52,29 @@ class Overview:
     """Since the last push or rollback, by the host's clock."""
     services: tuple[ContainerUse, ...]
     split: Mapping[str, str]
-    """Weights of the two models, as the running service was given them."""
+    """Weights of the two models in the environment of the running service."""
     free_bytes: int
     total_bytes: int
     pushing: str
-    """Who holds the lock; empty for nobody."""
+    """The lock holder; empty for none."""
     drift: tuple[str, ...]
     split_in_force: SplitInForce | None = None
-    """A split that was set at run time; None while the pushed one is in force."""
+    """The runtime split; None while the configured one is active."""
 
     @property
     def well(self) -> bool:
-        """Whether every service of the release runs and is healthy."""
+        """Return whether every service of the release runs and is healthy."""
         return self.release is not None and all(service.well for service in self.services)
 
     def as_json(self) -> dict[str, Any]:
-        """What a reader of `--json` gets."""
+        """Return the overview as `--json` shows it."""
         return {**asdict(self), "well": self.well}
 
 
 def read_overview(
     settings: PushSettings, deadline_seconds: float = 30, *, connector: Connector = connect
 ) -> Overview:
-    """The overview of a host, in two round trips after the login. Changes nothing. Raises ProvisioningError."""
+    """Return the overview of a host, in two round trips after the login. Changes nothing. Raises ProvisioningError."""
     deadline = Deadline(deadline_seconds)
     with wait_for_login(settings.target, deadline, silent, connector=connector) as connection:
         store = Store(connection, settings.remote_root, settings.project_name)
@@ -85,7 +85,7 @@ def read_overview(
 
 
 def overview_of(status: HostStatus, state: HostState, usage: Usage) -> Overview:
-    """Pure: the overview in what was found on a host and its usage."""
+    """Pure: return the overview from a host's status, observed state and usage."""
     values = [item.environment for item in usage.containers.values() if item.environment]
     return Overview(
         release=status.release,
@@ -123,7 +123,7 @@ def _container(
 
 
 def _since(started: str | None, now: float) -> float | None:
-    """Seconds since a time as Docker writes it, with nine digits after the point."""
+    """Return the seconds since a time as Docker writes it, with nine digits after the point."""
     if not started:
         return None
     try:

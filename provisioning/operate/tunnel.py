@@ -1,4 +1,4 @@
-"""A port of the host, reachable on this machine alone, while nothing of the host is opened for it."""
+"""Forward a local port to a port of the host through the SSH connection, without opening the host's port."""
 
 from __future__ import annotations
 
@@ -53,10 +53,10 @@ def open_tunnel(
     connector: Connector = connect,
     on_error: Callable[[str], None] = lambda _text: None,
 ) -> Iterator[Tunnel]:
-    """A tunnel that is served while the block runs. `local_port` None takes the same number, 0 any free one.
+    """Serve a tunnel while the block runs. `local_port`: None for the same number as `port`, 0 for any free one.
 
-    Raises SettingsError when the local port is taken, Unreachable when nothing listens on the host's.
-    What goes wrong with a single connection later is told to `on_error`.
+    Raises SettingsError when the local port is taken, Unreachable when nothing listens on the host's port.
+    Later errors of single connections are passed to `on_error`.
     """
     listener = _listen(port if local_port is None else local_port)
     with contextlib.ExitStack() as stack:
@@ -64,7 +64,7 @@ def open_tunnel(
         connection = stack.enter_context(
             wait_for_login(target, Deadline(_LOGIN_SECONDS), silent, connector=connector)
         )
-        # Better to hear it now than from a browser.
+        # Fail now, and not at the first request, when nothing listens on the host's port.
         connection.open_tunnel(port, _OPEN_SECONDS).close()
         over = threading.Event()
         server = threading.Thread(
@@ -89,7 +89,7 @@ def _listen(port: int) -> socket.socket:
         raise SettingsError(
             "local_port",
             f"port {port} of this machine {reason}",
-            hint="Choose another one with --local-port, or 0 for any that is free.",
+            hint="Choose another port with --local-port; 0 takes any free one.",
         ) from error
 
 
@@ -116,16 +116,16 @@ def _pass_on(
     over: threading.Event,
     on_error: Callable[[str], None],
 ) -> None:
-    """Both ways between a client and the host's port, until either side has nothing more to say."""
+    """Forward bytes between a client and the host's port until the server closes its side."""
     with client:
         try:
             channel = connection.open_tunnel(port, _OPEN_SECONDS)
         except ProvisioningError as error:
             on_error(str(error))
             return
-        # Closing writes too, and the connection may end at that very moment.
+        # Closing the channel writes too, and the connection may be lost at that moment.
         with contextlib.suppress(*BROKEN), contextlib.closing(channel):
-            # A page that is left open says nothing for long; the connection's own probe sees a dead host.
+            # No timeout: an open page may be idle for long, and the connection's probe detects a dead host.
             channel.settimeout(None)
             _exchange(client, channel, over)
 
@@ -142,5 +142,5 @@ def _exchange(client: socket.socket, channel: Any, over: threading.Event) -> Non
             if side is client:
                 channel.shutdown_write()
             else:
-                # The server has ended the conversation; nothing that is still said would be heard.
+                # The server has closed its side and would not read anything more.
                 return

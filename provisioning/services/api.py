@@ -126,7 +126,7 @@ class ApiReload:
         try:
             return Loaded.from_json(response.fields(_CONFIG))
         except WrongShape:
-            raise NotYet("it does not tell which code and models it serves") from None
+            raise NotYet("it does not report which code and models it serves") from None
 
 
 def _sample(config: Fields) -> dict[str, float]:

@@ -77,7 +77,7 @@ def public_client(connection: Connection, port: int) -> tuple[Client, str]:
         )
         return (
             tunnel_client(connection, port),
-            f"port {port} {found}; it was asked through the SSH connection instead",
+            f"port {port} {found}; it was tested through the SSH connection instead",
         )
 
     def direct(path: str, body: object = None) -> Response:

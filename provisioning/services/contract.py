@@ -69,5 +69,5 @@ def live_digest(release: Release, data: LiveDataFacts) -> str:
 def refused(facts: ServiceFacts, what: str, old: str, why: str = "") -> ServiceFailure:
     """Return the failure of a service that refused new data and continues with the old."""
     return ServiceFailure(
-        facts.name, f"it refuses the new {what} and goes on with {old}{f': {why}' if why else ''}"
+        facts.name, f"it refuses the new {what} and continues with {old}{f': {why}' if why else ''}"
     )

@@ -75,7 +75,7 @@ class PrometheusReload:
         if not successful and self.was_successful:
             raise refused(PROMETHEUS, "configuration", "the one before")
         if not successful or loaded == self.before:
-            raise NotYet("it did not load its configuration anew")
+            raise NotYet("it did not reload its configuration")
         config = _object(self.client("/api/v1/status/config").decoded(), "data").get("yaml")
         if scrape_jobs(_parsed(str(config))) != scrape_jobs(_parsed(self.files.get("prometheus.yml", ""))):
             raise NotYet("its configuration is not the one of the release")
@@ -89,7 +89,7 @@ class PrometheusReload:
             for name in ("success_timestamp_seconds", "successful")
         ]
         if values[0] is None or values[1] is None:
-            raise NotYet("it does not tell when it loaded its configuration")
+            raise NotYet("it does not report when it loaded its configuration")
         return float(values[0][1]), float(values[1][1]) == 1.0
 
 

@@ -80,7 +80,7 @@ class UiReload:
         try:
             return Pages.from_json(response.fields(_CODE))
         except WrongShape:
-            raise NotYet("it does not tell which pages it serves") from None
+            raise NotYet("it does not report which pages it serves") from None
 
 
 CONTRACT: ServiceContract = UiContract()

@@ -307,7 +307,7 @@ def test_a_tree_that_changed_after_its_preview_is_not_pushed(
     if changed:
         now = read_release(tree, props["environment"]).digest
         assert str(ended.value) == (
-            f"the preview showed the release {shown['digest'][:12]}, and the tree now is {now[:12]}; nothing was "
+            f"the preview showed the release {shown['digest'][:12]}, but the tree is now {now[:12]}; nothing was "
             "changed. Run `pulumi up` again: its preview shows the new release."
         )
 

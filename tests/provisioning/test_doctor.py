@@ -195,9 +195,9 @@ def test_a_public_port_that_should_be_open_and_is_not_names_the_tunnel(host: Any
     state = HostState(containers=(_container("flask-api"), _container("prometheus")))
     settings = replace(host.settings(), open_ports=frozenset({22, 5000, 9090}))
 
-    found = ports_check(state, settings, lambda port: "does not answer from here" if port == 9090 else "")
+    found = ports_check(state, settings, lambda port: "does not respond from here" if port == 9090 else "")
 
-    assert (found.condition, found.found) == (Condition.BROKEN, "9090 does not answer from here")
+    assert (found.condition, found.found) == (Condition.BROKEN, "9090 does not respond from here")
     assert "onebox tunnel 9090" in found.cure
 
 

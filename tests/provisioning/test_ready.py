@@ -16,7 +16,7 @@ from provisioning.host.readiness import (
     AUTH_GRACE_SECONDS,
     DAEMON_GRACE_SECONDS,
     GROUP_GRACE_SECONDS,
-    rungs,
+    readiness_checks,
     wait_for_login,
     wait_until_ready,
 )
@@ -138,21 +138,21 @@ def test_at_the_deadline_and_never_after_it_the_rung_and_the_time_waited_are_nam
     ],
 )
 def test_each_missing_thing_is_named(facts: dict[str, Any], rung: str, final: bool) -> None:
-    missing = next(item for item in rungs(replace(READY, **facts), 1 << 30) if not item.reached)
+    missing = next(item for item in readiness_checks(replace(READY, **facts), 1 << 30) if not item.passed)
 
     assert (missing.name, missing.final) == (rung, final)
     assert missing.reason
 
 
 def test_a_host_with_everything_has_reached_every_rung() -> None:
-    assert all(rung.reached for rung in rungs(READY, 1 << 30))
-    assert all(rung.reached for rung in rungs(replace(READY, cloud_init="absent"), 1 << 30))
+    assert all(rung.passed for rung in readiness_checks(READY, 1 << 30))
+    assert all(rung.passed for rung in readiness_checks(replace(READY, cloud_init="absent"), 1 << 30))
 
 
 def test_a_user_who_may_not_use_docker_yet_logs_in_again() -> None:
     facts = replace(READY, docker="", daemon_error="permission denied while trying to connect")
 
-    missing = next(item for item in rungs(facts, 0) if not item.reached)
+    missing = next(item for item in readiness_checks(facts, 0) if not item.passed)
 
     assert (missing.again, missing.reason) == (True, "this user may not use it")
 
@@ -184,7 +184,7 @@ def test_a_booted_host_without_a_daemon_for_us_is_not_waited_for_until_the_deadl
 def test_a_daemon_that_is_still_being_installed_is_waited_for() -> None:
     facts = replace(READY, cloud_init="absent", docker="", daemon_error="Cannot connect")
 
-    assert next(item for item in rungs(facts, 0) if not item.reached).patience > 900
+    assert next(item for item in readiness_checks(facts, 0) if not item.passed).patience > 900
 
 
 def test_a_running_cloud_init_is_waited_for_on_the_host(host: Any, events: Any) -> None:

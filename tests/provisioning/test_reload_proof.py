@@ -81,7 +81,7 @@ def test_a_new_load_with_the_releases_jobs_and_rules_is_the_proof() -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({}, "did not load its configuration anew"),
+        ({}, "did not reload its configuration"),
         ({"loaded": 1001, "config": "scrape_configs: [{job_name: api}]"}, "configuration is not the one"),
         ({"loaded": 1001, "rules": {"groups": []}}, "rules are not those"),
     ],
@@ -122,7 +122,7 @@ def test_a_proof_that_does_not_come_is_a_failure_with_its_last_reason() -> None:
     def pass_by(pause: float) -> None:
         now[0] += pause
 
-    with pytest.raises(ServiceFailure, match="did not load its configuration anew"):
+    with pytest.raises(ServiceFailure, match="did not reload its configuration"):
         poll(
             proof.check,
             "prometheus",
@@ -232,7 +232,7 @@ def test_a_refusal_from_before_does_not_count_against_the_models_that_follow() -
 
 
 def test_an_api_that_does_not_tell_what_it_serves_cannot_be_waited_for() -> None:
-    with pytest.raises(NotYet, match="does not tell"):
+    with pytest.raises(NotYet, match="does not report"):
         ApiReload(lambda *_: Response(200, b"{}"), "new")
 
 
@@ -272,5 +272,5 @@ def test_pages_that_are_refused_fail_the_reload_with_the_launchers_words() -> No
 def test_a_ui_that_does_not_tell_what_it_serves_cannot_be_waited_for() -> None:
     ui = Ui()
     ui.shown = {"detail": "Not Found"}
-    with pytest.raises(NotYet, match="does not tell which pages"):
+    with pytest.raises(NotYet, match="does not report which pages"):
         UiReload(ui, "new")

@@ -143,17 +143,17 @@ def test_what_a_broken_off_push_left_is_drift_and_is_removed_even_when_nothing_e
     with (host.root / "journal.jsonl").open("a") as journal:
         journal.write(json.dumps(begun) + "\n" + json.dumps({"push": "p1", "step": "upload"}) + "\n{cut")
     assert sorted(read_status(host.settings()).drift) == [
-        "a push was broken off in: upload",
-        "left over: data/abc.partial",
-        "left over: incoming/a.tar.gz.part-1",
-        "left over: releases/abc.partial",
-        "left over: releases/abd",
+        "a push was interrupted in: upload",
+        "left by an unfinished push: data/abc.partial",
+        "left by an unfinished push: incoming/a.tar.gz.part-1",
+        "left by an unfinished push: releases/abc.partial",
+        "left by an unfinished push: releases/abd",
     ]
     host.calls()
 
     result = host.push()
 
-    assert result.warnings == ("the push of ann@laptop was broken off in: upload; continuing",)
+    assert result.warnings == ("the push of ann@laptop was interrupted in: upload; continuing",)
     assert (result.uploaded_bytes, host.calls()) == (0, [])
     assert read_status(host.settings()).drift == ()
     assert entries_that_parse(host)[-1]["result"] == "ok"

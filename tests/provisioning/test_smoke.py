@@ -99,7 +99,7 @@ def test_a_port_that_should_be_open_and_is_not_is_a_warning(host: Any, stack: Ht
     (warning,) = _smoke(host, frozenset({9090}))
 
     assert warning.startswith("port 9090 is closed from here")
-    assert warning.endswith("it was asked through the SSH connection instead")
+    assert warning.endswith("it was tested through the SSH connection instead")
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def test_a_push_reports_why_it_failed_then_why_its_undo_failed_then_the_next_ste
     )
     assert caught.value.hint.endswith(
         "`onebox status` shows what serves now; then push a tree that works, "
-        "or run `onebox rollback` to a kept release."
+        "or run `onebox rollback` to a retained release."
     )
     assert (caught.value.restored, caught.value.exit_code) == (None, 3)
     assert last_entry(host)["outcome"] == caught.value.outcome
