@@ -49,7 +49,9 @@ def test_an_update_pushes_the_digest_of_its_preview(monkeypatch: pytest.MonkeyPa
     assert run("changed since", monkeypatch, dry=False) == "shown"
 
 
-@pytest.mark.parametrize("other", [f"{OURS}.2", f"{OTHER}.1", f"1{OURS}.1"])
+@pytest.mark.parametrize(
+    "other", [f"{OURS}.2", f"{OTHER}.1", f"1{OURS}.1"], ids=["later", "other process", "longer pid"]
+)
 def test_the_preview_of_another_command_does_not_count(other: str, monkeypatch: pytest.MonkeyPatch) -> None:
     run("shown", monkeypatch, dry=True, engine=other)
 
