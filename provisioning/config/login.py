@@ -33,7 +33,7 @@ class Login:
         """
         text = {name: str(values.get(prefix + name) or "") for name in _PROPERTIES}
         if text["jump_host_key"] and not text["jump"]:
-            raise SettingsError("ssh_jump_host_key", "there is no sshJump that it could belong to")
+            raise SettingsError("ssh_jump_host_key", "there is no sshJump for it")
         return cls(
             user=text["user"],
             private_key_file=Path(text["private_key_file"]) if text["private_key_file"] else None,

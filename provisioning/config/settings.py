@@ -150,7 +150,7 @@ class PushSettings:
         if self.keep_releases < 2:
             raise SettingsError(
                 "keep_releases",
-                f"keep_releases {self.keep_releases} would leave nothing to go back to",
+                f"keep_releases {self.keep_releases} would leave no release for a rollback",
                 hint="Use 2 or more.",
             )
         object.__setattr__(self, "project_root", Path(self.project_root))
@@ -189,7 +189,7 @@ def _address(name: str, text: str) -> str:
 
 
 def _refuse_host(name: str, text: str) -> str:
-    hint = "Give the address alone: without user, port or options."
+    hint = "Use the address alone: without user, port or options."
     raise SettingsError(name, f"host {text!r} is not an address or a host name", hint=hint)
 
 
