@@ -14,6 +14,7 @@ from pydantic.alias_generators import to_camel
 
 from infra.keys import KeyFileError, check_private_key_file, read_public_key
 from provisioning.config.login import Login
+from provisioning.config.project import expand_user
 from provisioning.config.service_facts import PUBLIC_PORTS
 from provisioning.errors import SettingsError
 
@@ -202,7 +203,7 @@ class StackSettings(BaseModel):
 
     def absolute(self, path: Path) -> Path:
         """Return a configured path as absolute: relative to the project's root, `~` is the user's home."""
-        return self.project_root / path.expanduser()
+        return self.project_root / expand_user(path)
 
     def public_key(self) -> str:
         """Return the public half of the key that may log in, `type base64`."""

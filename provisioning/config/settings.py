@@ -14,6 +14,7 @@ from typing import Self
 
 from provisioning.config.keys import PUBLIC_KEY_TYPES
 from provisioning.config.private_key import check_key_file
+from provisioning.config.project import expand_user
 from provisioning.config.secrets import NO_SECRETS, ServiceSecrets
 from provisioning.config.service_facts import PUBLIC_PORTS
 from provisioning.errors import SettingsError
@@ -101,7 +102,7 @@ class Target:
             raise SettingsError("host_keys", f"one or two host keys are needed, {len(keys)} were given")
         object.__setattr__(self, "host_keys", keys)
         if self.private_key_file is not None:
-            object.__setattr__(self, "private_key_file", Path(self.private_key_file).expanduser())
+            object.__setattr__(self, "private_key_file", expand_user(self.private_key_file))
             check_key_file(self.private_key_file)
 
     @property

@@ -69,6 +69,7 @@ def test_weights_reach_the_services_under_their_names(configure: Configure) -> N
         ("tags", {"größe": "x"}, "only ASCII characters"),
         ("tags", {f"t{n}": "x" for n in range(41)}, "41 tags"),
         ("sshPublicKeyFile", "nowhere.pub", "sshPublicKeyFile: there is no file"),
+        ("sshPublicKeyFile", "~no-such-user/key.pub", "sshPublicKeyFile: there is no file"),
         ("sshPrivateKeyFile", "nowhere", "sshPrivateKeyFile: there is no file"),
         ("extraCaFiles", ["nowhere.crt"], "extraCaFiles: there is no file nowhere.crt"),
         ("registryMirror", "mirror:5000", "registryMirror: string should match pattern"),
