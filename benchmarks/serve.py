@@ -152,7 +152,7 @@ def stop(servers: list[Contestant]) -> None:
 
 
 def environment_of(peer: str) -> Path:
-    """The virtual environment of a peer, made from its pinned list when it is not there."""
+    """Return the virtual environment of a peer, made from its pinned list when it is not there."""
     home = VENVS / peer
     wanted = HERE / f"{peer}.txt"
     kept = home / "made-from.txt"
@@ -176,7 +176,7 @@ def environment_of(peer: str) -> Path:
 
 
 def answers(port: int) -> bool:
-    """Whether a prediction is answered."""
+    """Return whether a prediction is answered."""
     body = json.dumps({"features": [5.1, 3.5, 1.4, 0.2]}).encode()
     request = urllib.request.Request(
         f"http://127.0.0.1:{port}/predict", body, {"Content-Type": "application/json"}
@@ -207,12 +207,12 @@ def measure(servers: list[Contestant], rows: list[list[float]], *, print_round: 
 
 
 def middle(contestant: Contestant, connections: int, name: str) -> float:
-    """The median of a figure over the rounds."""
+    """Return the median of a figure over the rounds."""
     return statistics.median(float(getattr(run, name)) for run in contestant.runs[connections])
 
 
 def table(servers: list[Contestant]) -> list[str]:
-    """Medians of the rounds, as Markdown."""
+    """Return the medians of the rounds, as Markdown."""
     lines = [
         "| server | connections | requests/s | p50 ms | p95 ms | p99 ms | CPU us/request | errors | memory MB |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
@@ -229,7 +229,7 @@ def table(servers: list[Contestant]) -> list[str]:
 
 
 def ratios(servers: list[Contestant]) -> list[str]:
-    """This service over the others: the median over the rounds of each round's ratio."""
+    """Return the ratios of this service to the others: medians of each round's ratio."""
     us = servers[0]
     lines = [
         "",
@@ -246,7 +246,7 @@ def ratios(servers: list[Contestant]) -> list[str]:
 
 
 def ratio(us: Contestant, other: Contestant, connections: int, name: str) -> float:
-    """The median over the rounds of our figure over theirs of the same round."""
+    """Return the median over the rounds of our figure over theirs of the same round."""
     pairs = zip(us.runs[connections], other.runs[connections], strict=True)
     return statistics.median(
         float(getattr(ours, name)) / max(1e-9, float(getattr(theirs, name))) for ours, theirs in pairs
