@@ -71,10 +71,13 @@ def releases(stack: session.Stack = None, as_json: session.AsJson = False) -> No
     if as_json:
         session.print_json(kept.as_json())
         return
-    if not kept.releases:
+    if not kept.releases and not kept.unreadable:
         typer.echo("nothing was pushed yet")
     for item in kept.releases:
         typer.echo(_line(item, kept))
+    for other in kept.unreadable:
+        mark = "current, " if other.current else ""
+        typer.echo(f"{other.release[:12]}  {mark}cannot be read: {other.reason}. {other.hint}")
 
 
 def plan_text(plan: RollbackPlan) -> str:

@@ -53,7 +53,9 @@ def entries_in(lines: Iterable[str]) -> Iterator[JournalEntry]:
         except Malformed:
             continue
         if entry.schema > SCHEMA:
-            raise Refused(f"the journal has schema {entry.schema}, this version reads up to {SCHEMA}")
+            raise Refused(
+                f"the journal has schema {entry.schema}, this version reads up to {SCHEMA}; use a newer onebox"
+            )
         yield entry
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Optional
+from typing import Any, Optional
 
 from provisioning.agent.codec import from_json
+
+SCHEMA = 1
+"""Schema of the manifests that this version writes."""
 
 
 @dataclass(frozen=True)
@@ -55,3 +58,9 @@ class Manifest:
 def manifest_in(value: object) -> Manifest:
     """Return the manifest in a JSON value. Raises Malformed."""
     return from_json(Manifest, value)
+
+
+def is_newer(value: Any) -> bool:
+    """Return whether a newer version wrote the manifest in a JSON value, so that its meaning is unknown."""
+    schema = value.get("schema") if isinstance(value, dict) else None
+    return type(schema) is int and schema > SCHEMA
