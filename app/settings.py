@@ -42,9 +42,14 @@ ACCESS_LOG_MODES = {"off": 1000, "errors": 400, "all": 0}
 
 
 def private_state_dir(environ: Mapping[str, str]) -> Path:
-    """Return the state directory where ONEBOX_STATE_DIR is not set: below XDG_RUNTIME_DIR, else in the checkout."""
-    runtime = environ.get("XDG_RUNTIME_DIR")
-    return Path(runtime) / "onebox" if runtime else Path(__file__).resolve().parents[1] / ".onebox" / "api"
+    """Return the state directory where ONEBOX_STATE_DIR is not set: below XDG_RUNTIME_DIR, else in the checkout.
+
+    The XDG Base Directory Specification has a relative XDG_RUNTIME_DIR ignored.
+    """
+    runtime = Path(environ.get("XDG_RUNTIME_DIR", ""))
+    if runtime.is_absolute():
+        return runtime / "onebox"
+    return Path(__file__).resolve().parents[1] / ".onebox" / "api"
 
 
 @dataclass(frozen=True)

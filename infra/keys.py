@@ -41,11 +41,11 @@ def read_public_key(path: Path) -> str:
     """Return the key of an OpenSSH public key file as `type base64`, without its comment. Raises KeyFileError."""
     setting = "sshPublicKeyFile"
     if not path.is_file():
-        raise KeyFileError(setting, f"there is no file {path}; make a pair with: ssh-keygen -t ed25519")
+        raise KeyFileError(setting, f"there is no file {path}; create a pair with: ssh-keygen -t ed25519")
     text = path.read_text(errors="replace").strip()
     if "PRIVATE KEY" in text:
         raise KeyFileError(
-            setting, f"{path} is a private key; the public half is wanted, most likely {path.name}.pub"
+            setting, f"{path} is a private key; the public key is required, probably {path.name}.pub"
         )
     fields = text.split()
     if len(fields) < 2 or fields[0] not in PUBLIC_KEY_TYPES:
@@ -61,7 +61,7 @@ def check_private_key_file(path: Path) -> None:
     """Raise KeyFileError unless the file can be the login key. The error never holds its content."""
     setting = "sshPrivateKeyFile"
     if not path.is_file():
-        raise KeyFileError(setting, f"there is no file {path}; make a pair with: ssh-keygen -t ed25519")
+        raise KeyFileError(setting, f"there is no file {path}; create a pair with: ssh-keygen -t ed25519")
     if path.stat().st_mode & 0o077:
         raise KeyFileError(setting, f"{path} can be read by others; run: chmod 600 {path}")
     if "PRIVATE KEY" not in path.read_text(errors="replace"):

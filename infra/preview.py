@@ -1,13 +1,12 @@
 """The digest that a preview showed, for the update that follows it in the same `pulumi up`.
 
 Preview and update are two runs of the program under one engine process, and the tree may change between them: the
-engine waits for a confirmation. So the preview records its digest, and the update takes that one instead of the
-tree's; the push then refuses a tree that is another release. Without a preview the tree's digest counts.
+engine waits for a confirmation. So the preview records its digest for its engine, and the update takes that one instead
+of the tree's; the push then refuses a tree that is another release. Without a preview the tree's digest counts.
 """
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
@@ -15,39 +14,51 @@ import pulumi
 
 _PARENT, _STARTED = 1, 19
 """Indices in /proc/PID/stat after the command's name, see proc(5): parent's pid, start in clock ticks after boot."""
+_SUFFIX = ".preview"
 
 
 def previewed(digest: str) -> str:
-    """Return the digest to push for a tree of `digest`: in an update, the one that its preview recorded."""
+    """Return the digest to push for a tree of `digest`: in an update, the one that its preview recorded.
+
+    Raises OSError for a record that cannot be written or read.
+    """
     engine = engine_process(os.getppid())
-    record = _file()
     if engine is None:
         return digest
+    records = Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi", "onebox")
+    # One record for each engine: previews of other terminals do not touch it.
+    record = records / f"{pulumi.get_project()}-{pulumi.get_stack()}-{engine}{_SUFFIX}"
     if pulumi.runtime.is_dry_run():
-        record.parent.mkdir(parents=True, exist_ok=True)
-        record.write_text(json.dumps({"engine": engine, "digest": digest}))
+        records.mkdir(parents=True, exist_ok=True)
+        _remove_stale(records)
+        record.write_text(digest)
         return digest
-    try:
-        recorded = json.loads(record.read_text())
-    except (OSError, ValueError):
-        return digest
-    return str(recorded["digest"]) if recorded["engine"] == engine else digest
+    return record.read_text() if record.exists() else digest
+
+
+def _remove_stale(records: Path) -> None:
+    """Remove the records of engines that have ended."""
+    for record in records.glob(f"*{_SUFFIX}"):
+        engine = record.name.removesuffix(_SUFFIX).rpartition("-")[2]
+        if _process(engine.partition(".")[0]) != engine:
+            record.unlink(missing_ok=True)
 
 
 def engine_process(language_host: int) -> str | None:
-    """Return pid and start of the engine that started this language host; None on a system without /proc."""
+    """Return the engine that started this language host, `pid.start`; None on a system without /proc."""
+    parent = _stat(str(language_host), _PARENT)
+    return None if parent is None else _process(parent)
+
+
+def _process(pid: str) -> str | None:
+    """Return `pid.start` of a process, which no other process has; None where it has ended."""
+    start = _stat(pid, _STARTED)
+    return None if start is None else f"{pid}.{start}"
+
+
+def _stat(pid: str, field: int) -> str | None:
     try:
-        engine = _stat(language_host)[_PARENT]
-        return f"{engine} {_stat(engine)[_STARTED]}"
+        # The command's name is in parentheses and may hold any character.
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[field]
     except OSError:
         return None
-
-
-def _stat(pid: str | int) -> list[str]:
-    # The command's name is in parentheses and may hold any character.
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-
-
-def _file() -> Path:
-    home = os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi"
-    return Path(home, "onebox", f"{pulumi.get_project()}-{pulumi.get_stack()}.preview.json")

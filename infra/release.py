@@ -91,7 +91,7 @@ def _print_plan(props: Mapping[str, Any]) -> None:
         lines = short_lines(found.forecast) if found.forecast else []
     except Exception as error:  # noqa: BLE001 - a preview of values that are not known yet, or of a broken host
         unknown, lines = str(error), []
-    for line in lines or [f"what the push would do is not known: {unknown}"]:
+    for line in lines or [f"the plan of the push is unknown: {unknown}"]:
         _print(line)
 
 
@@ -180,7 +180,7 @@ class ReleaseProvider(ResourceProvider):
             warnings = retire(_settings(props), deadline_seconds=20)
         except ProvisioningError as error:
             # A missing key file must not keep a host alive.
-            warnings = (f"the services were not ended cleanly: {error}",)
+            warnings = (f"the services were not stopped cleanly: {error}",)
         for warning in warnings:
             _print(warning)
 

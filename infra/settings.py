@@ -14,6 +14,7 @@ from pydantic.alias_generators import to_camel
 
 from infra.keys import KeyFileError, check_private_key_file, read_public_key
 from provisioning.config.login import Login
+from provisioning.config.project import expand_user
 from provisioning.config.service_facts import PUBLIC_PORTS
 from provisioning.errors import SettingsError
 
@@ -67,7 +68,7 @@ def _networks(values: tuple[str, ...]) -> tuple[str, ...]:
     networks = tuple(_network(value) for value in values)
     twice = {network for network in networks if networks.count(network) > 1}
     if twice:
-        raise ValueError(f"{', '.join(sorted(twice))} stands there twice")
+        raise ValueError(f"{', '.join(sorted(twice))} is listed twice")
     return networks
 
 
@@ -78,7 +79,7 @@ def _tags(tags: dict[str, str]) -> dict[str, str]:
         if key.lower().startswith("aws:"):
             raise ValueError(f"tag {key!r}: names that begin with aws: belong to AWS")
         if not (key + tags[key]).isascii():
-            raise ValueError(f"tag {key!r}: only ASCII characters, please")
+            raise ValueError(f"tag {key!r}: only ASCII characters are allowed")
     return tags
 
 
@@ -202,7 +203,7 @@ class StackSettings(BaseModel):
 
     def absolute(self, path: Path) -> Path:
         """Return a configured path as absolute: relative to the project's root, `~` is the user's home."""
-        return self.project_root / path.expanduser()
+        return self.project_root / expand_user(path)
 
     def public_key(self) -> str:
         """Return the public half of the key that may log in, `type base64`."""
@@ -245,7 +246,7 @@ class StackSettings(BaseModel):
                 continue
             if name == "serviceSecrets" and text not in ("", "{}") and key not in secret_keys:
                 problems.append(
-                    f"{key}: stands in plain text; set it with `pulumi config set --secret --path '{key}.NAME'`"
+                    f"{key}: is in plain text; set it with `pulumi config set --secret --path '{key}.NAME'`"
                 )
             # An optional setting that Pulumi.yaml declares without a value arrives as an empty text.
             if text != "":
@@ -271,7 +272,7 @@ def _sentence(problem: Any) -> str:
     message = problem["msg"].removeprefix("Value error, ")
     where = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "missing":
-        return f"{NAMESPACE}:{where}: needed and not set"
+        return f"{NAMESPACE}:{where}: is required, but not set"
     if not where:
         return f"{NAMESPACE}:{message}"
     if problem["type"] != "value_error":

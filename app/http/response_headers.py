@@ -30,7 +30,7 @@ def request_id(head: Head | None) -> bytes:
     given = head.headers.get(b"x-request-id") if head is not None else None
     if given is not None and _CLIENTS_ID.fullmatch(given):
         return given
-    return b"%032x" % _random_bits(128)
+    return _random_bits(128).to_bytes(16, "big").hex().encode()
 
 
 def encode(headers: Headers) -> bytes:

@@ -18,7 +18,7 @@ from app.http.connections import ConnectionTable
 from app.http.protocol import Connection
 from app.http.response_headers import REQUEST_ID, SECURITY_HEADERS, encode, request_id
 from app.inference.batching import PredictionBatcher
-from app.inference.predict import internal_error
+from app.inference.predict import Answer, internal_error
 from app.traffic.routing_hints import HINT_HEADERS, NO_HINTS, routing_hints
 from app.wire.body import JSON, require_json
 from app.wire.problems import CONTENT_TYPE as PROBLEM
@@ -26,7 +26,6 @@ from app.wire.problems import CONTENT_TYPE as PROBLEM
 if TYPE_CHECKING:
     from app.api.factory import Worker
     from app.http.messages import Head, Request
-    from app.inference.predict import Answer
 
 log = logging.getLogger("app")
 
@@ -59,7 +58,7 @@ class Server:
         self._log_write_runs = False
         self._starts: dict[tuple[int, str], bytes] = {}
         """Status line and constant header fields by status and content type, with the date of this second."""
-        self._batcher = PredictionBatcher(self._service, loop.call_soon, self._send_prediction)
+        self._batcher = PredictionBatcher(self._service, loop.call_soon, self._send)
         self.connections = ConnectionTable(loop, worker.metrics.shed)
 
     def connect(self) -> Connection:
@@ -94,8 +93,8 @@ class Server:
             if refusal is None:
                 self._predict(connection, request)
             else:
-                more = encode(refusal.headers)
-                self._send(connection, request, refusal.status, PROBLEM, refusal.body, more)
+                answer = Answer(refusal.status, refusal.body, PROBLEM)
+                self._send((connection, request), answer, encode(refusal.headers))
         else:
             self._loop.run_in_executor(self._threads, self._call_application, connection, request)
 
@@ -112,25 +111,14 @@ class Server:
                 require_json(request.header("Content-Type") or "")
             hints = NO_HINTS if _HINT_HEADERS.isdisjoint(headers) else routing_hints(request.header)
         except InvalidRequestError as error:
-            self._send_prediction((connection, request), self._service.refuse(error))
+            self._send((connection, request), self._service.refuse(error))
         else:
             self._batcher.submit((connection, request), request.body, hints)
 
-    def _send_prediction(self, client: tuple[Connection, Request], answer: Answer) -> None:
+    def _send(self, client: tuple[Connection, Request], answer: Answer, more: bytes = b"") -> None:
+        """Send an answer and log it. more: header fields beside those of every response."""
         connection, request = client
-        self._send(connection, request, answer.status, answer.content_type, answer.body, b"", answer.version)
-
-    def _send(
-        self,
-        connection: Connection,
-        request: Request,
-        status: int,
-        content_type: str,
-        body: bytes,
-        more: bytes = b"",
-        version: str | None = None,
-    ) -> None:
-        """Send a response and log it. more: header fields beside those of every response."""
+        status, body, content_type, version = answer
         name = request_id(request.head)
         connection.answer(request, self._head(status, content_type, request.head, name) + more, body)
         if status >= self._least_logged:
@@ -148,8 +136,7 @@ class Server:
             response = wsgi.call(self._worker.app, request, self._port)
         except Exception:
             log.exception("unhandled error")
-            bug = internal_error()
-            self._loop.call_soon_threadsafe(self._send, connection, request, bug.status, PROBLEM, bug.body)
+            self._loop.call_soon_threadsafe(self._send, (connection, request), internal_error())
         else:
             self._loop.call_soon_threadsafe(self._relay, connection, request, *response)
 

@@ -12,7 +12,7 @@ import typer
 
 from provisioning import __version__
 from provisioning.cli import audit, connect, doctor, execute, lock, logs, plan, push, rollback, status
-from provisioning.cli.session import EPILOG
+from provisioning.cli.session import EPILOG, READ_EPILOG
 
 app = typer.Typer(
     name="onebox",
@@ -38,21 +38,21 @@ def options(
         typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
     ] = False,
 ) -> None:
-    """Read the options that stand before the command."""
+    """Read the options before the command."""
 
 
 app.command("plan", epilog=plan.EPILOG, cls=plan.PlanCommand)(plan.plan)
 app.command("push", epilog=EPILOG)(push.push)
 app.command("rollback", epilog=EPILOG)(rollback.rollback)
-app.command("releases", epilog=EPILOG)(rollback.releases)
+app.command("releases", epilog=READ_EPILOG)(rollback.releases)
 app.command("status", epilog=status.EPILOG)(status.status)
 app.command("doctor", epilog=doctor.EPILOG)(doctor.doctor)
-app.command("audit", epilog=EPILOG)(audit.audit)
+app.command("audit", epilog=READ_EPILOG)(audit.audit)
 app.command("lock", epilog=lock.EPILOG)(lock.lock)
-app.command("logs", epilog=EPILOG)(logs.logs)
+app.command("logs", epilog=READ_EPILOG)(logs.logs)
 app.command("exec", epilog=execute.EPILOG)(execute.execute)
 app.command("tunnel", epilog=connect.TUNNEL_EPILOG)(connect.tunnel)
-app.command("ssh", epilog=EPILOG)(connect.ssh)
+app.command("ssh", epilog=connect.SSH_EPILOG)(connect.ssh)
 
 
 def main() -> None:

@@ -13,11 +13,11 @@ from provisioning.cli import session
 def audit(
     stack: session.Stack = None,
     as_json: session.AsJson = False,
-    tail: Annotated[int, typer.Option(min=1, help="Number of the last entries to show.")] = 50,
+    tail: Annotated[int, typer.Option(min=1, help="Number of entries to show, the latest ones.")] = 50,
 ) -> None:
     """Show the audit log of the host.
 
-    It lists pushes, rollbacks, commands and broken locks. Exits with 1 when the log itself was changed.
+    It lists pushes, rollbacks, commands and broken locks. Exits with 1 when the log was tampered with.
     """
     with session.running(as_json):
         settings = session.settings(stack)
@@ -39,5 +39,7 @@ def audit(
             typer.echo("the audit log is empty")
     if log.broken:
         lines = ", ".join(map(str, log.broken[:10]))
-        typer.echo(f"error: the log was changed: line {lines} does not follow the one before it", err=True)
+        typer.echo(
+            f"error: the log was tampered with: line {lines} does not follow the previous line", err=True
+        )
         raise typer.Exit(1)

@@ -9,9 +9,10 @@ import typer
 
 from provisioning.cli import session
 
+SSH_EPILOG = "Exit codes: that of ssh; if ssh was not started, 1 failed or 2 invalid usage or value."
 TUNNEL_EPILOG = (
-    "Exit codes: 1 failed, or the host went away; 2 wrong usage, or the local port is taken; 130 ended by Ctrl-C, "
-    "which is how it ends."
+    "Exit codes: 1 failed, or the connection was lost; 2 invalid usage, or the local port is taken; 130 interrupted "
+    "by Ctrl-C, the normal end."
 )
 
 

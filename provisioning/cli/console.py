@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Console:
-    """Show events on standard error; where that is no terminal, one plain line for each finished step."""
+    """Shows events on standard error: a spinner in a terminal, else one plain line for each finished step."""
 
     def __init__(self, *, verbose: bool = False) -> None:
         self._rich: RichConsole | None = None
@@ -58,7 +58,7 @@ class Console:
             self._line("yellow", "! ", text)
 
     def fail(self, error: ProvisioningError) -> None:
-        """Show an error: its sentence, its log lines and its hint."""
+        """Show an error: its message, its log lines and its hint."""
         if isinstance(error, UnhealthyRelease | BuildFailed):
             source = error.service if isinstance(error, UnhealthyRelease) else "build"
             for line in error.log_tail:

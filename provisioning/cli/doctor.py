@@ -6,14 +6,14 @@ import typer
 
 from provisioning.cli import session
 
-EPILOG = "Exit codes: 0 nothing is broken; 1 something is; 2 wrong usage; 130 interrupted."
+EPILOG = "Exit codes: 0 every check passed; 1 a check failed; 2 invalid usage; 130 interrupted."
 _MARKS = {"ok": "ok", "note": "note", "broken": "BROKEN", "unknown": "?"}
 
 
 def doctor(stack: session.Stack = None, as_json: session.AsJson = False) -> None:
-    """Find the first failed check, and name its remedy.
+    """Check the host; report the first failed check and its remedy.
 
-    Checks once, from the stack's outputs to the public ports. Changes nothing.
+    Runs every check once, from the stack's outputs to the public ports. Changes nothing.
     """
     from provisioning.errors import ProvisioningError
 
@@ -35,8 +35,10 @@ def doctor(stack: session.Stack = None, as_json: session.AsJson = False) -> None
             if check.condition == "note" and check.cure:
                 typer.echo(f"{'':<26} {check.cure}")
         if first is None:
-            typer.echo("nothing is broken")
+            typer.echo("every check passed")
         else:
-            typer.echo(f"\nfirst broken: {first.rung}: {first.found}\ncure: {first.cure or 'none is known'}")
+            typer.echo(
+                f"\nfirst failure: {first.rung}: {first.found}\nremedy: {first.cure or 'none is known'}"
+            )
     if first is not None:
         raise typer.Exit(1)

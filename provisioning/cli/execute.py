@@ -11,25 +11,25 @@ import typer
 from provisioning.cli import session
 
 EPILOG = (
-    "Exit codes: 0 the command ended with 0; 1 it ended with another status, which is shown, or failed to run; "
-    "2 wrong usage, or no such service; 130 interrupted."
+    "Exit codes: 0 the command returned 0; 1 it returned another status, which is shown, or could not be run; "
+    "2 invalid usage, or no such service; 130 interrupted."
 )
 
 
 def execute(
-    service: Annotated[str, typer.Argument(help="Service in whose container it runs.")],
+    service: Annotated[str, typer.Argument(help="The service.")],
     command: Annotated[list[str], typer.Argument(help="The command and its arguments, after `--`.")],
     stdin: Annotated[
         bool, typer.Option("--stdin", "-i", help="Forward standard input to the command.")
     ] = False,
     stack: session.Stack = None,
     as_json: session.AsJson = False,
-    timeout: Annotated[int, typer.Option(min=1, help="Seconds for the command.")] = 300,
+    timeout: Annotated[int, typer.Option(min=1, help="Timeout of the command in seconds.")] = 300,
 ) -> None:
     """Run a command in a service's container.
 
-    For example `onebox exec flask-api -- python --version`. The host's
-    audit log records it. With --json its output is part of the document.
+    Example: `onebox exec flask-api -- python --version`. The audit log of the host
+    records the command. With --json, its output is part of the document.
     """
     output: list[bytes] = []
     with session.running(as_json):

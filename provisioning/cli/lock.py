@@ -11,7 +11,7 @@ import typer
 from provisioning.cli import session
 
 EPILOG = (
-    "Exit codes: 0 the lock is free, or was broken; 1 failed; 2 wrong usage or setting; "
+    "Exit codes: 0 the lock is free, or was broken; 1 failed; 2 invalid usage or value; "
     "4 the lock is held; 130 interrupted."
 )
 _HELD = 4
@@ -25,8 +25,11 @@ class LockAction(StrEnum):
 
 
 def lock(
-    action: Annotated[LockAction, typer.Argument(help="Show or break it.")] = LockAction.STATUS,
-    force: Annotated[bool, typer.Option("--force", help="Break it, even while a push is running.")] = False,
+    action: Annotated[LockAction, typer.Argument(help="Show the lock, or break it.")] = LockAction.STATUS,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Required to break a lock that is held: this ends the running push."),
+    ] = False,
     stack: session.Stack = None,
     as_json: session.AsJson = False,
 ) -> None:
@@ -43,14 +46,14 @@ def lock(
         found = break_lock(settings) if action is LockAction.BREAK and force else read_lock(settings)
         if action is LockAction.BREAK and not force and not found.free:
             raise SettingsError(
-                "force", f"the host is {found}; nothing was changed", hint="Give --force to end that push."
+                "force", f"the lock is {found}; nothing was changed", hint="Use --force to end that push."
             )
     if as_json:
         session.print_json(
             {**asdict(found), "text": str(found), "broken": action is LockAction.BREAK and not found.free}
         )
     elif action is LockAction.BREAK and not found.free:
-        typer.echo(f"broken: it was {found}")
+        typer.echo(f"lock broken; it was {found}")
     else:
         typer.echo(str(found))
     if action is LockAction.STATUS and not found.free:

@@ -12,7 +12,7 @@ from provisioning.cli import session
 
 
 def logs(
-    service: Annotated[str | None, typer.Argument(help="One service; without it all of them.")] = None,
+    service: Annotated[str | None, typer.Argument(help="The service; default: all services.")] = None,
     stack: session.Stack = None,
     as_json: Annotated[
         bool, typer.Option("--json", help='Print a JSON object for each line: {"container", "line"}.')
@@ -20,9 +20,9 @@ def logs(
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Follow the logs until interrupted.")
     ] = False,
-    tail: Annotated[int, typer.Option(min=0, help="Number of past lines.")] = 100,
+    tail: Annotated[int, typer.Option(min=0, help="Number of past lines of each container.")] = 100,
 ) -> None:
-    """Show the logs of the services, without the values of their secrets."""
+    """Show the logs of the services; values of secrets are redacted."""
     with session.running(as_json):
         if service is not None and service.startswith("-"):
             raise typer.BadParameter(f"{service!r} is not a service")

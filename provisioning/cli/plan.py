@@ -12,17 +12,17 @@ from typer.exceptions import TyperException
 from provisioning.cli import session
 
 EPILOG = (
-    "Exit codes: 0 nothing to do; 2 something to do; 1 no plan: wrong usage, an error, or a host that cannot be "
-    "read, about which nothing is known; 130 interrupted."
+    "Exit codes: 0 nothing to do; 2 something to do; 1 no plan: invalid usage, an error, or a host that cannot be "
+    "read; 130 interrupted."
 )
 _CHANGES = 2
 
 
 class PlanCommand(TyperCommand):
-    """The command `plan`: its exit code 2 means changes, so wrong usage exits with 1."""
+    """The command `plan`: its exit code 2 means changes, so invalid usage exits with 1."""
 
     def make_context(self, *given: Any, **more: Any) -> Any:
-        """Parse the arguments. Raises TyperException with exit code 1 for wrong usage."""
+        """Parse the arguments. Raises TyperException with exit code 1 for invalid usage."""
         try:
             return super().make_context(*given, **more)
         except TyperException as error:

@@ -14,14 +14,16 @@ from provisioning.cli import session
 def push(
     stack: session.Stack = None,
     as_json: session.AsJson = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the lines of image builds.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Show the output of image builds.")
+    ] = False,
     timeout: Annotated[int, typer.Option(min=1, help="Timeout of the whole push in seconds.")] = 900,
     plan: Annotated[
-        Path | None, typer.Option("--plan", help="Apply this saved plan; refuse if it is out of date.")
+        Path | None, typer.Option("--plan", help="Apply this saved plan; reject it if it is out of date.")
     ] = None,
     lock_wait: session.LockWait = 0,
 ) -> None:
-    """Push this tree's release to the host. Idempotent: a host that serves it is not changed."""
+    """Push the release of this tree to the host. Idempotent: a host that serves it already is not changed."""
     with session.running(as_json, verbose) as console:
         agreed = None
         if plan:

@@ -31,8 +31,8 @@ def rollback(
 ) -> None:
     """Roll back to a retained release.
 
-    Restores its images, models, rules and values together. Shows the plan first. Builds
-    nothing and uploads nothing, so it takes seconds.
+    Restores the release's images, code, models, rules and values together. Shows the plan
+    first. Builds and uploads nothing, so it takes seconds.
     """
     with session.running(as_json) as console:
         settings = replace(
@@ -49,7 +49,7 @@ def rollback(
                 raise SettingsError(
                     "yes",
                     "a rollback needs a confirmation, and there is no terminal; nothing was changed",
-                    hint="Give --yes.",
+                    hint="Use --yes.",
                 )
             if not typer.confirm("roll back?"):
                 typer.echo("nothing was changed")
@@ -81,29 +81,29 @@ def releases(stack: session.Stack = None, as_json: session.AsJson = False) -> No
 
 
 def plan_text(plan: RollbackPlan) -> str:
-    """Return the plan of a rollback as text. Pure."""
+    """Return the plan of a rollback as text."""
     target = plan.target
     by = f" by {target.who}" if target.who else ""
     lines = [
         f"from {(plan.current or 'nothing')[:12]} back to {target.release[:12]}, "
-        f"which came {ago(target.age_seconds)} ago{by}"
+        f"which became active {ago(target.age_seconds)} ago{by}"
     ]
     for action, effect in zip(plan.actions, plan.services, strict=True):
         image = "" if action.image == "keep" else f"{action.image} image, "
         reason = f"  ({action.reason})" if action.reason else ""
         lines.append(f"  {action.service:<16} {image}{effect}{reason}")
     if plan.differences is not None:
-        lines.append(f"  what differs: {plan.differences}")
+        lines.append(f"  differences: {plan.differences}")
     return "\n".join(lines)
 
 
 def _line(item: KeptRelease, kept: Kept) -> str:
     mark = "current" if item.current else "previous" if item.previous else ""
-    changed = "its predecessor is no longer kept"
+    changed = "its predecessor is no longer retained"
     if item.differences is not None:
         changed = str(item.differences)
     elif item.before is None:
         changed = "the first release" if item.who and not kept.past else changed
-    missing = f"; {len(item.images_missing)} images would be built again" if item.images_missing else ""
+    missing = f"; {len(item.images_missing)} images would have to be rebuilt" if item.images_missing else ""
     when, who = item.at[:19].replace("T", " "), item.who or "unknown"
     return f"{item.release[:12]}  {mark:<8}  {when}  {who:<20}  {changed}{missing}"

@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 
 EPILOG = (
-    "Exit codes: 0 ok; 1 failed; 2 wrong usage or setting; 3 the new release was unhealthy and the previous one "
-    "is back; 4 another push holds the host; 130 interrupted."
+    "Exit codes: 0 success, or nothing to do; 1 failed; 2 invalid usage or value; 3 the new release was unhealthy "
+    "and was undone; 4 another push holds the lock; 130 interrupted."
 )
+READ_EPILOG = "Exit codes: 0 success; 1 failed; 2 invalid usage or value; 130 interrupted."
 
 _STACK_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_.-]+){0,2}")
 
@@ -45,7 +46,7 @@ Stack = Annotated[
         "-s",
         envvar="ONEBOX_STACK",
         callback=_stack_name,
-        help="Pulumi stack; without it the selected one.",
+        help="Pulumi stack; default: the selected one.",
     ),
 ]
 LockWait = Annotated[
@@ -65,7 +66,7 @@ def settings(stack: str | None) -> PushSettings:
 
 @contextmanager
 def running(as_json: bool = False, verbose: bool = False) -> Iterator[Console]:
-    """Yield a console; turn an error of the block into a sentence and an exit code."""
+    """Yield a console; print an error of the block and exit with its code."""
     from provisioning.cli.console import Console
 
     with Console(verbose=verbose) as console, _interruptible():

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from provisioning.operate.overview import ContainerUse, Overview
 
 EPILOG = (
-    "Exit codes: 0 every service runs and is healthy, or nothing was pushed yet; 1 failed; 2 wrong usage or "
-    "setting; 3 a service is not healthy; 130 interrupted. `onebox plan` has an exit code for drift."
+    "Exit codes: 0 every service runs and is healthy, or nothing was pushed yet; 1 failed; 2 invalid usage or "
+    "value; 3 a service is not healthy; 130 interrupted. `onebox plan` has an exit code for drift."
 )
 _UNHEALTHY = 3
 

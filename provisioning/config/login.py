@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from provisioning.config.passphrase import read_passphrase
+from provisioning.config.project import expand_user
 from provisioning.config.settings import Jump, Target
 from provisioning.errors import SettingsError
 
@@ -32,7 +33,7 @@ class Login:
         """
         text = {name: str(values.get(prefix + name) or "") for name in _PROPERTIES}
         if text["jump_host_key"] and not text["jump"]:
-            raise SettingsError("ssh_jump_host_key", "there is no sshJump that it could belong to")
+            raise SettingsError("ssh_jump_host_key", "there is no sshJump for it")
         return cls(
             user=text["user"],
             private_key_file=Path(text["private_key_file"]) if text["private_key_file"] else None,
@@ -56,7 +57,7 @@ class Login:
 
         Reads the key file's passphrase where it has one. Raises SettingsError for a value that cannot be used.
         """
-        key_file = project_root / self.private_key_file.expanduser() if self.private_key_file else None
+        key_file = project_root / expand_user(self.private_key_file) if self.private_key_file else None
         return Target(
             host=host,
             user=self.user,

@@ -26,12 +26,12 @@ def check_key_file(path: Path) -> None:
         raise SettingsError(_FIELD, f"the private key file {path} cannot be read by this user")
     text = _text(path)
     if path.suffix == ".pub" or text.startswith(_PUBLIC):
-        hint = f"Use {path.with_suffix('')}." if path.suffix == ".pub" else "Give the private half."
-        raise SettingsError(_FIELD, f"{path} is the public half", hint=hint)
+        hint = f"Use {path.with_suffix('')}." if path.suffix == ".pub" else "Use the private key."
+        raise SettingsError(_FIELD, f"{path} is the public key", hint=hint)
     if text.startswith("PuTTY-User-Key-File"):
         raise SettingsError(
             _FIELD,
-            f"{path} is a key in PuTTY's own form",
+            f"{path} is a key in PuTTY's format",
             hint=f"Convert it: puttygen {path} -O private-openssh-new -o {path.with_suffix('')}",
         )
     mode = stat.S_IMODE(path.stat().st_mode)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from provisioning.errors import SettingsError
@@ -16,7 +17,7 @@ def find_project_root(start: Path, configured: str = "") -> Path:
     Pulumi.yaml counts first: a docker-compose.yml further down belongs to something else. Raises SettingsError.
     """
     if configured:
-        root = Path(configured).expanduser().resolve()
+        root = expand_user(configured).resolve()
         if any((root / marker).is_file() for marker in _MARKERS):
             return root
         raise SettingsError(
@@ -34,3 +35,9 @@ def find_project_root(start: Path, configured: str = "") -> Path:
         f"neither {start} nor a directory above it has a Pulumi.yaml or a docker-compose.yml",
         hint=f"Change to the project's directory, or set {VARIABLE} to it.",
     )
+
+
+def expand_user(path: str | Path) -> Path:
+    """Return the path with `~` and `~user` as home directories; that of an unknown user stays, and names no file."""
+    # Path.expanduser raises RuntimeError for an unknown user.
+    return Path(os.path.expanduser(path))  # noqa: PTH111

@@ -40,8 +40,8 @@ class ServiceSecrets:
         if self.values and len(self.key) < _SHORTEST_KEY:
             raise SettingsError(
                 _FIELD,
-                "there are secrets for the services, but the stack has no key for their digests",
-                hint="Run `pulumi up` once: it makes the key and keeps it in the stack's state.",
+                "the services have secrets, but the stack has no key for their digests",
+                hint="Run `pulumi up` once: it creates the key in the stack's state.",
             )
         object.__setattr__(self, "values", MappingProxyType(dict(self.values)))
 

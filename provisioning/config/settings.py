@@ -14,6 +14,7 @@ from typing import Self
 
 from provisioning.config.keys import PUBLIC_KEY_TYPES
 from provisioning.config.private_key import check_key_file
+from provisioning.config.project import expand_user
 from provisioning.config.secrets import NO_SECRETS, ServiceSecrets
 from provisioning.config.service_facts import PUBLIC_PORTS
 from provisioning.errors import SettingsError
@@ -101,7 +102,7 @@ class Target:
             raise SettingsError("host_keys", f"one or two host keys are needed, {len(keys)} were given")
         object.__setattr__(self, "host_keys", keys)
         if self.private_key_file is not None:
-            object.__setattr__(self, "private_key_file", Path(self.private_key_file).expanduser())
+            object.__setattr__(self, "private_key_file", expand_user(self.private_key_file))
             check_key_file(self.private_key_file)
 
     @property
@@ -149,7 +150,7 @@ class PushSettings:
         if self.keep_releases < 2:
             raise SettingsError(
                 "keep_releases",
-                f"keep_releases {self.keep_releases} would leave nothing to go back to",
+                f"keep_releases {self.keep_releases} would leave no release for a rollback",
                 hint="Use 2 or more.",
             )
         object.__setattr__(self, "project_root", Path(self.project_root))
@@ -188,7 +189,7 @@ def _address(name: str, text: str) -> str:
 
 
 def _refuse_host(name: str, text: str) -> str:
-    hint = "Give the address alone: without user, port or options."
+    hint = "Use the address alone: without user, port or options."
     raise SettingsError(name, f"host {text!r} is not an address or a host name", hint=hint)
 
 

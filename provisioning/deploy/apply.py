@@ -21,7 +21,7 @@ from provisioning.redaction import Mask
 from provisioning.release.manifest import Release
 from provisioning.services.smoke import smoke
 
-_NOTHING_TO_RESTORE = "there is no previous release to go back to"
+_NOTHING_TO_RESTORE = "there is no previous release to restore"
 _RECORD_SECONDS = 30.0
 _LOG_SECONDS = 20.0
 _RESTORE_EXTRA_SECONDS = 120.0
@@ -86,7 +86,7 @@ def undo(context: Context, state: HostState, error: ProvisioningError) -> Provis
             restored, outcome = previous.digest, f"{aim} serves again"
     except ProvisioningError as second:
         is_undone = False
-        lost = "could not be restored" if previous else "and what is unhealthy could not be stopped"
+        lost = "could not be restored" if previous else "and the unhealthy services could not be stopped"
         outcome = f"{aim}{' ' if previous else ', '}{lost}: {mask.text(str(second))}"
     _record_failure(context, state, mask.text(str(error)), restored=restored, outcome=outcome)
     if isinstance(error, ServiceFailure):

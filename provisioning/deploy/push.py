@@ -139,5 +139,5 @@ def retire(
         with wait_for_login(settings.target, deadline, silent, connector=connector) as connection:
             connection.run(argv, deadline=max(1.0, deadline.left), step="docker compose down")
     except ProvisioningError as error:
-        return (f"the services were not ended cleanly: {error}",)
+        return (f"the services were not stopped cleanly: {error}",)
     return ()

@@ -148,9 +148,9 @@ def _observe(context: Context) -> tuple[HostState, Plan]:
     release = context.release.short
     if state.needed:
         raise HostError(
-            f"{len(state.needed)} files of the release {release} are gone from the host", hint=hint
+            f"{len(state.needed)} files of the release {release} are missing on the host", hint=hint
         )
     if state.secret_problems:
         problem = next(iter(state.secret_problems.values()))
-        raise HostError(f"a secret of the release {release} is not what it was: {problem}", hint=hint)
+        raise HostError(f"a secret of the release {release} was changed on the host: {problem}", hint=hint)
     return state, plan

@@ -107,14 +107,14 @@ def _change_container(context: Context, action: ServiceAction, state: HostState)
 def failure_reason(state: HostState, service: str, output: str) -> str:
     """Pure: return why a service is not up, from its container and the output of compose."""
     container = state.container(service)
-    last = (output.strip().splitlines() or ["compose said nothing"])[-1].strip()
+    last = (output.strip().splitlines() or ["compose printed nothing"])[-1].strip()
     if container is None:
-        return f"no container was made: {last}"
+        return f"no container was created: {last}"
     if container.state != "running":
         return f"its container is {container.state} ({container.said})"
     if container.health and container.health != "healthy":
         tail = f": {container.said.splitlines()[-1]}" if container.said else ""
-        return f"its health check says {container.health}{tail}"
+        return f"its health check reports {container.health}{tail}"
     return last
 
 

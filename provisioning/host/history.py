@@ -186,17 +186,17 @@ def choose(kept: Kept, wanted: str | None) -> KeptRelease:
     Raises SettingsError with the reason for a release that is unknown, ambiguous, unreadable, current or pruned.
     """
     names = ", ".join(item.release[:SHORT] for item in kept.releases if not item.current) or "none"
-    hint = f"Kept besides the current release: {names}."
+    hint = f"Retained besides the current release: {names}."
     if wanted is None:
         chosen = next((item for item in kept.releases if item.previous), None)
         if chosen is None:
             _refuse_unreadable(item for item in kept.unreadable if item.previous)
-            raise SettingsError("release", "there is no previous release to go back to", hint=hint)
+            raise SettingsError("release", "there is no previous release to restore", hint=hint)
         return chosen
     if len(wanted) < SHORTEST_PREFIX or set(wanted) - set("0123456789abcdef"):
         raise SettingsError(
             "release",
-            f"{wanted[:80]!r} is not the beginning of a release's digest",
+            f"{wanted[:80]!r} is not a prefix of a release's digest",
             hint=f"Give at least {SHORTEST_PREFIX} of its hexadecimal digits. {hint}",
         )
     matching = [item for item in kept.releases if item.release.startswith(wanted)]
@@ -207,7 +207,7 @@ def choose(kept: Kept, wanted: str | None) -> KeptRelease:
         _refuse_unreadable(unreadable)
         gone = [digest for digest in kept.past if digest.startswith(wanted)]
         said = f"the release {gone[0][:SHORT]} was pruned" if gone else f"there is no release {wanted}"
-        more = " Push its tree again to get it back." if gone else ""
+        more = " Push its tree again to deploy it." if gone else ""
         raise SettingsError("release", f"{said} on the host", hint=hint + more)
     if matching[0].current:
         raise SettingsError(

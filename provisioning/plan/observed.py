@@ -52,7 +52,7 @@ class SplitInForce:
     by: str
 
     def __str__(self) -> str:
-        return f"split {self.pushed} pushed, {self.weights} in force since {self.since}, set by {self.by}"
+        return f"split {self.pushed} pushed, {self.weights} active since {self.since}, set by {self.by}"
 
 
 @dataclass(frozen=True)

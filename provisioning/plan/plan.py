@@ -159,5 +159,5 @@ def _reload_work(
         if live.problems:
             return ContainerWork.RELOAD, f"its data on the host was changed: {live.problems[0]}"
         if live.in_force != data[variable]:
-            return ContainerWork.RELOAD, "it is not known to have read its data"
+            return ContainerWork.RELOAD, "it has not confirmed that it loaded its data"
     return ContainerWork.NOTHING, ""

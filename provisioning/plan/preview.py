@@ -42,7 +42,7 @@ class ServiceForecast:
         if self.seconds_without_answer is None:
             return self.action
         guess = "" if self.measured else ", never measured here"
-        return f"{self.action}, about {math.ceil(self.seconds_without_answer)} s without answer{guess}"
+        return f"{self.action}, about {math.ceil(self.seconds_without_answer)} s of downtime{guess}"
 
 
 @dataclass(frozen=True)
@@ -172,8 +172,8 @@ def _split(
 
 
 def _repairs(release: Release, plan: Plan, state: HostState) -> tuple[str, ...]:
-    found = [f"left over from a push that was broken off, to be removed: {path}" for path in state.leftovers]
-    found += [f"a push that was broken off at: {state.unfinished.step}"] if state.unfinished else []
+    found = [f"left by an unfinished push, to be removed: {path}" for path in state.leftovers]
+    found += [f"an unfinished push, interrupted at: {state.unfinished.step}"] if state.unfinished else []
     if state.current_release is None:
         return tuple(found)
     found += [

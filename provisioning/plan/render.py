@@ -83,14 +83,14 @@ def _split(forecast: Forecast) -> str:
     before = "/".join(weight.before or "?" for weight in forecast.split)
     after = "/".join(weight.after or "?" for weight in forecast.split)
     if not forecast.split_changed:
-        return f"split {after}, as it is"
+        return f"split {after}, unchanged"
     known = any(weight.before is not None for weight in forecast.split)
     return f"split {before} -> {after}" if known else f"split {after}"
 
 
 def _split_in_force(forecast: Forecast) -> Iterator[str]:
     if forecast.split_in_force:
-        effect = "ends it" if forecast.ends_split_in_force else "leaves it in force"
+        effect = "ends it" if forecast.ends_split_in_force else "keeps it"
         yield f"drift: {forecast.split_in_force}; a push {effect}"
 
 

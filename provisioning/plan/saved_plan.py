@@ -63,7 +63,7 @@ class BoundPlan:
             raise PlanRefused("the host has changed since it was made")
         if self.actions != actions:
             raise PlanRefused(
-                f"it says {', '.join(self.actions) or 'nothing'}, but {', '.join(actions)} is due"
+                f"it plans {', '.join(self.actions) or 'nothing'}, but a push would now do: {', '.join(actions)}"
             )
 
 
@@ -177,7 +177,7 @@ def read_plan(path: Path) -> BoundPlan:
     try:
         return _bound(Fields(document, "plan"))
     except WrongShape as error:
-        raise SettingsError("plan", f"{path} is not a whole plan: {error}", hint=_HOW) from error
+        raise SettingsError("plan", f"{path} is an incomplete plan: {error}", hint=_HOW) from error
 
 
 def _bound(plan: Fields) -> BoundPlan:

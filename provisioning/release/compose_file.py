@@ -184,9 +184,7 @@ def _reload(service: str, section: Section) -> str:
     if signal is None:
         return ""
     if signal not in _SIGNALS:
-        raise ReleaseError(
-            f"service {service} asks for {RELOAD_KEY} by {signal}; use {' or '.join(_SIGNALS)}"
-        )
+        raise ReleaseError(f"service {service} has {RELOAD_KEY}: {signal}; use {' or '.join(_SIGNALS)}")
     if not _data(service, section.get("volumes") or []):
         raise ReleaseError(f"service {service} has {RELOAD_KEY}, but mounts no data that it could reload")
     return str(signal)
@@ -228,8 +226,8 @@ def _secret_files(shared: Section, services: Iterable[Service]) -> dict[str, Sec
         for service, user in owners.items():
             if not _NUMERIC_USER.fullmatch(user):
                 raise ReleaseError(
-                    f"service {service} reads the secret {name}, but does not say as which user",
-                    hint='Name it by numbers, as in `user: "10001:10001"`: the file will belong to it.',
+                    f"service {service} reads the secret {name}, but has no numeric user",
+                    hint='Set it by numbers, as in `user: "10001:10001"`: the file will belong to it.',
                 )
         if len(set(owners.values())) > 1:
             raise ReleaseError(

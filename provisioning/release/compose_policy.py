@@ -41,7 +41,7 @@ _NOT_CARRIED: Final[Mapping[str, str]] = {
     "include": _WRITE_OUT,
     "extends": _WRITE_OUT,
     "env_file": "Name the variables under `environment` and give their values in the stack's config.",
-    "profiles": "Every service of the file is started; take out what should not run.",
+    "profiles": "Every service of the file is started; remove what should not run.",
     "scale": _ONE_EACH,
     "deploy": f"{_ONE_EACH} Limits have keys of their own: mem_limit, cpus, pids_limit.",
     "develop": "",
@@ -95,7 +95,7 @@ def check_rules(document: Section) -> None:
 
 def _unknown(what: str, key: str, known: frozenset[str]) -> ReleaseError:
     if key in _NOT_CARRIED:
-        return ReleaseError(f"{what} a release does not carry", hint=_NOT_CARRIED[key])
+        return ReleaseError(f"{what} a release cannot contain", hint=_NOT_CARRIED[key])
     near = get_close_matches(key, known, 1)
     return ReleaseError(f"{what} Compose does not know", hint=f"Did you mean {near[0]}?" if near else "")
 
@@ -108,8 +108,8 @@ def _refuse_powers(name: str, section: Section) -> None:
         for value in requests(section):
             if power not in allowed:
                 raise ReleaseError(
-                    f"service {name} asks for {value}, which gives the container power over the host",
-                    hint=f"Do without it, or open it by name: `{ALLOW_KEY}: [{power}]`.",
+                    f"service {name} has {value}, which gives the container privileges on the host",
+                    hint=f"Remove it, or allow it by name: `{ALLOW_KEY}: [{power}]`.",
                 )
 
 

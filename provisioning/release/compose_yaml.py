@@ -62,7 +62,7 @@ def _size(node: yaml.Node, known: dict[int, int], inside: tuple[int, ...]) -> in
         return 1 + sum(_check(item, known, inside) for item in node.value)
     if isinstance(node, yaml.ScalarNode) and node.style is None and _AMBIGUOUS.fullmatch(node.value):
         raise ReleaseError(
-            f"{_FILE} line {_line(node)}: {node.value} without quotes means different things to different readers",
+            f"{_FILE} line {_line(node)}: {node.value} without quotes is read differently by different YAML parsers",
             hint=f'Write "{node.value}", or true or false, or the number as you mean it.',
         )
     return 1
@@ -75,8 +75,8 @@ def _refuse_twice(node: yaml.MappingNode) -> None:
             continue
         if key.value in seen:
             raise ReleaseError(
-                f"{_FILE} says {key.value} twice, on lines {seen[key.value]} and {_line(key)}",
-                hint="YAML readers keep one of the two; keep the one you mean.",
+                f"{_FILE} has {key.value} twice, on lines {seen[key.value]} and {_line(key)}",
+                hint="YAML parsers keep one of the two; remove the other.",
             )
         seen[key.value] = _line(key)
 

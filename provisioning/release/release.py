@@ -168,7 +168,7 @@ def _data_directory(
     if not content:
         facts = live_data_facts(variable)
         hint = f"Run `{facts.made_by}` first." if facts.made_by else ""
-        what = f"{facts.noun} are not there" if facts.made_by else f"data of {variable} is not there"
+        what = f"{facts.noun} are missing" if facts.made_by else f"data of {variable} is missing"
         raise ReleaseError(f"{path} is empty: the {what}", hint=hint)
     return DataDirectory(path, _digest(_lines(content)), content, live)
 

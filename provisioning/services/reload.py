@@ -84,4 +84,4 @@ def _reload_check(store: Store, service: str, release: Release, deadline: Deadli
     try:
         return contract.reload_check(RunningService(client, release, read_live_texts=live_texts))
     except PASSING as error:
-        raise ServiceFailure(service, f"it cannot be asked what it has in force: {error}") from error
+        raise ServiceFailure(service, f"its loaded configuration cannot be read: {error}") from error

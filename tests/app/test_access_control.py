@@ -153,6 +153,13 @@ def test_an_ipv6_customer_is_one_client() -> None:
     assert client_of("192.0.2.1") == "192.0.2.1"
 
 
+@pytest.mark.parametrize(
+    "peer", ["", "localhost", "unix:", "unknown", "192.0.2.1:80", "[2001:db8::1]:80", "::x"]
+)
+def test_a_peer_without_an_ip_address_counts_as_it_is(peer: str) -> None:
+    assert client_of(peer) == peer
+
+
 @pytest.mark.parametrize("direct", [True, False])
 def test_only_allowed_origins_may_read_answers_in_a_browser(
     direct: bool, trained: Path, tmp_path: Path

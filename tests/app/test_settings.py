@@ -15,10 +15,20 @@ def test_an_empty_environment_gives_the_defaults() -> None:
     assert settings.service_digest == "dev"
     assert settings.models_dir.parts[-2:] == ("app", "artifacts")
     assert settings.state_dir.parts[-2:] == (".onebox", "api")
-    assert ApiSettings.from_environ({"XDG_RUNTIME_DIR": "/run/user/7"}).state_dir == Path(
-        "/run/user/7/onebox"
-    )
     assert settings.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("runtime", "state"),
+    [
+        ("/run/user/7", Path("/run/user/7/onebox")),
+        ("", ApiSettings.from_environ({}).state_dir),
+        ("run/user/7", ApiSettings.from_environ({}).state_dir),
+        ("~", ApiSettings.from_environ({}).state_dir),
+    ],
+)
+def test_an_absolute_runtime_directory_holds_the_state(runtime: str, state: Path) -> None:
+    assert ApiSettings.from_environ({"XDG_RUNTIME_DIR": runtime}).state_dir == state
 
 
 def test_every_setting_can_be_given() -> None:

@@ -179,7 +179,7 @@ def test_a_preview_of_another_release_shows_what_the_push_would_do(
 
     assert host.calls == [("plan", (OWN,))]
     assert capsys.readouterr().err.splitlines() == [
-        "api: recreate, about 4 s without answer",
+        "api: recreate, about 4 s of downtime",
         "web: nothing",
         "disk: at most 4.0 KiB needed, 953.7 MiB free",
     ]
@@ -194,7 +194,7 @@ def test_a_preview_succeeds_when_the_host_cannot_be_read(
     answer = ReleaseProvider().diff("i-1", {**props, "deployed": "old"}, props)
 
     assert answer.changes is True
-    assert "what the push would do is not known: " in capsys.readouterr().err
+    assert "the plan of the push is unknown: " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -245,7 +245,7 @@ def test_destroy_succeeds_when_the_key_file_is_gone(
 ) -> None:
     ReleaseProvider().delete("i-1", {**props, "private_key_file": "/nowhere/id_ed25519"})
     assert host.calls == []
-    assert "the services were not ended cleanly" in capsys.readouterr().err
+    assert "the services were not stopped cleanly" in capsys.readouterr().err
 
 
 def test_a_failed_push_tells_what_happened_what_to_do_and_shows_the_log(

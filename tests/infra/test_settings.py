@@ -56,7 +56,7 @@ def test_weights_reach_the_services_under_their_names(configure: Configure) -> N
         ("apiCidrs", ["10.0.0.1/8"], "has host bits set; did you mean 10.0.0.0/8?"),
         ("apiCidrs", ["1.2.3.4"], "is an address, not a CIDR; did you mean 1.2.3.4/32?"),
         ("apiCidrs", ["office"], "'office' is not a CIDR such as 203.0.113.7/32"),
-        ("apiCidrs", ["10.0.0.0/8", "10.0.0.0/8"], "stands there twice"),
+        ("apiCidrs", ["10.0.0.0/8", "10.0.0.0/8"], "is listed twice"),
         ("apiCidrs", [f"10.0.{n}.0/24" for n in range(60)], "60 CIDRs are more than"),
         ("modelV1Weight", "-1", "modelV1Weight: input should be greater than or equal to 0"),
         ("modelV1Weight", "101", "modelV1Weight: input should be less than or equal to 100"),
@@ -69,6 +69,7 @@ def test_weights_reach_the_services_under_their_names(configure: Configure) -> N
         ("tags", {"größe": "x"}, "only ASCII characters"),
         ("tags", {f"t{n}": "x" for n in range(41)}, "41 tags"),
         ("sshPublicKeyFile", "nowhere.pub", "sshPublicKeyFile: there is no file"),
+        ("sshPublicKeyFile", "~no-such-user/key.pub", "sshPublicKeyFile: there is no file"),
         ("sshPrivateKeyFile", "nowhere", "sshPrivateKeyFile: there is no file"),
         ("extraCaFiles", ["nowhere.crt"], "extraCaFiles: there is no file nowhere.crt"),
         ("registryMirror", "mirror:5000", "registryMirror: string should match pattern"),
@@ -96,7 +97,7 @@ def test_two_weights_of_zero_are_refused(configure: Configure) -> None:
 
 def test_a_missing_setting_is_named(config: dict[str, str], tmp_path: Path) -> None:
     del config["onebox:sshCidrs"]
-    with pytest.raises(ConfigError, match="onebox:sshCidrs: needed and not set"):
+    with pytest.raises(ConfigError, match="onebox:sshCidrs: is required, but not set"):
         StackSettings.from_config(config, tmp_path)
 
 
@@ -104,7 +105,7 @@ def test_a_private_key_in_the_place_of_the_public_one_is_refused_and_not_shown(
     configure: Configure, key_files: tuple[Path, Path]
 ) -> None:
     private, _ = key_files
-    with pytest.raises(ConfigError, match="is a private key; the public half is wanted") as refused:
+    with pytest.raises(ConfigError, match="is a private key; the public key is required") as refused:
         configure(sshPublicKeyFile=str(private))
     assert private.read_text().splitlines()[1] not in str(refused.value)
 
@@ -198,7 +199,7 @@ def test_secrets_for_the_services_do_not_show(config: dict[str, str], tmp_path: 
 @pytest.mark.parametrize(
     ("text", "keys", "sentence"),
     [
-        ('{"api_token": "canary-17"}', set(), "serviceSecrets: stands in plain text"),
+        ('{"api_token": "canary-17"}', set(), "serviceSecrets: is in plain text"),
         ('{"api_token": ""}', {"onebox:serviceSecrets"}, "serviceSecrets: api_token is empty"),
         (
             '{"api_token": ["canary-17"]}',

@@ -92,10 +92,7 @@ def test_wrong_usage_ends_with_2(run: Any, words: tuple[str, ...]) -> None:
 def test_the_help_names_the_exit_codes(run: Any) -> None:
     for words in (("--help",), ("push", "--help")):
         text = " ".join(run(*words).stdout.split())
-        assert (
-            "3 the new release was unhealthy and the previous one is back; 4 another push holds the host"
-            in text
-        )
+        assert "3 the new release was unhealthy and was undone; 4 another push holds the lock" in text
 
 
 def test_logs_come_from_the_host(run: Any, capfdbinary: Any) -> None:

@@ -94,8 +94,8 @@ def test_a_rollback_without_a_terminal_shows_its_plan_and_changes_nothing(host: 
     assert result.exit_code == 2
     assert f"back to {first[:12]}" in result.stderr
     assert "web              recreate, about " in result.stderr
-    assert " s without answer  (it changed)" in result.stderr
-    assert "what differs: web; 1 file" in result.stderr
+    assert " s of downtime  (it changed)" in result.stderr
+    assert "differences: web; 1 file" in result.stderr
     assert "a rollback needs a confirmation, and there is no terminal; nothing was changed" in result.stderr
     assert host.calls() == []
 
@@ -123,7 +123,7 @@ def _ready(settings: Any, _deadline: Any, _report: Any, *, connector: Any, **_mo
 
 @pytest.mark.process
 @pytest.mark.parametrize(
-    ("wanted", "sentence"), [("ffff", "there is no release ffff"), ("x", "is not the beginning")]
+    ("wanted", "sentence"), [("ffff", "there is no release ffff"), ("x", "is not a prefix")]
 )
 def test_a_release_that_there_is_not_ends_with_2(host: Any, run: Any, wanted: str, sentence: str) -> None:
     host.push()
@@ -211,7 +211,7 @@ def test_a_broken_lock_names_its_holder(run: Any, monkeypatch: pytest.MonkeyPatc
 
     assert (result.exit_code, result.stdout) == (
         0,
-        "broken: it was held by ann@laptop (pid 7), push of abc, since today\n",
+        "lock broken; it was held by ann@laptop (pid 7), push of abc, since today\n",
     )
 
 
@@ -228,7 +228,7 @@ def test_the_doctor_names_the_first_broken_rung_with_its_cure(
     result = run("doctor")
 
     assert result.exit_code == 1
-    assert result.stdout.endswith("first broken: disk: 0 MiB free\ncure: Prune.\n")
+    assert result.stdout.endswith("first failure: disk: 0 MiB free\nremedy: Prune.\n")
     assert json.loads(run("doctor", "--json").stdout)["first_broken"] == "disk"
 
 
@@ -242,7 +242,8 @@ def test_the_doctor_begins_with_the_stack(run: Any, monkeypatch: pytest.MonkeyPa
 
     assert result.exit_code == 1
     assert (
-        "first broken: stack: no stack named 'x' found\ncure: `pulumi stack ls` shows them." in result.stdout
+        "first failure: stack: no stack named 'x' found\nremedy: `pulumi stack ls` shows them."
+        in result.stdout
     )
 
 

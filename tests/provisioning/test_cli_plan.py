@@ -56,7 +56,7 @@ def test_something_to_do_ends_with_2_and_is_shown(run: Any, found: Any) -> None:
     result = run("plan")
 
     assert result.exit_code == 2
-    assert "  api              recreate, about 4 s without answer  (it changed)" in result.stdout.splitlines()
+    assert "  api              recreate, about 4 s of downtime  (it changed)" in result.stdout.splitlines()
 
 
 def test_nothing_to_do_ends_with_0(run: Any, found: Any) -> None:

@@ -62,7 +62,7 @@ def test_the_service_that_these_tests_change_is_accepted() -> None:
 )
 def test_power_over_the_host_is_refused_until_it_is_opened_by_name(line: str, power: str) -> None:
     error = refusal(f"{SERVICE}    {line}\n")
-    assert "service api asks for" in str(error)
+    assert "service api has" in str(error)
     assert f"x-onebox-allow: [{power}]" in error.hint
 
     assert parse_compose_file(f"{SERVICE}    {line}\n    x-onebox-allow: [{power}]\n").services
@@ -86,9 +86,9 @@ def test_a_power_that_is_switched_off_is_no_power() -> None:
     ("text", "sentence", "hint"),
     [
         (f"{SERVICE}    imagee: x\n", "has imagee, which Compose does not know", "Did you mean image?"),
-        (f"{SERVICE}    env_file: .env\n", "which a release does not carry", "stack's config"),
-        (f"{SERVICE}    extends: {{file: base.yml, service: api}}\n", "a release does not carry", "itself"),
-        (f"{SERVICE}    deploy: {{replicas: 3}}\n", "a release does not carry", "mem_limit"),
+        (f"{SERVICE}    env_file: .env\n", "which a release cannot contain", "stack's config"),
+        (f"{SERVICE}    extends: {{file: base.yml, service: api}}\n", "a release cannot contain", "itself"),
+        (f"{SERVICE}    deploy: {{replicas: 3}}\n", "a release cannot contain", "mem_limit"),
         (f"include: [other.yml]\n{SERVICE}", "docker-compose.yml has include", "itself"),
         (f"service: {{}}\n{SERVICE}", "docker-compose.yml has service, which", "Did you mean services?"),
     ],
@@ -148,7 +148,7 @@ def test_a_scalar_with_one_meaning_is_accepted(scalar: str) -> None:
 
 def test_a_key_that_stands_twice_is_refused_with_both_lines() -> None:
     error = refusal(f"{SERVICE}  api:\n    image: x:1\n")
-    assert "says api twice, on lines 2 and 6" in str(error)
+    assert "has api twice, on lines 2 and 6" in str(error)
 
 
 def test_a_tab_is_refused_with_its_line() -> None:
@@ -192,5 +192,5 @@ def test_what_is_refused_is_refused_before_the_host_is_asked(
     file = project / "docker-compose.yml"
     file.write_text(f"{file.read_text()}include: [other.yml]\n")
 
-    with pytest.raises(ReleaseError, match="a release does not carry"):
+    with pytest.raises(ReleaseError, match="a release cannot contain"):
         push_release(PushSettings(target, project), connector=connect)

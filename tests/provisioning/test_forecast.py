@@ -68,14 +68,14 @@ def test_a_service_that_was_never_timed_gets_a_stated_guess(release: Release) ->
     state = with_api(as_pushed(release, images={}), digest="old")
 
     assert first(forecast_of(release, state)) == (
-        "rebuild and recreate, about 10 s without answer, never measured here"
+        "rebuild and recreate, about 10 s of downtime, never measured here"
     )
 
 
 def test_the_seconds_without_answer_are_the_median_of_what_the_journal_has(release: Release) -> None:
     state = with_api(as_pushed(release, measured={"api": (3.2, 90.0, 4.1)}), digest="old")
 
-    assert first(forecast_of(release, state)) == "recreate, about 5 s without answer"
+    assert first(forecast_of(release, state)) == "recreate, about 5 s of downtime"
 
 
 def test_a_service_that_does_not_answer_now_loses_no_answers(release: Release) -> None:
@@ -96,7 +96,7 @@ def test_the_split_is_told_before_and_after_with_the_defaults_of_each_compose_fi
 
 
 def test_a_split_that_stays_is_said_to_stay(release: Release) -> None:
-    assert "split 50/50, as it is" in plan_lines(forecast_of(release, as_pushed(release)))
+    assert "split 50/50, unchanged" in plan_lines(forecast_of(release, as_pushed(release)))
 
 
 def test_a_first_release_has_a_split_and_no_other_before(release: Release) -> None:
@@ -172,7 +172,7 @@ def test_what_a_push_would_only_clean_up_is_named(release: Release, pushed: bool
 
     forecast = forecast_of(release, state)
 
-    line = "repair: left over from a push that was broken off, to be removed: incoming/a.part-1"
+    line = "repair: left by an unfinished push, to be removed: incoming/a.part-1"
     assert (forecast.nothing_to_do, plan.summary) == (False, "clean up only")
     assert line in plan_lines(forecast)
     assert line in short_lines(forecast)

@@ -96,10 +96,10 @@ def test_a_passphrase_for_a_key_that_has_none_does_no_harm(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("name", "text", "mode", "sentence"),
     [
-        ("id.pub", "ssh-ed25519 AAAA me", 0o644, "is the public half"),
-        ("id", "ssh-rsa AAAA me", 0o600, "is the public half"),
-        ("id", "-----BEGIN PUBLIC KEY-----", 0o600, "is the public half"),
-        ("id.ppk", "PuTTY-User-Key-File-3: ssh-ed25519", 0o600, "in PuTTY's own form"),
+        ("id.pub", "ssh-ed25519 AAAA me", 0o644, "is the public key"),
+        ("id", "ssh-rsa AAAA me", 0o600, "is the public key"),
+        ("id", "-----BEGIN PUBLIC KEY-----", 0o600, "is the public key"),
+        ("id.ppk", "PuTTY-User-Key-File-3: ssh-ed25519", 0o600, "in PuTTY's format"),
         ("id", "-----BEGIN OPENSSH PRIVATE KEY-----", 0o644, r"can be read by others \(mode 0644\)"),
         ("a b's id", "-----BEGIN OPENSSH PRIVATE KEY-----", 0o604, r"can be read by others \(mode 0604\)"),
     ],

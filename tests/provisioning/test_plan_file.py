@@ -131,10 +131,10 @@ def test_what_a_push_does_not_go_by_leaves_a_plan_in_force(change: dict[str, Any
         ("", "is not a plan: it is not JSON"),
         ("[]", "is not a plan of this version"),
         ('{"schema": 99}', "is not a plan of this version"),
-        ('{"schema": 1, "verdict": "changes"}', "is not a whole plan"),
+        ('{"schema": 1, "verdict": "changes"}', "is an incomplete plan"),
         (
             '{"schema": 1, "host": 5, "release": {"digest": ""}, "host_state": "", "services": []}',
-            "not a whole",
+            "is an incomplete plan",
         ),
     ],
 )

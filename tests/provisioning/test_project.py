@@ -35,9 +35,13 @@ def test_a_configured_root_wins_over_the_working_directory(tree: Path, tmp_path:
     assert find_project_root(tmp_path, str(tree)) == tree
 
 
-def test_a_configured_root_that_is_no_project_is_refused(tree: Path, tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=f"^{tmp_path} has neither a Pulumi.yaml nor") as caught:
-        find_project_root(tree, str(tmp_path))
+@pytest.mark.parametrize("configured", [".", "nowhere", "~no-such-user/x", "project/Pulumi.yaml", " "])
+def test_a_configured_root_that_is_no_project_is_refused(
+    configured: str, tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SettingsError, match=f"^{tmp_path}.* has neither a Pulumi.yaml nor") as caught:
+        find_project_root(tree, configured)
 
     assert caught.value.hint == "Set ONEBOX_PROJECT to the project's root."
 

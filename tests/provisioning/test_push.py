@@ -128,7 +128,7 @@ def test_an_unhealthy_first_push_says_that_there_is_nothing_to_go_back_to(host: 
     (host.docker / "unhealthy").write_text("api")
 
     with pytest.raises(
-        UnhealthyRelease, match="there is no previous release to go back to; stopped: api"
+        UnhealthyRelease, match="there is no previous release to restore; stopped: api"
     ) as caught:
         host.push()
 
@@ -265,7 +265,7 @@ def test_retire_ends_the_services_and_never_raises(host: Any) -> None:
     assert host.state()["containers"] == {}
     host.sshd.stop()
     (warning,) = retire(host.settings(), 1)
-    assert "were not ended cleanly" in warning
+    assert "were not stopped cleanly" in warning
 
 
 def test_a_push_reads_each_file_of_the_tree_once(host: Any, monkeypatch: pytest.MonkeyPatch) -> None:

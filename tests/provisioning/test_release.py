@@ -234,7 +234,7 @@ def test_a_link_inside_the_tree_ships_what_it_points_to(project: Path) -> None:
         (lambda root: (root / "ui/a\nb").write_text(""), "characters that cannot be shipped"),
         (
             lambda root: (root / "models/model.onnx").unlink(),
-            "models is empty: the models are not there",
+            "models is empty: the models are missing",
         ),
         (lambda root: (root / "ui/Dockerfile").unlink(), "service web has no ui/Dockerfile"),
         (lambda root: (root / "docker-compose.yml").write_text("services: ["), "not valid YAML"),

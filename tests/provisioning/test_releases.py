@@ -132,11 +132,11 @@ def test_a_release_is_meant_by_the_beginning_of_its_digest(wanted: str | None, r
         ("ffff", "there is no release ffff on the host"),
         (C[:12], f"the release {C[:12]} is the current one"),
         (GONE, f"the release {GONE[:12]} was pruned on the host"),
-        ("aaa", "'aaa' is not the beginning of a release's digest"),
-        ("latest", "'latest' is not the beginning of a release's digest"),
-        ("-oProxyCommand=x", "is not the beginning of a release's digest"),
-        ("../../etc", "is not the beginning of a release's digest"),
-        ("", "'' is not the beginning of a release's digest"),
+        ("aaa", "'aaa' is not a prefix of a release's digest"),
+        ("latest", "'latest' is not a prefix of a release's digest"),
+        ("-oProxyCommand=x", "is not a prefix of a release's digest"),
+        ("../../etc", "is not a prefix of a release's digest"),
+        ("", "'' is not a prefix of a release's digest"),
     ],
 )
 def test_a_release_that_cannot_serve_is_refused_by_name_and_the_others_are_listed(
@@ -146,7 +146,7 @@ def test_a_release_that_cannot_serve_is_refused_by_name_and_the_others_are_liste
         choose(kept_in(_answer()), wanted)
 
     assert caught.value.exit_code == 2
-    assert f"Kept besides the current release: {B[:12]}, {A[:12]}." in caught.value.hint
+    assert f"Retained besides the current release: {B[:12]}, {A[:12]}." in caught.value.hint
 
 
 def test_a_beginning_that_two_releases_share_is_refused() -> None:

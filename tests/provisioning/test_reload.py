@@ -49,7 +49,7 @@ def test_data_that_is_read_on_a_signal_is_no_part_of_its_services_digest(project
 @pytest.mark.parametrize(
     ("old", "new", "sentence"),
     [
-        ("SIGHUP", "SIGKILL", "rules asks for x-onebox-reload by SIGKILL; use SIGHUP"),
+        ("SIGHUP", "SIGKILL", "rules has x-onebox-reload: SIGKILL; use SIGHUP"),
         ("${ONEBOX_RULES_DIR:-./rules}", "/rules", "rules has x-onebox-reload, but mounts no data"),
         ("ONEBOX_RULES_DIR", "ONEBOX_MODELS_DIR", "ONEBOX_MODELS_DIR is mounted by api and rules"),
     ],
@@ -152,7 +152,7 @@ def test_a_service_that_does_not_take_the_signal_gets_its_earlier_data_back(host
 def test_a_push_that_died_before_the_signal_is_made_good_by_the_next(host: Any) -> None:
     host.push()
     (live(host) / ".in-force").unlink()
-    assert read_status(host.settings()).drift == ("rules: it is not known to have read its data",)
+    assert read_status(host.settings()).drift == ("rules: it has not confirmed that it loaded its data",)
 
     assert host.push().container_actions == ("reload rules",)
     assert read_status(host.settings()).drift == ()

@@ -45,7 +45,7 @@ def test_what_was_changed_by_hand_or_was_never_confirmed_is_read_again() -> None
     assert planned(by_hand) == (ContainerWork.RELOAD, "its data on the host was changed: changed routes.py")
 
     unconfirmed = {**live, RULES: LiveData("new", "")}
-    assert planned(unconfirmed) == (ContainerWork.RELOAD, "it is not known to have read its data")
+    assert planned(unconfirmed) == (ContainerWork.RELOAD, "it has not confirmed that it loaded its data")
 
 
 def test_a_container_whose_data_is_gone_is_made_anew_whatever_else_changed() -> None:

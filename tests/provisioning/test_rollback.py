@@ -154,7 +154,7 @@ def test_a_release_whose_files_are_gone_is_refused(host: Any) -> None:
     _push(host, "two")
     (host.root / "releases" / first / "app" / "server.py").unlink()
 
-    with pytest.raises(HostError, match=f"1 files of the release {first[:12]} are gone"):
+    with pytest.raises(HostError, match=f"1 files of the release {first[:12]} are missing"):
         plan_rollback(host.settings())
 
 

@@ -73,8 +73,8 @@ def test_another_value_is_another_digest_of_the_services_that_read_it_only(proje
         (lambda text: text, {"ca_bundle": "x"}, "has no secret ca_bundle"),
         (lambda text: text.replace(":-/dev/null", ""), {"page_key": "x"}, "needs the secret api_token"),
         (lambda text: text.replace("secrets: [api_token]", ""), {"api_token": "x"}, "no service .* reads"),
-        (lambda text: text.replace('user: "10001:10001"', ""), {}, "does not say as which user"),
-        (lambda text: text.replace("10001:10001", "app"), {}, "does not say as which user"),
+        (lambda text: text.replace('user: "10001:10001"', ""), {}, "has no numeric user"),
+        (lambda text: text.replace("10001:10001", "app"), {}, "has no numeric user"),
         (
             lambda text: text.replace("source: page_key", "source: api_token").replace("10001", "10002", 2),
             {},

@@ -29,7 +29,7 @@ CHANGED = {
     "pushed_weights": {"v1": 50, "v2": 50},
     "changed": {"time": "2026-11-23T10:00:00Z", "by": "key 1f2e3d4c from 192.0.2.7"},
 }
-WORDS = "split 50/50 pushed, 60/40 in force since 2026-11-23T10:00:00Z, set by key 1f2e3d4c from 192.0.2.7"
+WORDS = "split 50/50 pushed, 60/40 active since 2026-11-23T10:00:00Z, set by key 1f2e3d4c from 192.0.2.7"
 WEIGHTS = """    environment: {MODEL_V1_WEIGHT: "${MODEL_V1_WEIGHT:-50}", MODEL_V2_WEIGHT: "${MODEL_V2_WEIGHT:-50}"}"""
 
 
@@ -95,7 +95,7 @@ def test_plan_says_that_a_push_of_the_same_weights_leaves_it_and_finds_nothing_t
     document = json.loads(CliRunner().invoke(cli.app, ["plan", "--json"]).stdout)
 
     assert told.exit_code == 0
-    assert f"drift: {WORDS}; a push leaves it in force" in told.stdout
+    assert f"drift: {WORDS}; a push keeps it" in told.stdout
     jsonschema.validate(document, SCHEMA)
     assert document["verdict"] == "nothing"
     assert document["split"]["in_force"]["ends"] is False
@@ -147,7 +147,7 @@ def test_what_the_host_says_cannot_move_the_cursor(
 
     for verb in ("plan", "status"):
         told = CliRunner().invoke(cli.app, [verb]).stdout
-        assert "60/40 in force" in told
+        assert "60/40 active" in told
         assert "\x1b" not in told
         assert "me\n" not in told
 

@@ -35,7 +35,7 @@ def test_a_push_reports_why_it_failed_then_why_its_undo_failed_then_the_next_ste
     with pytest.raises(UnhealthyRelease) as caught:
         host.push()
 
-    reason = "its health check says unhealthy: connection refused"
+    reason = "its health check reports unhealthy: connection refused"
     assert str(caught.value) == (
         f"api of the new release is not healthy: {reason}; "
         f"the previous release {first[:12]} could not be restored: api: {reason}"
@@ -132,6 +132,6 @@ def test_a_failure_of_the_first_stop_is_reported_after_the_first_cause(
         host.push()
 
     assert caught.value.outcome == (
-        "there is no previous release to go back to, and what is unhealthy could not be stopped: "
+        "there is no previous release to restore, and the unhealthy services could not be stopped: "
         "docker does not answer"
     )
