@@ -10,6 +10,7 @@ import typer
 
 from provisioning.cli import session
 from provisioning.cli.units import ago
+from provisioning.errors import ExitCode, SettingsError
 
 if TYPE_CHECKING:
     from provisioning.deploy.rollback import RollbackPlan
@@ -39,7 +40,6 @@ def rollback(
             session.settings(stack), deadline_seconds=timeout + lock_wait, lock_wait_seconds=lock_wait
         )
         from provisioning.deploy.rollback import plan_rollback, roll_back
-        from provisioning.errors import SettingsError
 
         plan = plan_rollback(settings, release)
         if not (as_json and yes):
@@ -53,7 +53,7 @@ def rollback(
                 )
             if not typer.confirm("roll back?"):
                 typer.echo("nothing was changed")
-                raise typer.Exit(1)
+                raise typer.Exit(ExitCode.FAILED)
         result = roll_back(settings, plan, console.show)
     if as_json:
         session.print_json({**asdict(result), "plan": plan.as_json()})
