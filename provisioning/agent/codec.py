@@ -32,6 +32,12 @@ def parse(text: Union[str, bytes]) -> Any:
         raise Malformed(str(error)) from error
 
 
+def is_newer(value: object, schema: int) -> bool:
+    """Return whether a newer version wrote this JSON value: its `schema` is above the one that is known."""
+    found = value.get("schema") if isinstance(value, dict) else None
+    return type(found) is int and found > schema
+
+
 def from_json(kind: type[T], value: object) -> T:
     """Return the dataclass in a JSON object. Unknown fields are ignored, absent ones take their default.
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import replace
 from typing import Any, Optional
 
-from provisioning.agent.codec import Malformed
+from provisioning.agent.codec import Malformed, is_newer
 from provisioning.agent.docker_engine import connect_to_docker, has_command
 from provisioning.agent.files import current_release, link_target, read_json, sha256_of
 from provisioning.agent.lock.holder_file import running_holder
@@ -16,7 +16,7 @@ from provisioning.agent.observe.runtime_split import SplitReader
 from provisioning.agent.store.journal import entries_in, read_lines
 from provisioning.agent.store.journal_entry import JournalEntry
 from provisioning.agent.store.leftovers import leftovers
-from provisioning.agent.store.manifest import DataDirectory, FileEntry, Manifest, is_newer, manifest_in
+from provisioning.agent.store.manifest import SCHEMA, DataDirectory, FileEntry, Manifest, manifest_in
 
 OWN = {"manifest.json"}
 MEASURED = 5
@@ -72,7 +72,7 @@ class _Store:
                 self._known[name] = manifest_in(value)
             except Malformed:
                 # The client refuses a newer one; a damaged one is as good as none.
-                if not is_newer(value):
+                if not is_newer(value, SCHEMA):
                     continue
             self.raw[name] = value
 

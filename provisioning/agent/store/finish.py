@@ -12,12 +12,12 @@ import re
 import shutil
 import subprocess
 
-from provisioning.agent.codec import Malformed
+from provisioning.agent.codec import Malformed, is_newer
 from provisioning.agent.docker_engine import connect_to_docker
 from provisioning.agent.files import current_release, read_json, write_text
 from provisioning.agent.protocol import Refused
 from provisioning.agent.store.journal import append, entries_in, hold_steps, journal_path, read_lines
-from provisioning.agent.store.manifest import Manifest, is_newer, manifest_in
+from provisioning.agent.store.manifest import SCHEMA, Manifest, manifest_in
 from provisioning.agent.store.messages import Finish, Removed
 
 KEPT_LINES = 4000
@@ -59,7 +59,7 @@ def _manifests(releases: str) -> tuple[dict[str, Manifest], set[str]]:
     newer: set[str] = set()
     for name in os.listdir(releases):
         value = read_json(os.path.join(releases, name, "manifest.json"))
-        if is_newer(value):
+        if is_newer(value, SCHEMA):
             newer.add(name)
             continue
         with contextlib.suppress(Malformed):

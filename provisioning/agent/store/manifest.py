@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Optional
+from typing import Optional
 
 from provisioning.agent.codec import from_json
 
@@ -58,9 +58,3 @@ class Manifest:
 def manifest_in(value: object) -> Manifest:
     """Return the manifest in a JSON value. Raises Malformed."""
     return from_json(Manifest, value)
-
-
-def is_newer(value: Any) -> bool:
-    """Return whether a newer version wrote the manifest in a JSON value, so that its meaning is unknown."""
-    schema = value.get("schema") if isinstance(value, dict) else None
-    return type(schema) is int and schema > SCHEMA
