@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -76,14 +75,16 @@ def latency_quantile(counts: Mapping[int, int], share: float) -> float | None:
     return None
 
 
-def latency_bucket(seconds: float) -> int:
-    """Return the bucket of a latency in seconds."""
-    return math.floor(math.log10(max(seconds, LEAST_LATENCY)) * BUCKETS_A_DECADE)
+def latency_buckets(seconds: np.ndarray) -> np.ndarray:
+    """Return the bucket of each latency in seconds, as int64 of the same shape."""
+    buckets: np.ndarray = np.floor(
+        np.log10(np.maximum(seconds.astype(np.float64), LEAST_LATENCY)) * BUCKETS_A_DECADE
+    )
+    return buckets.astype(np.int64)
 
 
 def _add_latencies(connection: sqlite3.Connection, manifest: int, arm: int, latencies: np.ndarray) -> None:
-    logs = np.log10(np.maximum(latencies.astype(np.float64), LEAST_LATENCY)) * BUCKETS_A_DECADE
-    buckets, counts = np.unique(np.floor(logs).astype(np.int64), return_counts=True)
+    buckets, counts = np.unique(latency_buckets(latencies), return_counts=True)
     connection.executemany(
         "INSERT INTO latencies VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET count = count + excluded.count",
         [(manifest, arm, *pair) for pair in zip(buckets.tolist(), counts.tolist(), strict=True)],

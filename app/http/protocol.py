@@ -135,21 +135,24 @@ class Connection(asyncio.Protocol):
 
     # Called by the handler.
 
-    def answer(self, request: Request, head: bytes, body: bytes) -> None:
-        """Send a response. head: status line and header fields without Content-Length and Connection."""
+    def answer(self, request: Request, head: bytes, body: bytes, length: int | None = None) -> None:
+        """Send a response. head: status line and header fields without Content-Length and Connection.
+
+        length: Content-Length where it is not that of `body`: a response to HEAD has the one of GET (RFC 9110, 8.6).
+        """
         if self.ending:
             return
-        length = b"content-length: %d\r\n" % len(body)
+        size = b"content-length: %d\r\n" % (len(body) if length is None else length)
         if request.head.method == b"HEAD":
             body = b""
         if request.keep_alive and not self._table.closing:
-            self._transport.write(b"".join((head, length, b"\r\n", body)))
+            self._transport.write(b"".join((head, size, b"\r\n", body)))
             self._current = None
             self.deadline = self._table.now + IDLE_SECONDS
             if self._queue:
                 self._handle_queued()
         else:
-            self._transport.write(b"".join((head, length, b"connection: close\r\n\r\n", body)))
+            self._transport.write(b"".join((head, size, b"connection: close\r\n\r\n", body)))
             self.close()
 
     def refuse(self, status: HTTPStatus, detail: str) -> None:

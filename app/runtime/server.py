@@ -147,7 +147,8 @@ class Server:
         given = {name.lower(): value for name, value in headers}
         start = _start(status, given.get("content-type", "text/plain"))
         others = tuple(item for item in given.items() if item[0] not in _OWN)
-        connection.answer(request, start + encode(others), body)
+        length = given.get("content-length") if request.head.method == b"HEAD" else None
+        connection.answer(request, start + encode(others), body, int(length) if length else None)
         self._log(given[REQUEST_ID].encode(), request, status)
 
     def _log(self, name: bytes, request: Request, status: int, version: str | None = None) -> None:

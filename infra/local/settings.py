@@ -24,6 +24,12 @@ _NAME = re.compile(r"[a-z][a-z0-9-]{0,19}")
 _LARGEST_SUBNET, _SMALLEST_SUBNET = 16, 27
 
 
+def halves(subnet: ipaddress.IPv4Network) -> tuple[ipaddress.IPv4Network, ipaddress.IPv4Network]:
+    """Return the lower half of a cloud's network, for instances, and the upper half, for elastic addresses."""
+    lower, upper = subnet.subnets(prefixlen_diff=1)
+    return lower, upper
+
+
 @dataclass(frozen=True)
 class CloudSettings:
     """One local cloud. `subnet` is its network: instances live in the lower half, elastic addresses in the upper."""
@@ -53,12 +59,7 @@ class CloudSettings:
     @property
     def instance_range(self) -> ipaddress.IPv4Network:
         """Return the lower half of the network: addresses of instances."""
-        return next(self.subnet.subnets(prefixlen_diff=1))
-
-    @property
-    def address_range(self) -> ipaddress.IPv4Network:
-        """Return the upper half of the network: elastic addresses."""
-        return list(self.subnet.subnets(prefixlen_diff=1))[1]
+        return halves(self.subnet)[0]
 
     @property
     def registry_url(self) -> str:

@@ -17,6 +17,7 @@ import pytest
 
 from app import create_app
 from app.settings import ApiSettings
+from app.wire.body import MAX_BODY
 from tests.app.servers import PASSING, running
 from tests.app.test_access_control import keys
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 GOOD = b'{"features": [5.1, 3.5, 1.4, 0.2]}'
 JSON = {"Content-Type": "application/json"}
 KEY, BOSS = {"Authorization": "Bearer one"}, {"X-API-Key": "boss"}
+WRONG = {"Authorization": "Bearer two"}
 FRIEND, STRANGER = {"Origin": "https://good.example"}, {"Origin": "https://evil.example"}
 PREFLIGHT = {"Access-Control-Request-Method": "POST"}
 EVIL_HOST = {"Host": "evil.example"}
@@ -101,6 +103,33 @@ CASES = {
     "preflight of another origin": Case(200, "OPTIONS", "/predict", PREFLIGHT | STRANGER),
     "preflight of another host": Case(400, "OPTIONS", "/predict", PREFLIGHT | FRIEND | EVIL_HOST),
     "options without a preflight": Case(200, "OPTIONS", "/predict"),
+    "options, no such page": Case(404, "OPTIONS", "/nowhere"),
+    "right key beside a wrong bearer": Case(
+        401, "POST", "/predict", JSON | WRONG | {"X-API-Key": "one"}, GOOD
+    ),
+    "wrong key beside a right bearer": Case(200, "POST", "/predict", JSON | KEY | {"X-API-Key": "two"}, GOOD),
+    "bearer without a key": Case(401, "POST", "/predict", JSON | BOSS | {"Authorization": "Bearer"}, GOOD),
+    "empty key": Case(401, "POST", "/predict", JSON | {"X-API-Key": ""}, GOOD),
+    "key that is not ASCII": Case(401, "POST", "/predict", JSON | {"X-API-Key": "\xe9ne"}, GOOD),
+    "header names in lower case": Case(
+        200, "POST", "/predict", {name.lower(): value for name, value in (JSON | KEY).items()}, GOOD
+    ),
+    "key, percent-encoded twice": Case(404, "POST", "/pr%2565dict", JSON | KEY, GOOD),
+    "key, path with a slash at its end": Case(404, "POST", "/predict/", JSON | KEY, GOOD),
+    "no key, path to a probe and back": Case(401, "POST", "/health/../predict", JSON, GOOD),
+    "no key, below a probe": Case(401, "GET", "/health/"),
+    "no key, head of the config": Case(401, "HEAD", "/config"),
+    "no key, head of a page": Case(200, "HEAD", "/docs"),
+    "key, empty body": Case(400, "POST", "/predict", JSON | KEY),
+    "key, body over the limit": Case(413, "POST", "/predict", JSON | KEY, b" " * (MAX_BODY + 1)),
+    "key, method in another header": Case(
+        405, "GET", "/predict", KEY | {"X-HTTP-Method-Override": "POST"}, GOOD
+    ),
+    "trusted host in another header": Case(
+        400, "POST", "/predict", JSON | KEY | EVIL_HOST | {"X-Forwarded-Host": "localhost"}, GOOD
+    ),
+    "two hosts in one": Case(400, "POST", "/predict", JSON | KEY | {"Host": "localhost, evil.example"}, GOOD),
+    "two ports": Case(400, "POST", "/predict", JSON | KEY | {"Host": "localhost:80:80"}, GOOD),
 }
 
 

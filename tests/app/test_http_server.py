@@ -156,7 +156,9 @@ def test_head_has_no_body_and_the_length_of_get(servers: Servers) -> None:
         content = b""
         while content.count(b"HTTP/1.1 200") < 2 or not content.endswith(get.body):
             content += client._socket.recv(65536)
-        assert content.split(b"\r\n\r\n")[1].startswith(b"HTTP/1.1 200")
+        head, following, *_ = content.split(b"\r\n\r\n")
+        assert b"content-length: %d" % len(get.body) in head.split(b"\r\n")
+        assert following.startswith(b"HTTP/1.1 200")
 
 
 @pytest.mark.parametrize(

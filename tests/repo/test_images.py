@@ -7,6 +7,7 @@ import importlib.util
 import os
 import re
 import sys
+from collections.abc import Callable
 from importlib.metadata import packages_distributions, version
 from pathlib import Path
 
@@ -19,6 +20,31 @@ from images.ui.launcher.__main__ import MODULES as UI_MODULES
 
 ROOT = Path(__file__).resolve().parents[2]
 NOT_SERVED = ("app/training/", "app/train_model.py")
+
+
+Launch = Callable[..., tuple[Path, Path]]
+
+
+@pytest.fixture
+def launch(monkeypatch: pytest.MonkeyPatch) -> Launch:
+    """Run a launcher with an empty loop; return the directories of code and state that the loop got."""
+    given: list[tuple[Path, Path]] = []
+
+    class Loop:
+        def __init__(self, code_dir: Path, state_dir: Path) -> None:
+            given.append((code_dir, state_dir))
+
+        def run(self) -> int:
+            return 3
+
+    def run(**variables: str) -> tuple[Path, Path]:
+        for name in ("CODE", "STATE"):
+            monkeypatch.setenv(f"ONEBOX_{name}_DIR", variables.get(name, ""))
+        assert entry_point.run(Loop, "api", "app", ()) == 3
+        return given[-1]
+
+    monkeypatch.setattr(entry_point, "preload", lambda _modules: None)
+    return run
 
 
 def required(image: str) -> set[str]:
@@ -82,24 +108,46 @@ def test_a_module_that_is_missing_ends_the_preload(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize(
     ("given", "code", "state"),
-    [({}, ROOT / "app", ROOT / ".onebox" / "api"), ({"CODE": "/code", "STATE": "/state"}, "/code", "/state")],
+    [
+        ({}, ROOT / "app", ROOT / ".onebox" / "api"),
+        ({"CODE": "/code", "STATE": "{tmp}/state"}, "/code", "{tmp}/state"),
+    ],
 )
 def test_a_launcher_and_its_service_have_one_state_directory(
-    given: dict[str, str], code: Path | str, state: Path | str, monkeypatch: pytest.MonkeyPatch
+    given: dict[str, str], code: Path | str, state: Path | str, launch: Launch, tmp_path: Path
 ) -> None:
-    class Loop:
-        def __init__(self, code_dir: Path, state_dir: Path) -> None:
-            assert (code_dir, state_dir) == (Path(code), Path(state))
+    state = str(state).format(tmp=tmp_path)
 
-        def run(self) -> int:
-            return 3
+    assert launch(**{name: path.format(tmp=tmp_path) for name, path in given.items()}) == (
+        Path(code),
+        Path(state),
+    )
+    assert os.environ["ONEBOX_STATE_DIR"] == state
 
-    for name in ("CODE", "STATE"):
-        monkeypatch.setenv(f"ONEBOX_{name}_DIR", given.get(name, ""))
-    monkeypatch.setattr(entry_point, "preload", lambda _modules: None)
 
-    assert entry_point.run(Loop, "api", "app", ()) == 3
-    assert os.environ["ONEBOX_STATE_DIR"] == str(state)
+@pytest.mark.parametrize("mode", [0o777, 0o770, 0o702, 0o1777])
+def test_a_launcher_refuses_a_state_directory_that_others_can_write_to(
+    mode: int, launch: Launch, tmp_path: Path
+) -> None:
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state").chmod(mode)
+
+    with pytest.raises(SystemExit, match=f"^{tmp_path}/state is open to other users. Set ONEBOX_STATE_DIR"):
+        launch(STATE=f"{tmp_path}/state")
+
+
+@pytest.mark.parametrize(
+    ("name", "why"), [("link", "is open to other users"), ("file", "cannot be used: File exists")]
+)
+def test_a_launcher_refuses_a_state_directory_that_is_none(
+    name: str, why: str, launch: Launch, tmp_path: Path
+) -> None:
+    (tmp_path / "mine").mkdir(mode=0o700)
+    (tmp_path / "link").symlink_to("mine")
+    (tmp_path / "file").touch()
+
+    with pytest.raises(SystemExit, match=f"^{tmp_path}/{name} {why}"):
+        launch(STATE=f"{tmp_path}/{name}")
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,7 @@ class Launcher:
     def run(self) -> int:
         """Run until the server has ended; return 0 after SIGTERM or SIGINT, else the server's exit status."""
         shutil.rmtree(self._store, ignore_errors=True)
-        self._store.mkdir(parents=True)
+        self._store.mkdir()
         try:
             self._serving = take_snapshot(self._code_dir, self._store)
         except SnapshotError as error:

@@ -17,7 +17,7 @@ from moto.ec2.models.instances import StateReason
 from infra.local.errors import LocalCloudError
 from infra.local.network.addresses import next_free
 from infra.local.network.firewall import Permission
-from infra.local.settings import REGION
+from infra.local.settings import REGION, halves
 
 ACCOUNT: Final = "123456789012"
 AMI_FILE: Final = Path(__file__).with_name("ami.json")
@@ -40,7 +40,7 @@ class CloudBackend(EC2Backend):
 
     def create_default_vpc(self) -> Any:
         """Create the default VPC, with one subnet in the region's first zone."""
-        lower, _ = self.cloud_subnet.subnets(prefixlen_diff=1)
+        lower, _ = halves(self.cloud_subnet)
         vpc = self.create_vpc(str(self.cloud_subnet), is_default=True)
         self.create_subnet(vpc.id, str(lower), availability_zone=f"{REGION}a")
         return vpc
@@ -87,7 +87,7 @@ class CloudBackend(EC2Backend):
         self, domain: str, address: str | None = None, tags: dict[str, str] | None = None
     ) -> Any:
         """Allocate an elastic address from the upper half of the network."""
-        _, upper = self.cloud_subnet.subnets(prefixlen_diff=1)
+        _, upper = halves(self.cloud_subnet)
         taken = {str(held.public_ip) for held in self.addresses}
         chosen = next_free(upper, taken, wish=address)
         if chosen is None:

@@ -8,13 +8,13 @@ import pytest
 
 from infra.local.errors import BadSettingError
 from infra.local.process.lifecycle import ca_files, daemon_environment, network_argv
-from infra.local.settings import cloud_settings, settings_from_json
+from infra.local.settings import cloud_settings, halves, settings_from_json
 
 
 def test_instances_and_elastic_addresses_share_the_network_half_and_half() -> None:
     cloud = cloud_settings(subnet="10.1.2.0/24")
     assert str(cloud.instance_range) == "10.1.2.0/25"
-    assert str(cloud.address_range) == "10.1.2.128/25"
+    assert [str(half) for half in halves(cloud.subnet)] == ["10.1.2.0/25", "10.1.2.128/25"]
     assert str(cloud.gateway) == "10.1.2.1"
     assert cloud.registry_url == "http://10.1.2.1:5577"
 
