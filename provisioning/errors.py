@@ -32,6 +32,7 @@ ProvisioningError
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import ClassVar
 
 _AFTER_A_FAILED_UNDO = (
@@ -40,10 +41,22 @@ _AFTER_A_FAILED_UNDO = (
 )
 
 
+class ExitCode(IntEnum):
+    """Exit codes of the command `onebox`."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    """Invalid usage or value. `plan`: there is something to do."""
+    UNHEALTHY = 3
+    LOCKED = 4
+    INTERRUPTED = 130
+
+
 class ProvisioningError(Exception):
     """Root of the tree: one sentence in `str()`, the next step in `hint`, facts as attributes."""
 
-    exit_code: ClassVar[int] = 1
+    exit_code: ClassVar[ExitCode] = ExitCode.FAILED
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
@@ -53,7 +66,7 @@ class ProvisioningError(Exception):
 class SettingsError(ProvisioningError):
     """A setting, argument or file has an invalid value; `field` names it."""
 
-    exit_code = 2
+    exit_code = ExitCode.USAGE
 
     def __init__(self, field: str, message: str, *, hint: str = "") -> None:
         super().__init__(message, hint=hint)
@@ -134,7 +147,7 @@ class HostMoved(ProvisioningError):
 class UnhealthyRelease(ProvisioningError):
     """A service of the release did not become healthy. `restored` is the release that serves now, if any."""
 
-    exit_code = 3
+    exit_code = ExitCode.UNHEALTHY
 
     def __init__(
         self,
@@ -170,7 +183,7 @@ class RestoreFailed(ProvisioningError):
 class Locked(ProvisioningError):
     """Another push holds the lock of this host; `holder` is its user, action and start."""
 
-    exit_code = 4
+    exit_code = ExitCode.LOCKED
 
     def __init__(self, holder: str) -> None:
         super().__init__(
@@ -183,7 +196,7 @@ class Locked(ProvisioningError):
 class LockBroken(ProvisioningError):
     """The lock was broken while this process held it; `by` is the user."""
 
-    exit_code = 4
+    exit_code = ExitCode.LOCKED
 
     def __init__(self, by: str, doing: str) -> None:
         super().__init__(

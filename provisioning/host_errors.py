@@ -148,10 +148,13 @@ class DiskFull(HostError):
 
 
 class ManifestRefused(HostError):
-    """The manifest of a release on the host cannot be used, for `reason`. Nothing was changed."""
+    """The manifest of the release in the directory `release` cannot be used, for `reason`. Nothing was changed."""
 
-    def __init__(self, reason: str, *, hint: str) -> None:
-        super().__init__(f"the manifest of a release on the host is refused: {reason}", hint=hint)
+    def __init__(self, release: str, reason: str, *, hint: str) -> None:
+        super().__init__(
+            f"the manifest of the release {release[:12]} on the host is refused: {reason}", hint=hint
+        )
+        self.release = release
         self.reason = reason
 
 

@@ -21,11 +21,21 @@ def encode(message: object) -> str:
 
 def decode(kind: type[T], text: Union[str, bytes]) -> T:
     """Return the dataclass in JSON text. Raises Malformed."""
+    return from_json(kind, parse(text))
+
+
+def parse(text: Union[str, bytes]) -> Any:
+    """Return the JSON value in text. Raises Malformed, also for one that is nested too deeply to be read."""
     try:
-        value = json.loads(text)
-    except ValueError as error:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
         raise Malformed(str(error)) from error
-    return from_json(kind, value)
+
+
+def is_newer(value: object, schema: int) -> bool:
+    """Return whether a newer version wrote this JSON value: its `schema` is above the one that is known."""
+    found = value.get("schema") if isinstance(value, dict) else None
+    return type(found) is int and found > schema
 
 
 def from_json(kind: type[T], value: object) -> T:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from typing import Any, Optional
+
+from provisioning.agent.codec import parse
 
 
 def sha256_of(path: str) -> Optional[str]:
@@ -28,8 +29,8 @@ def sha256_of(path: str) -> Optional[str]:
 def read_json(path: str) -> Any:
     """Return the JSON value in a file; None when it cannot be read or is not JSON."""
     try:
-        with open(path, encoding="utf-8") as file:
-            return json.load(file)
+        with open(path, "rb") as file:
+            return parse(file.read())
     except (OSError, ValueError):
         return None
 

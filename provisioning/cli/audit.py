@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from provisioning.cli import session
+from provisioning.errors import ExitCode
 
 
 def audit(
@@ -42,4 +43,4 @@ def audit(
         typer.echo(
             f"error: the log was tampered with: line {lines} does not follow the previous line", err=True
         )
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.FAILED)

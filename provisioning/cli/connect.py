@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from provisioning.cli import session
+from provisioning.errors import SettingsError
 
 SSH_EPILOG = "Exit codes: that of ssh; if ssh was not started, 1 failed or 2 invalid usage or value."
 TUNNEL_EPILOG = (
@@ -24,7 +25,6 @@ def ssh(stack: session.Stack = None, as_json: session.AsJson = False) -> None:
     """
     with session.running(as_json):
         target = session.settings(stack).target
-        from provisioning.errors import SettingsError
         from provisioning.ssh.openssh import ssh_argv
 
         argv = ssh_argv(target, target.host, target.host_keys[0], target.port)

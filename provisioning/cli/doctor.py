@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from provisioning.cli import session
+from provisioning.errors import ExitCode, ProvisioningError
 
 EPILOG = "Exit codes: 0 every check passed; 1 a check failed; 2 invalid usage; 130 interrupted."
 _MARKS = {"ok": "ok", "note": "note", "broken": "BROKEN", "unknown": "?"}
@@ -15,8 +16,6 @@ def doctor(stack: session.Stack = None, as_json: session.AsJson = False) -> None
 
     Runs every check once, from the stack's outputs to the public ports. Changes nothing.
     """
-    from provisioning.errors import ProvisioningError
-
     with session.running():
         from provisioning.operate.doctor import diagnosis_without_stack, examine
 
@@ -41,4 +40,4 @@ def doctor(stack: session.Stack = None, as_json: session.AsJson = False) -> None
                 f"\nfirst failure: {first.rung}: {first.found}\nremedy: {first.cure or 'none is known'}"
             )
     if first is not None:
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.FAILED)

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from provisioning.cli import session
+from provisioning.errors import ExitCode
 
 EPILOG = (
     "Exit codes: 0 the command returned 0; 1 it returned another status, which is shown, or could not be run; "
@@ -46,4 +47,4 @@ def execute(
     if done.status != 0:
         if not as_json:
             typer.echo(f"error: {command[0]} ended with status {done.status} in {service}", err=True)
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.FAILED)

@@ -9,12 +9,12 @@ from typing import Annotated
 import typer
 
 from provisioning.cli import session
+from provisioning.errors import ExitCode, SettingsError
 
 EPILOG = (
     "Exit codes: 0 the lock is free, or was broken; 1 failed; 2 invalid usage or value; "
     "4 the lock is held; 130 interrupted."
 )
-_HELD = 4
 
 
 class LockAction(StrEnum):
@@ -40,7 +40,6 @@ def lock(
     """
     with session.running(as_json):
         settings = session.settings(stack)
-        from provisioning.errors import SettingsError
         from provisioning.host.lock import break_lock, read_lock
 
         found = break_lock(settings) if action is LockAction.BREAK and force else read_lock(settings)
@@ -57,4 +56,4 @@ def lock(
     else:
         typer.echo(str(found))
     if action is LockAction.STATUS and not found.free:
-        raise typer.Exit(_HELD)
+        raise typer.Exit(ExitCode.LOCKED)

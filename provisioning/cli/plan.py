@@ -10,6 +10,7 @@ from typer.core import TyperCommand
 from typer.exceptions import TyperException
 
 from provisioning.cli import session
+from provisioning.errors import ExitCode
 
 EPILOG = (
     "Exit codes: 0 nothing to do; 2 something to do; 1 no plan: invalid usage, an error, or a host that cannot be "
@@ -26,7 +27,7 @@ class PlanCommand(TyperCommand):
         try:
             return super().make_context(*given, **more)
         except TyperException as error:
-            error.exit_code = 1
+            error.exit_code = ExitCode.FAILED
             raise
 
 
@@ -54,7 +55,7 @@ def plan(
             if out is not None:
                 write_plan(found.document, out)
     except typer.Exit as error:
-        raise typer.Exit(1 if error.exit_code == _CHANGES else error.exit_code) from error
+        raise typer.Exit(ExitCode.FAILED if error.exit_code == _CHANGES else error.exit_code) from error
     if as_json:
         session.print_json(found.document)
     elif found.forecast is None:
@@ -62,6 +63,6 @@ def plan(
     else:
         typer.echo("\n".join(plan_lines(found.forecast)))
     if found.forecast is None:
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.FAILED)
     if not found.forecast.nothing_to_do:
         raise typer.Exit(_CHANGES)

@@ -10,6 +10,7 @@ import typer
 
 from provisioning.cli import session
 from provisioning.cli.units import ago
+from provisioning.errors import ExitCode, SettingsError
 
 if TYPE_CHECKING:
     from provisioning.deploy.rollback import RollbackPlan
@@ -39,7 +40,6 @@ def rollback(
             session.settings(stack), deadline_seconds=timeout + lock_wait, lock_wait_seconds=lock_wait
         )
         from provisioning.deploy.rollback import plan_rollback, roll_back
-        from provisioning.errors import SettingsError
 
         plan = plan_rollback(settings, release)
         if not (as_json and yes):
@@ -53,7 +53,7 @@ def rollback(
                 )
             if not typer.confirm("roll back?"):
                 typer.echo("nothing was changed")
-                raise typer.Exit(1)
+                raise typer.Exit(ExitCode.FAILED)
         result = roll_back(settings, plan, console.show)
     if as_json:
         session.print_json({**asdict(result), "plan": plan.as_json()})
@@ -71,10 +71,13 @@ def releases(stack: session.Stack = None, as_json: session.AsJson = False) -> No
     if as_json:
         session.print_json(kept.as_json())
         return
-    if not kept.releases:
+    if not kept.releases and not kept.unreadable:
         typer.echo("nothing was pushed yet")
     for item in kept.releases:
         typer.echo(_line(item, kept))
+    for other in kept.unreadable:
+        mark = "current, " if other.current else ""
+        typer.echo(f"{other.release[:12]}  {mark}cannot be read: {other.reason}. {other.hint}")
 
 
 def plan_text(plan: RollbackPlan) -> str:

@@ -15,13 +15,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from provisioning.errors import ProvisioningError
+from provisioning.errors import ExitCode, ProvisioningError
 
 if TYPE_CHECKING:
     from provisioning.cli.console import Console
     from provisioning.config.settings import PushSettings
-
-INTERRUPTED = 130
 
 EPILOG = (
     "Exit codes: 0 success, or nothing to do; 1 failed; 2 invalid usage or value; 3 the new release was unhealthy "
@@ -79,9 +77,9 @@ def running(as_json: bool = False, verbose: bool = False) -> Iterator[Console]:
             raise typer.Exit(error.exit_code) from error
         except KeyboardInterrupt:
             if as_json:
-                print_json({"error": "interrupted", "hint": "", "exit_code": INTERRUPTED})
+                print_json({"error": "interrupted", "hint": "", "exit_code": ExitCode.INTERRUPTED})
             typer.echo("interrupted", err=True)
-            raise typer.Exit(INTERRUPTED) from None
+            raise typer.Exit(ExitCode.INTERRUPTED) from None
 
 
 @contextmanager
@@ -97,7 +95,7 @@ def _interruptible() -> Iterator[None]:
         seen.append(number)
         if len(seen) > 1:
             os.write(sys.stderr.fileno(), b"interrupted\n")
-            os._exit(INTERRUPTED)
+            os._exit(ExitCode.INTERRUPTED)
         raise KeyboardInterrupt
 
     before = {kind: signal.signal(kind, interrupt) for kind in kinds}

@@ -8,6 +8,7 @@ import typer
 
 from provisioning.cli import session
 from provisioning.cli.units import ago, size
+from provisioning.errors import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,7 +19,6 @@ EPILOG = (
     "Exit codes: 0 every service runs and is healthy, or nothing was pushed yet; 1 failed; 2 invalid usage or "
     "value; 3 a service is not healthy; 130 interrupted. `onebox plan` has an exit code for drift."
 )
-_UNHEALTHY = 3
 
 
 def status(stack: session.Stack = None, as_json: session.AsJson = False) -> None:
@@ -38,7 +38,7 @@ def status(stack: session.Stack = None, as_json: session.AsJson = False) -> None
 
         typer.echo("\n".join(plain(line) for line in _lines(found)))
     if found.release and not found.well:
-        raise typer.Exit(_UNHEALTHY)
+        raise typer.Exit(ExitCode.UNHEALTHY)
 
 
 def _lines(found: Overview) -> Iterator[str]:

@@ -8,10 +8,11 @@ backend, another format, a missing stack, an encrypted output. Decrypts nothing 
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+
+from provisioning.agent.codec import parse
 
 _FILE = "file://"
 _PLAIN_PATH = re.compile(r"/[^?#%]*")
@@ -74,7 +75,7 @@ def _selected(root: Path, project: str, environment: Mapping[str, str]) -> str |
 
 def _load(file: Path) -> object:
     try:
-        return json.loads(file.read_bytes())
+        return parse(file.read_bytes())
     except (OSError, ValueError):
         return None
 

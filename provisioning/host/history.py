@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from provisioning.agent.observe.messages import ReadReleases, Releases, Served
 from provisioning.config.settings import PushSettings
@@ -14,6 +13,7 @@ from provisioning.errors import SettingsError
 from provisioning.events import silent
 from provisioning.host.readiness import Connector, wait_for_login
 from provisioning.host.store import Store
+from provisioning.host_errors import ManifestRefused
 from provisioning.release.manifest import DataDirectory, Release, ReleaseFile, ServiceRecord
 from provisioning.ssh import connect
 
@@ -70,17 +70,34 @@ class KeptRelease:
 
 
 @dataclass(frozen=True)
+class UnreadableRelease:
+    """A retained release that cannot serve again: its manifest is damaged, or a newer version wrote it."""
+
+    release: str
+    current: bool
+    previous: bool
+    at: str
+    reason: str
+    hint: str
+
+
+@dataclass(frozen=True)
 class Kept:
     """The retained releases, the newest first, and the digests of those that were pruned."""
 
     releases: tuple[KeptRelease, ...]
+    unreadable: tuple[UnreadableRelease, ...]
     past: tuple[str, ...]
     manifests: Mapping[str, Release]
     """Digest -> the release as its manifest has it."""
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """Return the value of `--json`."""
-        return {"releases": [asdict(item) for item in self.releases], "past": list(self.past)}
+        return {
+            "releases": [asdict(item) for item in self.releases],
+            "unreadable": [asdict(item) for item in self.unreadable],
+            "past": list(self.past),
+        }
 
     @property
     def current(self) -> KeptRelease | None:
@@ -104,7 +121,14 @@ def kept_on(store: Store, deadline: Deadline) -> Kept:
 
 def kept_in(answer: Releases) -> Kept:
     """Pure: the releases in the agent's answer."""
-    manifests = {digest: Release.from_json(item.manifest) for digest, item in answer.kept.items()}
+    manifests: dict[str, Release] = {}
+    unreadable: list[UnreadableRelease] = []
+    for digest, item in answer.kept.items():
+        try:
+            manifests[digest] = Release.from_json(item.manifest, digest)
+        except ManifestRefused as error:
+            roles = digest == answer.current, digest == answer.previous != answer.current
+            unreadable.append(UnreadableRelease(digest, *roles, item.written, error.reason, error.hint))
     served: dict[str, tuple[Served, str | None]] = {}
     before: str | None = None
     for entry in answer.served:
@@ -135,7 +159,7 @@ def kept_in(answer: Releases) -> Kept:
     # In the order of the log: the host's clock may have been set back.
     order = {release: number for number, release in enumerate(served)}
     found.sort(key=lambda item: (item.current, order.get(item.release, -1), item.at), reverse=True)
-    return Kept(tuple(found), answer.past, manifests)
+    return Kept(tuple(found), tuple(unreadable), answer.past, manifests)
 
 
 def difference(old: Release, new: Release) -> Differences:
@@ -159,13 +183,14 @@ def split_of(environment: Mapping[str, str]) -> str:
 def choose(kept: Kept, wanted: str | None) -> KeptRelease:
     """Pure: return the release whose digest begins with `wanted`, or the previous one.
 
-    Raises SettingsError with the reason for a release that is unknown, ambiguous, current or pruned.
+    Raises SettingsError with the reason for a release that is unknown, ambiguous, unreadable, current or pruned.
     """
     names = ", ".join(item.release[:SHORT] for item in kept.releases if not item.current) or "none"
     hint = f"Retained besides the current release: {names}."
     if wanted is None:
         chosen = next((item for item in kept.releases if item.previous), None)
         if chosen is None:
+            _refuse_unreadable(item for item in kept.unreadable if item.previous)
             raise SettingsError("release", "there is no previous release to restore", hint=hint)
         return chosen
     if len(wanted) < SHORTEST_PREFIX or set(wanted) - set("0123456789abcdef"):
@@ -175,9 +200,11 @@ def choose(kept: Kept, wanted: str | None) -> KeptRelease:
             hint=f"Give at least {SHORTEST_PREFIX} of its hexadecimal digits. {hint}",
         )
     matching = [item for item in kept.releases if item.release.startswith(wanted)]
-    if len(matching) > 1:
+    unreadable = [item for item in kept.unreadable if item.release.startswith(wanted)]
+    if len(matching) + len(unreadable) > 1:
         raise SettingsError("release", f"more than one release begins with {wanted}", hint=hint)
     if not matching:
+        _refuse_unreadable(unreadable)
         gone = [digest for digest in kept.past if digest.startswith(wanted)]
         said = f"the release {gone[0][:SHORT]} was pruned" if gone else f"there is no release {wanted}"
         more = " Push its tree again to deploy it." if gone else ""
@@ -189,6 +216,12 @@ def choose(kept: Kept, wanted: str | None) -> KeptRelease:
             hint="`onebox push` repairs it where the host drifted from it. " + hint,
         )
     return matching[0]
+
+
+def _refuse_unreadable(found: Iterable[UnreadableRelease]) -> None:
+    for item in found:
+        said = f"the release {item.release[:SHORT]} on the host cannot be read: {item.reason}"
+        raise SettingsError("release", said, hint=item.hint)
 
 
 def age(at: str, now: float) -> float:

@@ -16,7 +16,7 @@ from provisioning.agent.lock.messages import HELD, BreakLock, HoldLock, LockHold
 from provisioning.agent.protocol import Exit
 from provisioning.config.settings import PushSettings
 from provisioning.deadline import Deadline
-from provisioning.errors import LockBroken, Locked, ProvisioningError
+from provisioning.errors import ExitCode, LockBroken, Locked, ProvisioningError
 from provisioning.events import Report, WarningGiven, silent, step
 from provisioning.host.audit import LONGEST_DETAIL, write_audit
 from provisioning.host.readiness import Connector, wait_for_login
@@ -96,7 +96,10 @@ def hold(
     try:
         yield held
     except ProvisioningError as error:
-        held.result, held.detail = "unhealthy" if error.exit_code == 3 else "failed", str(error)
+        held.result, held.detail = (
+            "unhealthy" if error.exit_code == ExitCode.UNHEALTHY else "failed",
+            str(error),
+        )
         if held.broken_by is not None:
             raise LockBroken(held.broken_by, doing) from error
         raise

@@ -172,7 +172,9 @@ def state_of(facts: Facts) -> HostState:
     return HostState(
         **{
             **values,
-            "current_release": Release.from_json(manifest) if manifest else None,
+            "current_release": Release.from_json(manifest, facts.current)
+            if manifest and facts.current
+            else None,
             "live": {name: LiveData(**vars(found)) for name, found in facts.live.items()},
             "needed": frozenset(facts.needed),
             "containers": tuple(Container(**vars(found)) for found in facts.containers),

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from provisioning.agent.codec import parse
 from provisioning.config.keys import fingerprint
 from provisioning.config.settings import PushSettings
 from provisioning.decode import Fields, WrongShape
@@ -164,10 +165,10 @@ def read_plan(path: Path) -> BoundPlan:
     Raises SettingsError for a file that is no plan, PlanRefused for a plan of a host that could not be read.
     """
     try:
-        document: object = json.loads(path.read_text(encoding="utf-8"))
+        document: object = parse(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not text"
-        raise SettingsError("plan", f"the plan {path} cannot be read: {reason}") from error
+        raise SettingsError("plan", f"the plan {path} cannot be read: {reason}", hint=_HOW) from error
     except ValueError as error:
         raise SettingsError("plan", f"{path} is not a plan: it is not JSON", hint=_HOW) from error
     if not isinstance(document, dict) or document.get("schema") != SCHEMA:

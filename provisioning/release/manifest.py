@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Self
 
+from provisioning.agent.store.manifest import SCHEMA
 from provisioning.decode import Fields, WrongShape
 from provisioning.host_errors import ManifestRefused
 
-SCHEMA = 1
 ENV_FILE = "release.env"
 
 
@@ -141,17 +141,17 @@ class Release:
         }
 
     @classmethod
-    def from_json(cls, manifest: object) -> Self:
-        """Return the release of a decoded manifest.
+    def from_json(cls, manifest: object, digest: str) -> Self:
+        """Return the release of a decoded manifest. `digest` names the directory that holds it.
 
         Raises ManifestRefused for a schema that is not known, and for what no version has written.
         """
         try:
             top = Fields(manifest, "manifest")
-            _check_schema(top)
+            _check_head(top, digest)
             data = {name: DataDirectory.from_json(entry) for name, entry in top.by_name("data").items()}
             return cls(
-                digest=top.text("release"),
+                digest=digest,
                 files=tuple(map(ReleaseFile.from_json, top.objects("files"))),
                 services=_services(top, data),
                 data=data,
@@ -162,19 +162,24 @@ class Release:
             )
         except WrongShape as error:
             raise ManifestRefused(
-                str(error), hint="Remove its directory below `releases` on the host, then push again."
+                digest,
+                str(error),
+                hint=f"Remove the file releases/{digest[:12]}…/manifest.json on the host, then push again.",
             ) from error
 
 
-def _check_schema(top: Fields) -> None:
+def _check_head(top: Fields, digest: str) -> None:
     schema = top.number("schema")
     if schema < 1:
         raise WrongShape(f"manifest.schema is {schema}, which no version wrote")
     if schema > SCHEMA:
         raise ManifestRefused(
-            f"release {top.text('release')[:12]} has schema {schema}, and this version reads {SCHEMA}",
+            digest,
+            f"it has schema {schema}, and this version reads {SCHEMA}",
             hint="A newer onebox pushed it: use that version, or a newer one.",
         )
+    if top.text("release") != digest:
+        raise WrongShape(f"manifest.release is {top.text('release')[:12]}")
 
 
 def _services(top: Fields, data: Mapping[str, DataDirectory]) -> dict[str, ServiceRecord]:

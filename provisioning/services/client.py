@@ -9,6 +9,7 @@ import socket
 from dataclasses import dataclass
 from typing import Protocol
 
+from provisioning.agent.codec import parse
 from provisioning.decode import Fields
 from provisioning.host_errors import ConnectionLost
 from provisioning.ssh import Connection
@@ -42,7 +43,7 @@ class Response:
     def decoded(self) -> object:
         """Return the body, decoded from JSON. Raises NotYet when it is none."""
         try:
-            value: object = json.loads(self.body)
+            value: object = parse(self.body)
         except ValueError:
             raise NotYet(f"the answer is not JSON: {self.body[:80]!r}") from None
         return value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ from provisioning import cli
 from provisioning.cli import session
 from provisioning.config.stack_outputs import push_settings, read_outputs
 from provisioning.deploy.push import PushResult
-from provisioning.errors import Locked, ProvisioningError, SettingsError, UnhealthyRelease
+from provisioning.errors import ExitCode, Locked, ProvisioningError, SettingsError, UnhealthyRelease
 from provisioning.host_errors import Unreachable
 
 RESULT = PushResult("a" * 64, True, 3, 1000, ("recreate api",), 2.5, ())
@@ -258,3 +259,10 @@ def test_a_missing_pulumi_is_an_error_with_a_hint(project: Path, monkeypatch: py
         read_outputs(project, None)
 
     assert caught.value.hint == "Run `. tools/env.sh` first."
+
+
+def test_each_exit_code_is_documented() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "operate.md").read_text()
+    table = text.partition("## Exit codes\n")[2].partition("\n## ")[0]
+
+    assert [int(code) for code in re.findall(r"^\| (\d+) \|", table, re.MULTILINE)] == list(ExitCode)

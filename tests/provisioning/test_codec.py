@@ -67,8 +67,8 @@ def test_a_value_of_another_type_is_refused(spoiled: dict[str, Any]) -> None:
         from_json(Outer, json.loads(encode(WHOLE)) | spoiled)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"number": 1'])
-def test_what_is_no_such_message_is_refused(text: str) -> None:
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"number": 1', "[" * 100_000, b"\xff"])
+def test_what_is_no_such_message_is_refused(text: str | bytes) -> None:
     with pytest.raises(Malformed):
         decode(Outer, text)
 
@@ -117,6 +117,7 @@ def test_lines_without_a_schema_are_read_as_the_first_one() -> None:
     assert entry == JournalEntry(1, "then", release="r", result="ok", took={"api": 2.0}, who="ann")
 
 
-def test_a_journal_of_a_newer_schema_is_refused() -> None:
+@pytest.mark.parametrize("more", [{}, {"took": "of another shape"}])
+def test_a_journal_of_a_newer_schema_is_refused(more: dict[str, Any]) -> None:
     with pytest.raises(Refused, match=f"schema {SCHEMA + 1}, this version reads up to {SCHEMA}"):
-        list(entries_in([json.dumps({"schema": SCHEMA + 1})]))
+        list(entries_in([json.dumps({"schema": SCHEMA + 1, **more})]))

@@ -19,9 +19,10 @@ from provisioning.release.manifest import Release
 from provisioning.release.release import read_release
 
 # As the first version of this program wrote it, which knew neither reloads nor secrets.
+DIGEST = "d" * 64
 FIRST_VERSION = {
     "schema": 1,
-    "release": "d" * 64,
+    "release": DIGEST,
     "files": [{"path": "app/server.py", "mode": 0o644, "sha256": "a" * 64, "size": 7}],
     "services": {
         "web": {
@@ -70,7 +71,7 @@ def as_first_version(manifest: Any) -> Any:
 def test_a_release_is_read_as_it_was_written(project: Path) -> None:
     release = for_host(read_release(project, {"MODEL_V1_WEIGHT": "70"}), "/opt/onebox")
 
-    assert Release.from_json(json.loads(json.dumps(release.to_json()))) == release
+    assert Release.from_json(json.loads(json.dumps(release.to_json())), release.digest) == release
 
 
 def test_the_environment_file_is_one_of_the_files_and_of_the_contents(project: Path) -> None:
@@ -82,7 +83,7 @@ def test_the_environment_file_is_one_of_the_files_and_of_the_contents(project: P
 
 
 def test_a_manifest_of_the_first_version_is_read_with_defaults() -> None:
-    release = Release.from_json(FIRST_VERSION)
+    release = Release.from_json(FIRST_VERSION, DIGEST)
 
     assert list(release.services) == ["api", "web"]
     assert {(record.reload, record.secrets) for record in release.services.values()} == {("", ())}
@@ -92,7 +93,9 @@ def test_a_manifest_of_the_first_version_is_read_with_defaults() -> None:
 
 
 def test_fields_that_are_not_known_are_ignored() -> None:
-    assert Release.from_json(changed(lambda it: it.update(more=1))) == Release.from_json(FIRST_VERSION)
+    newer = changed(lambda it: it.update(more=1))
+
+    assert Release.from_json(newer, DIGEST) == Release.from_json(FIRST_VERSION, DIGEST)
 
 
 @pytest.mark.parametrize(
@@ -104,6 +107,7 @@ def test_fields_that_are_not_known_are_ignored() -> None:
         (lambda it: it.update(schema=0), "manifest.schema is 0, which no version wrote"),
         (lambda it: it.pop("release"), "manifest.release is missing"),
         (lambda it: it.update(release=7), "manifest.release is not text"),
+        (lambda it: it.update(release="e" * 64), "manifest.release is eeeeeeeeeeee"),
         (lambda it: it.pop("files"), "manifest.files is missing"),
         (lambda it: it.update(files={}), "manifest.files is not an array"),
         (lambda it: it["files"].append("x"), r"manifest.files\[1\] is not an object"),
@@ -131,23 +135,27 @@ def test_a_manifest_that_no_version_wrote_is_refused_by_the_position_of_its_faul
     change: Callable[[Any], object], sentence: str
 ) -> None:
     with pytest.raises(ManifestRefused, match=f"is refused: {sentence}$") as caught:
-        Release.from_json(changed(change))
+        Release.from_json(changed(change), DIGEST)
 
-    assert caught.value.hint == "Remove its directory below `releases` on the host, then push again."
+    assert (
+        caught.value.hint
+        == "Remove the file releases/dddddddddddd…/manifest.json on the host, then push again."
+    )
 
 
 @pytest.mark.parametrize("manifest", [None, [], "text", 1])
 def test_what_is_no_object_is_refused(manifest: object) -> None:
     with pytest.raises(ManifestRefused, match="manifest is not an object"):
-        Release.from_json(manifest)
+        Release.from_json(manifest, DIGEST)
 
 
 @pytest.mark.parametrize("schema", [2, 99])
 def test_a_newer_schema_is_refused_with_the_next_step(schema: int) -> None:
     with pytest.raises(
-        ManifestRefused, match=f"d{{12}} has schema {schema}, and this version reads 1"
+        ManifestRefused,
+        match=f"d{{12}} on the host is refused: it has schema {schema}, and this version reads 1",
     ) as caught:
-        Release.from_json(changed(lambda it: it.update(schema=schema)))
+        Release.from_json(changed(lambda it: it.update(schema=schema)), DIGEST)
 
     assert "newer" in caught.value.hint
 
@@ -184,11 +192,13 @@ def test_a_host_of_a_newer_version_is_left_alone(host: Any) -> None:
     rewrite(host, first, lambda manifest: {**manifest, "schema": 2})
     (host.project / "app" / "server.py").write_text("two")
 
-    for act in (host.push, lambda: read_status(host.settings()), lambda: read_releases(host.settings())):
+    for act in (host.push, lambda: read_status(host.settings())):
         with pytest.raises(ManifestRefused, match="has schema 2"):
             act()
 
     assert "has schema 2" in preview_push(host.settings()).unknown
+    (unreadable,) = read_releases(host.settings()).unreadable
+    assert (unreadable.release, unreadable.current) == (first, True)
     assert host.calls() == []
 
 
@@ -203,4 +213,58 @@ def test_a_damaged_manifest_is_drift_and_the_next_push_writes_it_again(host: Any
     assert host.push().changed
 
     assert json.loads(path.read_text()) == json.loads(whole)
+    assert read_status(host.settings()).drift == ()
+
+
+def _push(host: Any, text: str) -> str:
+    (host.project / "app" / "server.py").write_text(text)
+    release: str = host.push().release
+    return release
+
+
+UNREADABLE = ['{"schema": 2}', '{"schema": 2, "files": {}}', "", "{", "[]", "5", "[" * 100_000]
+
+
+@pytest.mark.process
+def test_an_unreadable_release_is_listed_and_leaves_the_others_usable(host: Any) -> None:
+    first, second, third = (_push(host, text) for text in ("one", "two", "three"))
+    for manifest in UNREADABLE:
+        (host.root / "releases" / second / "manifest.json").write_text(manifest)
+
+        kept = read_releases(host.settings())
+        plan = plan_rollback(host.settings(), first)
+
+        assert [item.release for item in kept.releases] == [third, first], manifest
+        assert [item.release for item in kept.unreadable] == [second], manifest
+    roll_back(host.settings(), plan, run_dir=str(host.home / "cloud-init"))
+    assert read_status(host.settings()).release == first
+
+
+@pytest.mark.process
+def test_a_newer_release_and_what_it_may_need_is_not_pruned(host: Any) -> None:
+    first = _push(host, "one")
+    data = set((host.root / "data").iterdir())
+    rewrite(host, first, lambda _: {"schema": 2, "files": "of another shape"})
+    # The host has another current release, as after a rollback by the newer version.
+    (host.root / "current").unlink()
+
+    (host.project / "models" / "model.onnx").write_text("new")
+    for text in ("two", "three", "four"):
+        (host.project / "app" / "server.py").write_text(text)
+        host.push(keep_releases=2)
+
+    assert (host.root / "releases" / first / "app" / "server.py").read_text() == "one"
+    assert data < set((host.root / "data").iterdir())
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("current", [True, False])
+def test_a_release_without_its_manifest_is_repaired_where_it_is(host: Any, current: bool) -> None:
+    first = _push(host, "one")
+    if not current:
+        _push(host, "two")
+    (host.root / "releases" / first / "manifest.json").unlink()
+
+    assert _push(host, "one") == first
+
     assert read_status(host.settings()).drift == ()

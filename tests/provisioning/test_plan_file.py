@@ -129,6 +129,7 @@ def test_what_a_push_does_not_go_by_leaves_a_plan_in_force(change: dict[str, Any
     ("text", "sentence"),
     [
         ("", "is not a plan: it is not JSON"),
+        ("[" * 100_000, "is not a plan: it is not JSON"),
         ("[]", "is not a plan of this version"),
         ('{"schema": 99}', "is not a plan of this version"),
         ('{"schema": 1, "verdict": "changes"}', "is an incomplete plan"),
@@ -150,8 +151,10 @@ def test_a_file_that_is_no_plan_is_one_sentence(tmp_path: Path, text: str, sente
 
 @pytest.mark.parametrize("name", ["absent.json", "."])
 def test_a_plan_that_cannot_be_read_is_one_sentence(tmp_path: Path, name: str) -> None:
-    with pytest.raises(SettingsError, match="cannot be read: "):
+    with pytest.raises(SettingsError, match="cannot be read: ") as caught:
         read_plan(tmp_path / name)
+
+    assert "onebox plan --out" in caught.value.hint
 
 
 def test_a_plan_about_which_nothing_was_known_cannot_be_pushed(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from provisioning.agent.observe.messages import Readiness
+from provisioning.agent.observe.messages import Readiness, ReadReadiness
+from provisioning.agent.observe.readiness import handle as read_readiness
 from provisioning.deadline import Deadline
 from provisioning.errors import NotReady, ProvisioningError
 from provisioning.host.readiness import (
@@ -210,6 +212,16 @@ def test_a_failed_cloud_init_fails_with_its_words(host: Any, events: Any) -> Non
 
     with pytest.raises(NotReady, match="cloud-init: failed: apt was not found"):
         wait_until_ready(host.settings(), Deadline(30), events, run_dir=str(run_dir))
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "5", '{"v1": []}', '{"v1": 5}', "[" * 50_000])
+def test_a_damaged_result_of_cloud_init_is_none_yet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    (tmp_path / "result.json").write_text(text)
+
+    assert read_readiness(ReadReadiness(str(tmp_path), str(tmp_path))).cloud_init == "running"
 
 
 def test_recoverable_errors_of_cloud_init_are_warnings(host: Any, events: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -149,13 +150,26 @@ def test_a_release_that_cannot_serve_is_refused_by_name_and_the_others_are_liste
 
 
 def test_a_beginning_that_two_releases_share_is_refused() -> None:
-    kept = kept_in(_answer())
-    twins = {f"{'e' * 5}{number}" + "0" * 58: kept.manifests[A] for number in (1, 2)}
+    twins = [f"{'e' * 5}{number}" + "0" * 58 for number in (1, 2)]
     more = {name: StoredRelease(_release(name).to_json(), "2026-11-23T07:00:00+00:00") for name in twins}
     answer = _answer(kept=_answer().kept | more)
 
     with pytest.raises(SettingsError, match="more than one release begins with eeeee"):
         choose(kept_in(answer), "eeeee")
+
+
+@pytest.mark.parametrize("wanted", [None, B[:6]])
+def test_an_unreadable_release_is_refused_with_its_reason(wanted: str | None) -> None:
+    stored = {**_answer().kept, B: StoredRelease({"schema": 2}, "2026-11-23T09:00:00+00:00")}
+    kept = kept_in(_answer(kept=stored))
+
+    assert [item.release for item in kept.releases] == [C, A]
+    assert json.loads(json.dumps(kept.as_json()))["unreadable"][0]["previous"] is True
+    with pytest.raises(
+        SettingsError, match=f"{B[:12]} on the host cannot be read: it has schema 2"
+    ) as caught:
+        choose(kept, wanted)
+    assert "newer" in caught.value.hint
 
 
 def test_without_a_previous_release_there_is_nothing_to_go_back_to() -> None:

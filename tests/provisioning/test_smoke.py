@@ -124,6 +124,7 @@ def test_a_port_that_should_be_open_and_is_not_is_a_warning(host: Any, stack: Ht
         ),
         ("/config", (200, {**CONFIG, "code": None}), "flask-api", "run the code of the release: another one"),
         ("/predict", (500, "boom"), "flask-api", "POST /predict of a sample row answers 500"),
+        ("/config", (200, b"[" * 50_000), "flask-api", "the answer is not JSON"),
         ("/predict", (200, {}), "flask-api", "POST /predict of a sample row answers 200"),
         ("/_stcore/health", (502, ""), "streamlit-ui", "answers 502"),
         ("/-/ready", (503, ""), "prometheus", "answers 503"),

@@ -123,6 +123,7 @@ def test_refresh_does_not_take_it_for_something_to_repair(host: Any, says: Calla
     [
         CHANGED | {"changed": None},
         b"not json",
+        b"[" * 50_000,
         {"changed": {"time": "now"}},
         CHANGED | {"weights": {"v1": "many"}},
         CHANGED | {"weights": 5},

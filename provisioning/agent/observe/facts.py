@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import replace
 from typing import Any, Optional
 
-from provisioning.agent.codec import Malformed
+from provisioning.agent.codec import Malformed, is_newer
 from provisioning.agent.docker_engine import connect_to_docker, has_command
 from provisioning.agent.files import current_release, link_target, read_json, sha256_of
 from provisioning.agent.lock.holder_file import running_holder
@@ -16,7 +16,7 @@ from provisioning.agent.observe.runtime_split import SplitReader
 from provisioning.agent.store.journal import entries_in, read_lines
 from provisioning.agent.store.journal_entry import JournalEntry
 from provisioning.agent.store.leftovers import leftovers
-from provisioning.agent.store.manifest import DataDirectory, FileEntry, Manifest, manifest_in
+from provisioning.agent.store.manifest import SCHEMA, DataDirectory, FileEntry, Manifest, manifest_in
 
 OWN = {"manifest.json"}
 MEASURED = 5
@@ -71,7 +71,9 @@ class _Store:
             try:
                 self._known[name] = manifest_in(value)
             except Malformed:
-                continue
+                # The client refuses a newer one; a damaged one is as good as none.
+                if not is_newer(value, SCHEMA):
+                    continue
             self.raw[name] = value
 
     @property
@@ -142,7 +144,7 @@ class _Store:
                 if link_target(os.path.join(home, top)) != ".current/" + top:
                     wrong.append("changed " + top)
         try:
-            with open(os.path.join(home, ".in-force"), encoding="utf-8") as file:
+            with open(os.path.join(home, ".in-force"), encoding="utf-8", errors="replace") as file:
                 confirmed = file.read()
         except OSError:
             confirmed = ""
@@ -156,7 +158,7 @@ class _Store:
             found = os.lstat(os.path.join(folder, name))
         except OSError:
             return "missing " + name
-        if not index or (index["inode"], index["changed"]) != (found.st_ino, found.st_ctime_ns):
+        if index != {"inode": found.st_ino, "changed": found.st_ctime_ns}:
             return "changed " + name
         return ""
 

@@ -126,9 +126,9 @@ class ReadReadiness(Request[Readiness]):
 
 @dataclass(frozen=True)
 class StoredRelease:
-    """A release in the store: its manifest, and when that was written (ISO 8601)."""
+    """A release in the store: its manifest as JSON (None: it is not JSON), and when that was written (ISO 8601)."""
 
-    manifest: dict[str, Any]
+    manifest: Any
     written: str
 
 

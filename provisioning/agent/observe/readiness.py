@@ -54,8 +54,9 @@ def _cloud_init(run_dir: str) -> tuple[str, str, list[str]]:
 
 
 def _read(run_dir: str, name: str) -> dict[str, Any]:
-    found: dict[str, Any] = (read_json(os.path.join(run_dir, name)) or {}).get("v1", {})
-    return found
+    value = read_json(os.path.join(run_dir, name))
+    found = value.get("v1") if isinstance(value, dict) else None
+    return found if isinstance(found, dict) else {}
 
 
 def _run(*argv: str) -> tuple[str, str]:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import time
 from datetime import datetime, timezone
 
-from provisioning.agent.codec import from_json
+from provisioning.agent.codec import Malformed, decode
 from provisioning.agent.files import current_release, read_json
 from provisioning.agent.observe.messages import ReadReleases, Releases, Served, StoredRelease
 from provisioning.agent.store.audit_log import audit_path
 from provisioning.agent.store.journal import entries_in, read_lines
+from provisioning.agent.store.messages import AuditLine
 
 
 def handle(request: ReadReleases) -> Releases:
@@ -42,10 +42,10 @@ def _stored(releases: str) -> dict[str, StoredRelease]:
     found: dict[str, StoredRelease] = {}
     for name in sorted(os.listdir(releases)) if os.path.isdir(releases) else []:
         path = os.path.join(releases, name, "manifest.json")
-        manifest = read_json(path)
-        if manifest is not None:
-            written = datetime.fromtimestamp(os.stat(path).st_mtime, timezone.utc)
-            found[name] = StoredRelease(manifest, written.isoformat(timespec="seconds"))
+        # Without a manifest it is not whole: an interrupted push left it.
+        if os.path.lexists(path) and not name.endswith(".partial"):
+            written = datetime.fromtimestamp(os.lstat(path).st_mtime, timezone.utc)
+            found[name] = StoredRelease(read_json(path), written.isoformat(timespec="seconds"))
     return found
 
 
@@ -59,13 +59,9 @@ def _served(path: str) -> list[Served]:
     found: list[Served] = []
     for line in lines:
         try:
-            entry = json.loads(line)
-        except ValueError:
+            entry = decode(AuditLine, line)
+        except Malformed:
             continue
-        if (
-            isinstance(entry, dict)
-            and entry.get("result") == "ok"
-            and entry.get("what") in ("push", "rollback")
-        ):
-            found.append(from_json(Served, entry))
+        if entry.result == "ok" and entry.what in ("push", "rollback"):
+            found.append(Served(entry.at, entry.who, entry.what, entry.release))
     return found

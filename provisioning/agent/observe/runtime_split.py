@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import socket
 from typing import Any, Optional
 
+from provisioning.agent.codec import parse
 from provisioning.agent.observe.messages import RuntimeSplit
 
 LARGEST_ANSWER = 1 << 20
@@ -40,7 +40,7 @@ class SplitReader:
                 answer = b""
                 while len(answer) < LARGEST_ANSWER and (chunk := stream.recv(1 << 16)):
                     answer += chunk
-            found = json.loads(answer.partition(b"\r\n\r\n")[2])
+            found = parse(answer.partition(b"\r\n\r\n")[2])
             changed = found["changed"]
             return changed and RuntimeSplit(
                 weights="/".join(str(int(weight)) for weight in found["weights"].values()),

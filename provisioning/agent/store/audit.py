@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import replace
 from typing import Union
 
-from provisioning.agent.codec import from_json
+from provisioning.agent.codec import Malformed, from_json, parse
 from provisioning.agent.store.audit_log import append_audit, audit_path, line_digest
 from provisioning.agent.store.messages import AppendAudit, AuditLine, AuditLines, Done, ReadAudit
 
@@ -19,7 +19,7 @@ def handle(request: Union[AppendAudit, ReadAudit]) -> Union[Done, AuditLines]:
 
 
 def read_audit(request: ReadAudit) -> AuditLines:
-    """Return the last entries, and the numbers of lines that do not carry the digest of the line before."""
+    """Return the last entries, and the numbers of lines that cannot be read or do not follow the line before."""
     try:
         with open(audit_path(request.root), "rb") as file:
             lines = file.read().splitlines()
@@ -30,12 +30,12 @@ def read_audit(request: ReadAudit) -> AuditLines:
     before = ""
     for number, line in enumerate(lines, 1):
         try:
-            value = json.loads(line)
-        except ValueError:
-            value = None
-        if not isinstance(value, dict) or value.get("after") != before:
+            value = parse(line)
+            entries.append(replace(from_json(AuditLine, value), came_from=str(value.get("from", ""))))
+            follows = value.get("after") == before
+        except Malformed:
+            follows = False
+        if not follows:
             broken.append(number)
-        if isinstance(value, dict):
-            entries.append(from_json(AuditLine, {**value, "came_from": value.get("from", "")}))
         before = line_digest(line)
     return AuditLines(tuple(entries[-request.tail :]), len(lines), tuple(broken))

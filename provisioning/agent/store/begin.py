@@ -18,6 +18,9 @@ def handle(request: Begin) -> Removed:
         path = os.path.join(request.root, name)
         if request.keep and path.startswith(request.keep):
             continue
+        # What the release already has is not sent: it is repaired where it is.
+        if name == os.path.join("releases", request.entry.release):
+            continue
         if os.path.isdir(path) and not os.path.islink(path):
             shutil.rmtree(path, ignore_errors=True)
         else:

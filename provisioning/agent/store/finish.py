@@ -12,12 +12,12 @@ import re
 import shutil
 import subprocess
 
-from provisioning.agent.codec import Malformed
+from provisioning.agent.codec import Malformed, is_newer
 from provisioning.agent.docker_engine import connect_to_docker
 from provisioning.agent.files import current_release, read_json, write_text
 from provisioning.agent.protocol import Refused
 from provisioning.agent.store.journal import append, entries_in, hold_steps, journal_path, read_lines
-from provisioning.agent.store.manifest import Manifest, manifest_in
+from provisioning.agent.store.manifest import SCHEMA, Manifest, manifest_in
 from provisioning.agent.store.messages import Finish, Removed
 
 KEPT_LINES = 4000
@@ -32,11 +32,16 @@ def handle(request: Finish) -> Removed:
     append(request.root, request.entry)
     if not request.keep:
         return Removed(())
-    known = _manifests(os.path.join(request.root, "releases"))
-    kept = _newest(request, known) | {current_release(request.root), request.entry.previous or previous}
-    removed = _prune_directories(request.root, known, kept)
+    known, newer = _manifests(os.path.join(request.root, "releases"))
+    kept = (
+        _newest(request, known) | {current_release(request.root), request.entry.previous or previous} | newer
+    )
+    removed = _prune_releases(request.root, kept)
     _shorten_journal(request.root)
-    return Removed((*removed, *_prune_images(request.project, known, kept)))
+    if not newer:
+        # What a release of a newer schema needs is unknown: while there is one, nothing that it may need is pruned.
+        removed += _prune_content(request.root, known, kept) + _prune_images(request.project, known, kept)
+    return Removed(tuple(removed))
 
 
 def _switch(root: str, release: str) -> None:
@@ -48,12 +53,18 @@ def _switch(root: str, release: str) -> None:
     os.replace(link + ".new", link)
 
 
-def _manifests(releases: str) -> dict[str, Manifest]:
+def _manifests(releases: str) -> tuple[dict[str, Manifest], set[str]]:
+    """Return the manifests of the releases, and the names of releases that a newer version pushed."""
     found: dict[str, Manifest] = {}
+    newer: set[str] = set()
     for name in os.listdir(releases):
+        value = read_json(os.path.join(releases, name, "manifest.json"))
+        if is_newer(value, SCHEMA):
+            newer.add(name)
+            continue
         with contextlib.suppress(Malformed):
-            found[name] = manifest_in(read_json(os.path.join(releases, name, "manifest.json")))
-    return found
+            found[name] = manifest_in(value)
+    return found, newer
 
 
 def _newest(request: Finish, known: dict[str, Manifest]) -> set[str]:
@@ -67,20 +78,25 @@ def _newest(request: Finish, known: dict[str, Manifest]) -> set[str]:
     return set(sorted(known, key=age, reverse=True)[: request.keep])
 
 
-def _prune_directories(root: str, known: dict[str, Manifest], kept: set[str]) -> list[str]:
-    removed: list[str] = []
+def _prune_releases(root: str, kept: set[str]) -> list[str]:
+    return [f"release {name[:12]}" for name in _prune(os.path.join(root, "releases"), kept)]
+
+
+def _prune_content(root: str, known: dict[str, Manifest], kept: set[str]) -> list[str]:
+    """Prune the data and secrets that no kept release has."""
     manifests = [manifest for name, manifest in known.items() if name in kept]
-    used = {
-        "release": kept,
-        "data": {data.digest for manifest in manifests for data in manifest.data.values()},
-        "secrets": {secret.digest for manifest in manifests for secret in manifest.secrets.values()},
-    }
-    for kind, names in used.items():
-        folder = os.path.join(root, "releases" if kind == "release" else kind)
-        for name in os.listdir(folder) if os.path.isdir(folder) else []:
-            if name not in names:
-                shutil.rmtree(os.path.join(folder, name), ignore_errors=True)
-                removed.append(f"{kind} {name[:12]}")
+    data = {data.digest for manifest in manifests for data in manifest.data.values()}
+    secrets = {secret.digest for manifest in manifests for secret in manifest.secrets.values()}
+    return [
+        *(f"data {name[:12]}" for name in _prune(os.path.join(root, "data"), data)),
+        *(f"secrets {name[:12]}" for name in _prune(os.path.join(root, "secrets"), secrets)),
+    ]
+
+
+def _prune(folder: str, kept: set[str]) -> list[str]:
+    removed = [name for name in os.listdir(folder) if name not in kept] if os.path.isdir(folder) else []
+    for name in removed:
+        shutil.rmtree(os.path.join(folder, name), ignore_errors=True)
     return removed
 
 

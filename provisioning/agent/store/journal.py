@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Optional
 
-from provisioning.agent.codec import Malformed, decode
+from provisioning.agent.codec import Malformed, from_json, is_newer, parse
 from provisioning.agent.protocol import Refused
 from provisioning.agent.store.journal_entry import SCHEMA, JournalEntry, JournalStep
 
@@ -49,11 +49,15 @@ def entries_in(lines: Iterable[str]) -> Iterator[JournalEntry]:
     """Yield the entries in lines, without those that a crash cut short. Raises Refused for a newer schema."""
     for line in lines:
         try:
-            entry = decode(JournalEntry, line)
+            value = parse(line)
+            if is_newer(value, SCHEMA):
+                schema = value["schema"]
+                raise Refused(
+                    f"the journal has schema {schema}, this version reads up to {SCHEMA}; use a newer onebox"
+                )
+            entry = from_json(JournalEntry, value)
         except Malformed:
             continue
-        if entry.schema > SCHEMA:
-            raise Refused(f"the journal has schema {entry.schema}, this version reads up to {SCHEMA}")
         yield entry
 
 

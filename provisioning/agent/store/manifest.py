@@ -7,6 +7,9 @@ from typing import Optional
 
 from provisioning.agent.codec import from_json
 
+SCHEMA = 1
+"""Schema of the manifests that this version writes."""
+
 
 @dataclass(frozen=True)
 class FileEntry:

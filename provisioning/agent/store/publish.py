@@ -123,11 +123,7 @@ def _made(
     final: str, entries: tuple[FileEntry, ...], sources: Sources, manifest: Optional[dict[str, Any]] = None
 ) -> str:
     """Fill `final` in place when it exists, else a directory beside it; return which."""
-    path = os.path.join(final, "manifest.json")
-    exists = os.path.isdir(final) and (manifest is None or os.path.exists(path))
-    directory = final if exists else final + ".partial"
-    if not exists and os.path.isdir(final):
-        shutil.rmtree(final)
+    directory = final if os.path.isdir(final) else final + ".partial"
     _fill(directory, entries, sources, {"manifest.json"} if manifest else frozenset())
     if manifest:
         write_text(os.path.join(directory, "manifest.json"), json.dumps(manifest))
