@@ -19,7 +19,7 @@ from tests.provisioning.previews import preview, write
 PORT = 6380
 COMPOSE = """\
   alert-router:
-    build: ./routes
+    build: ./images/router
     x-onebox-reload: SIGHUP
     image: onebox/alert-router:${ONEBOX_ALERT_ROUTER_DIGEST:-dev}
     labels: {io.onebox.service-digest: "${ONEBOX_ALERT_ROUTER_DIGEST:-dev}"}
@@ -74,7 +74,7 @@ def contract_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[N
 def router(host: Any, contract_file: None) -> Iterator[HttpStub]:
     """The service on the host, with its lines in the compose file."""
     write(host, "docker-compose.yml", (host.project / "docker-compose.yml").read_text() + COMPOSE)
-    write(host, "routes/Dockerfile", "FROM scratch\n")
+    write(host, "images/router/Dockerfile", "FROM scratch\n")
     write(host, "routes/routes.yml", "receiver: first\n")
     stub = HttpStub({"/healthz": (200, "ok")})
     host.sshd.tunnels = {PORT: stub.port}

@@ -54,7 +54,7 @@ def test_drift_shows_features_and_classes_the_farthest_first(open_page: Callable
     assert {metric.label: metric.value for metric in app.metric} == {
         "Correlations between features": "50 % of its limit"
     }
-    assert "0.6 % of windows without drift pass as drift." in words(app)
+    assert "0.6 % of windows without drift are false alarms." in words(app)
 
 
 def test_drift_that_was_found_is_a_warning_that_names_it(
