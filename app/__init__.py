@@ -27,7 +27,7 @@ def create_app(
     """Return the WSGI application for these settings, access control included, with the models loaded.
 
     Any WSGI server can run it. Processes that share a state directory should be forked from one: the rate limit needs
-    it. A model that cannot be used is off; see GET /ready.
+    it. A model that cannot be used is unavailable; see GET /ready.
     registry: further collectors for GET /metrics.
     draw: returns a number in [0, 1) for every request without a user; None: random.
     """

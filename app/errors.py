@@ -103,7 +103,7 @@ class InvalidRequestError(ApiError):
 class UnknownPredictionError(ApiError):
     """The prediction does not exist, or its record has been deleted."""
 
-    hint = "Send the prediction_id of an answer; predictions are kept for a limited time."
+    hint = "Send the prediction_id of a response; predictions are kept for a limited time."
 
     def __init__(self, prediction_id: str) -> None:
         self.prediction_id = prediction_id
@@ -132,5 +132,5 @@ class NoModelError(PredictionFailedError):
 
     def __init__(self, why: str) -> None:
         self.why = why
-        self.hint = "GET /ready names the model that is off, and why."
+        self.hint = "GET /ready names the unavailable model and the reason."
         super().__init__(why)

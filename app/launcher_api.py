@@ -21,17 +21,17 @@ class Launcher(Protocol):
 
     @property
     def code(self) -> str:
-        """Digest of the code that this generation runs."""
+        """Return the digest of the code that this generation runs."""
         ...
 
     @property
     def status(self) -> Path | None:
-        """File with the launcher's CodeView; None without a launcher."""
+        """Return the file with the launcher's CodeView; None without a launcher."""
         ...
 
     @property
     def handed(self) -> Sequence[int]:
-        """Descriptors from the previous generation: lock of the state directory, then the listening sockets."""
+        """Return the previous generation's descriptors: lock of the state directory, then the listening sockets."""
         ...
 
     def holds(self, descriptors: Sequence[int], workers: int) -> None:

@@ -107,7 +107,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def feature_names(self) -> list[str]:
-        """Names in the order of the values of a row."""
+        """Return the names in the order of the values of a row."""
         return [feature.name for feature in self.features]
 
 

@@ -96,11 +96,11 @@ def _options(argv: list[str] | None) -> argparse.Namespace:
         "--out", type=Path, default=Path(__file__).resolve().parent / "artifacts", metavar="DIR"
     )
     parser.add_argument(
-        "--if-stale", action="store_true", help="do nothing when DIR holds what this would make"
+        "--if-stale", action="store_true", help="do nothing when DIR already has the same artifacts"
     )
     options = parser.parse_args(argv)
     if options.label is not None and options.data is None:
-        parser.error("--label names a column of a table; say which with --data")
+        parser.error("--label names a column of a table; name the table with --data")
     return options
 
 

@@ -63,7 +63,7 @@ def main() -> None:
 
 
 def table(modes: list[Contestant]) -> list[str]:
-    """Medians of the rounds, and of each round's ratio to the log that is off, as Markdown."""
+    """Return the medians of the rounds, and of each round's ratio to `off`, as Markdown."""
     lines = [
         "| API_ACCESS_LOG | requests/s | to `off` | CPU us/request | to `off` |",
         "| --- | --- | --- | --- | --- |",

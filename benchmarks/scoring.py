@@ -46,7 +46,7 @@ def main() -> None:
 def _in_turns(
     one: Callable[[list[float]], object], other: Callable[[list[float]], object], rows: list[list[float]]
 ) -> tuple[float, float, float]:
-    """Median microseconds a row of both, and the median of the rounds' ratios."""
+    """Return the median microseconds per row of both, and the median of the rounds' ratios."""
     firsts, seconds = [], []
     for _ in range(ROUNDS):
         firsts.append(_microseconds(one, rows))

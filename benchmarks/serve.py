@@ -1,4 +1,4 @@
-"""POST /predict of this service beside the document's design, FastAPI and two model servers, in turns."""
+"""Measure POST /predict of this service beside a baseline, FastAPI and two model servers, in turns."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ class Contestant:
         return self.process.pid
 
 
-US, DOCUMENT, FASTAPI = "onebox", "the document's design", "FastAPI, uvicorn"
-EMPTY, EMPTY_WSGI = "empty answer, same server", "empty WSGI answer, granian"
+US, DOCUMENT, FASTAPI = "onebox", "baseline: Flask, scikit-learn", "FastAPI, uvicorn"
+EMPTY, EMPTY_WSGI = "empty response, same server", "empty WSGI response, granian"
 
 
 def contestants() -> list[Contestant]:
@@ -152,7 +152,7 @@ def stop(servers: list[Contestant]) -> None:
 
 
 def environment_of(peer: str) -> Path:
-    """The virtual environment of a peer, made from its pinned list when it is not there."""
+    """Return the virtual environment of a peer, made from its pinned list when it is not there."""
     home = VENVS / peer
     wanted = HERE / f"{peer}.txt"
     kept = home / "made-from.txt"
@@ -176,7 +176,7 @@ def environment_of(peer: str) -> Path:
 
 
 def answers(port: int) -> bool:
-    """Whether a prediction is answered."""
+    """Return whether a prediction is answered."""
     body = json.dumps({"features": [5.1, 3.5, 1.4, 0.2]}).encode()
     request = urllib.request.Request(
         f"http://127.0.0.1:{port}/predict", body, {"Content-Type": "application/json"}
@@ -207,12 +207,12 @@ def measure(servers: list[Contestant], rows: list[list[float]], *, print_round: 
 
 
 def middle(contestant: Contestant, connections: int, name: str) -> float:
-    """The median of a figure over the rounds."""
+    """Return the median of a figure over the rounds."""
     return statistics.median(float(getattr(run, name)) for run in contestant.runs[connections])
 
 
 def table(servers: list[Contestant]) -> list[str]:
-    """Medians of the rounds, as Markdown."""
+    """Return the medians of the rounds, as Markdown."""
     lines = [
         "| server | connections | requests/s | p50 ms | p95 ms | p99 ms | CPU us/request | errors | memory MB |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
@@ -229,11 +229,11 @@ def table(servers: list[Contestant]) -> list[str]:
 
 
 def ratios(servers: list[Contestant]) -> list[str]:
-    """This service over the others: the median over the rounds of each round's ratio."""
+    """Return the ratios of this service to the others: medians of each round's ratio."""
     us = servers[0]
     lines = [
         "",
-        "| this service over | requests/s at 1 | at 16 | at 64 | p95 at 64 | CPU a request at 64 |",
+        "| this service over | requests/s at 1 | at 16 | at 64 | p95 at 64 | CPU/request at 64 |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
     for other in servers[1:]:
@@ -246,7 +246,7 @@ def ratios(servers: list[Contestant]) -> list[str]:
 
 
 def ratio(us: Contestant, other: Contestant, connections: int, name: str) -> float:
-    """The median over the rounds of our figure over theirs of the same round."""
+    """Return the median over the rounds of our figure over theirs of the same round."""
     pairs = zip(us.runs[connections], other.runs[connections], strict=True)
     return statistics.median(
         float(getattr(ours, name)) / max(1e-9, float(getattr(theirs, name))) for ours, theirs in pairs

@@ -19,7 +19,7 @@ _PACKAGES = (_ROOT, f"{_ROOT}.ec2", f"{_ROOT}.vpc")
 
 @contextmanager
 def _packages_without_their_code() -> Iterator[None]:
-    """Stand-ins without code for the packages; none where pulumi_aws is imported already, or is not installed."""
+    """Install packages without code; none where pulumi_aws is imported already, or is not installed."""
     path: list[str] | None = None
     made = []
     for name in () if _ROOT in sys.modules else _PACKAGES:

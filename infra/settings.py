@@ -172,7 +172,7 @@ class StackSettings(BaseModel):
 
     @property
     def cidrs(self) -> dict[str, tuple[str, ...]]:
-        """The CIDRs that may reach each public port, by the port's name."""
+        """Return the CIDRs that may reach each public port, by the port's name."""
         return {
             "ssh": self.ssh_cidrs,
             "api": self.api_cidrs,
@@ -182,23 +182,23 @@ class StackSettings(BaseModel):
 
     @property
     def open_ports(self) -> frozenset[int]:
-        """The ports that at least one address may reach."""
+        """Return the ports that at least one address may reach."""
         return frozenset(PUBLIC_PORTS[name] for name, networks in self.cidrs.items() if networks)
 
     @property
     def ssh_user(self) -> str:
-        """The user that the image's cloud-init creates."""
+        """Return the user that the image's cloud-init creates."""
         return "admin" if self.os == "debian-13" else "ec2-user"
 
     @property
     def service_environment(self) -> dict[str, str]:
-        """Plain values for the services, under the names of the compose file."""
+        """Return the plain values for the services, by the names of the compose file."""
         weights = (self.model_v1_weight, self.model_v2_weight)
         return {**dict(zip(_WEIGHTS, map(str, weights), strict=True)), **self.service_env}
 
     @property
     def secret_values(self) -> dict[str, str]:
-        """Values of the services' secrets in clear, by the names of the compose file."""
+        """Return the plain values of the services' secrets, by the names of the compose file."""
         return {name: value.get_secret_value() for name, value in self.service_secrets.items()}
 
     def absolute(self, path: Path) -> Path:

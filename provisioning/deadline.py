@@ -22,16 +22,16 @@ class Deadline:
 
     @property
     def waited(self) -> float:
-        """Seconds since the start."""
+        """Return the seconds since the start."""
         return self.clock() - self.started
 
     @property
     def left(self) -> float:
-        """Seconds that are left, never below 0."""
+        """Return the seconds that are left, never below 0."""
         return max(0.0, self.seconds - self.waited)
 
     def check(self, step: str) -> float:
-        """Seconds that are left. Raises DeadlinePassed naming the step when there are none."""
+        """Return the seconds that are left. Raises DeadlinePassed naming the step when there are none."""
         if self.left <= 0:
             raise DeadlinePassed(step, self.seconds)
         return self.left

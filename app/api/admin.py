@@ -30,12 +30,12 @@ def admin(keys: Keys | None, live: LiveSplit, state: ServiceState) -> Blueprint:
     def _change() -> Response:
         if keys is None:
             return problem_response(
-                HTTPStatus.FORBIDDEN, "there is no admin key, so the split cannot be changed here"
+                HTTPStatus.FORBIDDEN, "no admin key is configured, so the split cannot be changed at run time"
             )
         name = keys.name_of(presented(request.headers.get("Authorization"), request.headers.get("X-API-Key")))
         if name is None:
             answer = problem_response(
-                HTTPStatus.UNAUTHORIZED, "this needs an admin key: Authorization: Bearer KEY"
+                HTTPStatus.UNAUTHORIZED, "an admin key is required: Authorization: Bearer KEY"
             )
             answer.headers["WWW-Authenticate"] = 'Bearer realm="onebox admin"'
             return answer

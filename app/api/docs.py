@@ -66,7 +66,7 @@ PAGE = f"""<!doctype html>
 </head>
 <body>
 <h1>Prediction API</h1>
-<p>The whole of it is in <a href="openapi.json">openapi.json</a>. What is sent from here counts as synthetic.</p>
+<p>The complete description is in <a href="openapi.json">openapi.json</a>. Requests from here count as synthetic.</p>
 <ul id="endpoints"></ul>
 <form id="try">
 <label for="body">POST /predict</label>

@@ -85,7 +85,7 @@ def build_worker(
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     bundle = load_bundle(settings.models_dir, rings_dir(settings), settings.max_rows)
     for version, reason in bundle.models.refusals.items():
-        log.error("model %s is off: %s", version, reason)
+        log.error("model %s is unavailable: %s", version, reason)
     live = LiveSplit(settings.state_dir, data_dir(settings), settings.weights)
     metrics = Metrics(
         metrics_dir(settings.state_dir),

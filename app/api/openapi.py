@@ -56,13 +56,17 @@ def document(features: list[FeatureSpec], max_rows: int) -> Schema:
                     ),
                 }
             },
-            "/health": {"get": _get("200 while the process lives", {"type": "object"})},
-            "/ready": {"get": _get("200 while both models answer, else 503 and why", ready, unready=ready)},
+            "/health": {"get": _get("200 while the process runs", {"type": "object"})},
+            "/ready": {
+                "get": _get(
+                    "200 while both models are available, else 503 and the reason", ready, unready=ready
+                )
+            },
             "/metrics": {"get": _metrics()},
-            "/drift": {"get": _get("Recent rows and answers against the training rows", drift)},
+            "/drift": {"get": _get("Recent rows and predictions compared with the training rows", drift)},
             "/experiment": {
                 "get": {
-                    "summary": "v1 against v2: figures of both, and a verdict that is valid at any time",
+                    "summary": "v1 compared with v2: figures of both, and a verdict that is valid at any time",
                     "responses": _answers(experiment, 503),
                 }
             },
@@ -75,7 +79,7 @@ def document(features: list[FeatureSpec], max_rows: int) -> Schema:
             },
             "/feedback": {
                 "post": {
-                    "summary": "The class that a prediction should have had; the same label again changes nothing",
+                    "summary": "The true class of a prediction; idempotent",
                     "operationId": "feedback",
                     "security": _KEY,
                     "requestBody": _body(_object(_FEEDBACK)),
@@ -85,7 +89,7 @@ def document(features: list[FeatureSpec], max_rows: int) -> Schema:
             "/config": {
                 "get": _get("Weights, models, features, ranges, classes", config),
                 "put": {
-                    "summary": "Another split, for all workers and over restarts; needs an admin key",
+                    "summary": "Change the split for all workers and over restarts; needs an admin key",
                     "operationId": "setSplit",
                     "security": _KEY[:2],
                     "requestBody": _body(_object({"weights": {"anyOf": [_weights(), {"type": "null"}]}})),

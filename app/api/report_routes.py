@@ -63,7 +63,7 @@ def reports(state: ServiceState, predictions: PredictionLog, refused: Callable[[
     @blueprint.errorhandler(sqlite3.Error)
     def _log_unavailable(error: sqlite3.Error) -> Response:
         log.error("prediction log: %s", error)
-        return problem_response(HTTPStatus.SERVICE_UNAVAILABLE, "the prediction log cannot be used now")
+        return problem_response(HTTPStatus.SERVICE_UNAVAILABLE, "the prediction log is unavailable")
 
     return blueprint
 
@@ -76,6 +76,6 @@ def _given(body: bytes) -> Feedback:
     try:
         return msgspec.json.decode(body, type=Feedback)
     except msgspec.ValidationError as error:
-        raise InvalidRequestError(422, "wrong_shape", f"the body does not fit: {error}") from None
+        raise InvalidRequestError(422, "wrong_shape", f"the body is invalid: {error}") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidRequestError(400, "malformed_json", f"the body is not JSON: {error}") from None

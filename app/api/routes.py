@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
 ENDPOINTS = {
     "POST /predict": "predictions for one row of features, or for a batch",
-    "GET /health": "200 while the process lives",
-    "GET /ready": "200 while both models answer, else 503 and why",
+    "GET /health": "200 while the process runs",
+    "GET /ready": "200 while both models are available, else 503 and the reason",
     "GET /config": "weights, models, features, ranges, classes",
-    "POST /feedback": "the class that a prediction should have had",
-    "GET /drift": "recent rows and answers against the training rows",
-    "GET /experiment": "v1 against v2: figures of both, and a verdict that is valid at any time",
+    "POST /feedback": "the true class of a prediction",
+    "GET /drift": "recent rows and predictions compared with the training rows",
+    "GET /experiment": "v1 compared with v2: figures of both, and a verdict that is valid at any time",
     "GET /predictions": "the latest predictions, newest first",
     "GET /metrics": "Prometheus text",
-    "GET /openapi.json": "all of this for programs",
-    "GET /docs": "a page to try it",
+    "GET /openapi.json": "the OpenAPI document",
+    "GET /docs": "an interactive page",
 }
 
 

@@ -39,12 +39,12 @@ class ServiceState:
 
     @property
     def models(self) -> ModelSet:
-        """The active models."""
+        """Return the active models."""
         return self.service.bundle.models
 
     @property
     def split(self) -> Split:
-        """The active split."""
+        """Return the active split."""
         return self.service.split
 
     def config(self) -> ConfigView:
@@ -92,7 +92,7 @@ class ServiceState:
         yield up
         yield GaugeMetricFamily(
             "models_reload_successful",
-            "1 while every worker serves the models that came last; 0 when one refused them.",
+            "1 while every worker serves the latest models; 0 when one rejected them.",
             value=float(all(worker.refused is None for worker in self.registry.read())),
         )
         labels = {"service_digest": self.service_digest, "code": self.launcher.code[:12]}

@@ -36,12 +36,12 @@ class Finding:
 
     @property
     def drifted(self) -> bool:
-        """Whether the distance exceeds the limit."""
+        """Return whether the distance exceeds the limit."""
         return self.distance > self.limit
 
     @property
     def ratio(self) -> float:
-        """Distance divided by limit: above 1 is drift."""
+        """Return distance divided by limit: above 1 is drift."""
         return self.distance / self.limit
 
 
@@ -60,12 +60,12 @@ class Verdict:
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """All findings."""
+        """Return all findings."""
         return (*self.features, *self.classes, *((self.joint,) if self.joint else ()))
 
     @property
     def status(self) -> str:
-        """`warming_up` below the test's minimum of rows, `drifted` when any limit is exceeded, else `steady`."""
+        """Return `warming_up` below the test's minimum of rows, `drifted` when any limit is exceeded, else `steady`."""
         if not self.findings:
             return WARMING_UP
         return DRIFTED if any(finding.drifted for finding in self.findings) else STEADY
@@ -92,7 +92,7 @@ class Detector:
 
     @property
     def minimum(self) -> int:
-        """Fewest rows for a verdict."""
+        """Return the fewest rows for a verdict."""
         return self._windows[0].rows
 
     def test(self, rows: Matrix, answers: Sequence[int], versions: Sequence[str]) -> Verdict:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from app.shm.ring_buffer import Records
 
 UNAVAILABLE = "unavailable"
-_TEXT = "Distance of {} from training, in parts of its limit; above 1 is drift."
+_TEXT = "Distance of {} from training, divided by its limit; above 1 is drift."
 
 
 class FeatureDrift(msgspec.Struct, frozen=True):
@@ -123,24 +123,24 @@ class DriftMonitor:
         )
         yield GaugeMetricFamily(
             "model_drift_detected",
-            "1 while the drift test finds any feature, class or connection beyond its limit.",
+            "1 while the drift test finds any feature, class or correlation beyond its limit.",
             value=float(verdict.status == DRIFTED),
         )
         yield _ratios(
             "model_feature_drift_ratio",
-            "Distance of a feature in parts of its limit.",
+            "Distance of a feature divided by its limit.",
             "feature",
             verdict.features,
         )
         yield _ratios(
             "model_class_drift_ratio",
-            "Distance of a class in parts of its limit.",
+            "Distance of a class divided by its limit.",
             "class_name",
             verdict.classes,
         )
         joint = GaugeMetricFamily(
             "model_joint_drift_ratio",
-            _TEXT.format("the features' connections"),
+            _TEXT.format("the features' correlations"),
         )
         if verdict.joint:
             joint.add_metric([], verdict.joint.ratio)

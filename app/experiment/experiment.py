@@ -51,7 +51,7 @@ class Labelled(msgspec.Struct, frozen=True):
 
     @property
     def rows(self) -> int:
-        """All labelled rows."""
+        """Return the number of all labelled rows."""
         return self.both_right + self.only_v1 + self.only_v2 + self.both_wrong
 
 
@@ -154,8 +154,7 @@ def _verdict(seen: Observations, found: Superiority, ratio: SampleRatio) -> tupl
         return "invalid", "both arms serve the same file, so there is nothing to compare"
     if ratio.broken:
         return "invalid", (
-            f"the requests do not fall to the arms as the split says ({ratio.checked} drawn by chance), so what was "
-            "seen of the arms cannot be compared"
+            f"the {ratio.checked} random assignments do not follow the split, so the arms cannot be compared"
         )
     if found.evidence_v2 >= NEEDED:
         return "v2_better", f"{numbers}: evidence {found.evidence_v2:.3g}, needed {NEEDED:g}"

@@ -1,8 +1,8 @@
 """The prediction log: one SQLite file on the data volume, bounded in rows and in age.
 
 The recorder writes predictions, many in a transaction; the workers write labels, one at a time. In WAL mode neither
-blocks readers. `other` is the prediction of the model that did not answer; null where that model is off or the row is
-synthetic.
+blocks readers. `other` is the prediction of the model that did not answer; null where that model is unavailable or the
+row is synthetic.
 """
 
 from __future__ import annotations

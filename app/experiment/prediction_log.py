@@ -82,7 +82,7 @@ class PredictionLog:
             name = b""
         if len(name) != 16 or given.prediction_id != name.hex():
             raise InvalidRequestError(
-                422, "wrong_type", "prediction_id must be 32 hex digits, as in an answer", "prediction_id"
+                422, "wrong_type", "prediction_id must be 32 hex digits, as in a response", "prediction_id"
             )
         with opened(self._data_dir) as log:
             classes = self._classes_of(log, name)

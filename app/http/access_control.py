@@ -49,14 +49,14 @@ class Refusal:
 
     @property
     def body(self) -> bytes:
-        """The problem document."""
+        """Return the problem document."""
         return problem(self.status, self.detail)
 
 
 _NO_KEY = Refusal(
     HTTPStatus.UNAUTHORIZED,
     "unauthorized",
-    "this needs a key: Authorization: Bearer KEY, or X-API-Key: KEY",
+    "a key is required: Authorization: Bearer KEY, or X-API-Key: KEY",
     (("www-authenticate", 'Bearer realm="onebox"'),),
 )
 _OVER_RATE = Refusal(
@@ -65,9 +65,7 @@ _OVER_RATE = Refusal(
     "too many requests in this second",
     (("retry-after", "1"),),
 )
-_UNTRUSTED_HOST = Refusal(
-    HTTPStatus.BAD_REQUEST, "untrusted_host", "this service is not known by the name in Host"
-)
+_UNTRUSTED_HOST = Refusal(HTTPStatus.BAD_REQUEST, "untrusted_host", "the host name in Host is not trusted")
 
 
 class AccessControl:

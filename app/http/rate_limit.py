@@ -59,12 +59,13 @@ class RateLimit:
 def client_of(peer: str) -> str:
     """Return what counts as one client: an IPv4 address, or the /64 network of an IPv6 address (RFC 6177).
 
-    REMOTE_ADDR may be another text under another WSGI server or behind a proxy; it counts as it is.
+    REMOTE_ADDR may be another text with a colon behind a proxy, such as an address with a port, which differs between
+    connections: all such peers count as one client.
     """
     if ":" not in peer:
         return peer
     try:
         address = ipaddress.IPv6Address(peer.partition("%")[0])
     except ValueError:
-        return peer
+        return ""
     return str(address.ipv4_mapped or ipaddress.IPv6Network((address, 64), strict=False))

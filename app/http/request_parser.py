@@ -34,16 +34,16 @@ class Receiver(Protocol):
     """Whether the rest of the bytes is ignored."""
 
     def begin(self) -> None:
-        """The first byte of a request was read."""
+        """Note that the first byte of a request was read."""
 
     def expect_body(self) -> None:
-        """The client waits for 100 Continue before it sends the body."""
+        """Answer a client that waits for 100 Continue before it sends the body."""
 
     def receive(self, head: Head, body: bytes) -> None:
-        """A request is complete."""
+        """Handle a complete request."""
 
     def refuse(self, status: HTTPStatus, detail: str) -> None:
-        """The request is invalid or beyond a limit."""
+        """Refuse a request that is invalid or beyond a limit."""
 
 
 class RequestParser:
@@ -64,7 +64,7 @@ class RequestParser:
 
     @property
     def held(self) -> int:
-        """Bytes of the partial body."""
+        """Return the bytes of the partial body."""
         return self._size if self.head is not None else 0
 
     def feed(self, data: bytes) -> None:

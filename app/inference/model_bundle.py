@@ -35,7 +35,7 @@ class ModelBundle:
 
     @property
     def sha256(self) -> str | None:
-        """SHA-256 of the manifest; None without one."""
+        """Return the SHA-256 of the manifest; None without one."""
         return self.models.catalogue.sha256 if self.models.catalogue else None
 
     def close(self) -> None:

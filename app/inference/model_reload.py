@@ -58,7 +58,7 @@ class ModelReload:
             self._metrics.use_classes(new.classes)
         self._service.use(new)
         for version, reason in new.models.refusals.items():
-            log.error("model %s is off: %s", version, reason)
+            log.error("model %s is unavailable: %s", version, reason)
         log.info("serving models %s", (new.sha256 or "none")[:12])
         self._register(None)
         return True

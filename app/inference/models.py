@@ -117,7 +117,7 @@ class ModelSet:
     """None where the manifest or the reference cannot be used; then no model is loaded."""
     arms: Mapping[str, Model]
     refusals: Mapping[str, str]
-    """Version -> why it is off, one sentence."""
+    """Version -> why it is unavailable, one sentence."""
     reason: str | None = None
     """Why there is no catalogue; None where there is one."""
 
@@ -132,7 +132,7 @@ class ModelSet:
         return reasons
 
     def sha256(self, version: str) -> str | None:
-        """Return the SHA-256 of the loaded model file; None for a version that is off."""
+        """Return the SHA-256 of the loaded model file; None for an unavailable version."""
         if self.catalogue is None or version not in self.arms:
             return None
         return self.catalogue.manifest.models[version].sha256

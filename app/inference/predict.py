@@ -84,7 +84,7 @@ class PredictService:
 
     @property
     def split(self) -> Split:
-        """The active split, with the model versions that are up. For any thread."""
+        """Return the active split, with the model versions that are up. For any thread."""
         return Split(*VERSIONS, *self._live.weights, up=frozenset(self.bundle.models.arms))
 
     def answer(self, body: bytes, hints: RoutingHints = NO_HINTS) -> Answer:
@@ -186,7 +186,7 @@ class PredictService:
     def _choose(self, hints: RoutingHints) -> Choice:
         if hints.forced is not None:
             if hints.forced not in self.bundle.models.arms:
-                raise NoModelError(f"the model {hints.forced} that the request names is off")
+                raise NoModelError(f"the model {hints.forced} that the request names is unavailable")
             return Choice(hints.forced, FORCED)
         if self._live.generation != self._generation:
             self._follow_split()
@@ -212,7 +212,7 @@ class PredictService:
         }
         idle = ", ".join(version for version in arms if self._split.weights[version] == 0)
         self._no_model = (
-            f"the model that the weights send all traffic to is off, and the weight of {idle} is 0"
+            f"the model with all of the weight is unavailable, and the weight of {idle} is 0"
             if arms
             else "no model is loaded"
         )

@@ -95,7 +95,7 @@ def serve(settings: ApiSettings, launcher: Launcher, lock: int) -> None:
         parent=None if launcher.status is None else os.getppid(),
     )
     if not supervisor.run():
-        raise ServerError("the workers do not stay up.", hint="Their errors stand above.")
+        raise ServerError("the workers keep failing.", hint="Their errors are in the lines above.")
     log.info("stopped")
 
 

@@ -42,7 +42,7 @@ async def self_check(server: Server, service: PredictService, host: str) -> None
         port: int = listener.sockets[0].getsockname()[1]
         await loop.run_in_executor(None, _check, port, host, canaries)
     except (OSError, http.client.HTTPException) as error:
-        raise ServerError(f"it does not answer as it should: {error!r}", hint="") from error
+        raise ServerError(f"it does not respond as expected: {error!r}", hint="") from error
     finally:
         listener.close()
 

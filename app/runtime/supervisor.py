@@ -108,7 +108,7 @@ class Supervisor:
             early = self._early[child.vital] + 1 if time.monotonic() - began < self._early_until(child) else 0
             self._early[child.vital] = early
             if child.vital and early >= EARLY_DEATHS:
-                log.critical("%s does not stay up", child.name)
+                log.critical("%s keeps failing", child.name)
                 return False
             self._start(child, self._pause(child))
         return True

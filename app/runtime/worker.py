@@ -68,7 +68,7 @@ def _require_all_models(worker: Worker) -> None:
     refusals = worker.service.bundle.models.refusals
     if refusals:
         version, why = next(iter(refusals.items()))
-        raise ServerError(f"model {version} would be off: {why}", hint="")
+        raise ServerError(f"model {version} would be unavailable: {why}", hint="")
 
 
 async def _serve(

@@ -147,7 +147,7 @@ class RingReader:
 
     @property
     def seen(self) -> int:
-        """Sequence of the last record that was read or missed: where another reader may continue."""
+        """Return the sequence of the last record that was read or missed: where another reader may continue."""
         return self._seen
 
     def take(self, limit: int = SLOTS) -> NewRecords:

@@ -15,7 +15,7 @@ FALLBACK = "fallback"
 
 
 class Choice(NamedTuple):
-    """A version and the reason, one of the constants above; FALLBACK where the assigned version is off."""
+    """A version and the reason, one of the constants above; FALLBACK where the assigned version is unavailable."""
 
     version: str
     reason: str
@@ -25,7 +25,7 @@ class Choice(NamedTuple):
 class Split:
     """The weights of the two versions, and which of them are up.
 
-    The traffic of a version that is off goes to the other one. A version with weight 0 never answers, not even then:
+    The traffic of an unavailable version goes to the other one. A version with weight 0 never answers, not even then:
     with 100/0 an operator takes a bad model out of service, and a broken file must not undo that.
     """
 
@@ -53,18 +53,18 @@ class Split:
 
     @property
     def weights(self) -> Mapping[str, int]:
-        """Version -> configured weight."""
+        """Return version -> configured weight."""
         return {self.first: self.first_weight, self.second: self.second_weight}
 
     @property
     def configured(self) -> Mapping[str, float]:
-        """Version -> share of 1 by the weights alone."""
+        """Return version -> share of 1 by the weights alone."""
         total = self.first_weight + self.second_weight
         return {version: weight / total for version, weight in self.weights.items()}
 
     @property
     def serving(self) -> Mapping[str, float]:
-        """Version -> share of 1 among the versions that are up; all 0 when none may answer."""
+        """Return version -> share of 1 among the available versions; all 0 when none may answer."""
         alive = {version: weight if version in self.up else 0 for version, weight in self.weights.items()}
         total = sum(alive.values())
         return {version: weight / total if total else 0.0 for version, weight in alive.items()}

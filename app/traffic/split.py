@@ -69,12 +69,12 @@ class LiveSplit:
 
     @property
     def generation(self) -> int:
-        """Counter of changes, in shared memory."""
+        """Return the counter of changes in shared memory."""
         return self._cells[0]
 
     @property
     def change(self) -> Change | None:
-        """The active change; None while the pushed weights are active."""
+        """Return the active change; None while the pushed weights are active."""
         stored = self._read()
         if stored is None or stored.change is None or stored.change.pushed != self.pushed:
             return None
@@ -82,7 +82,7 @@ class LiveSplit:
 
     @property
     def weights(self) -> Weights:
-        """The active weights."""
+        """Return the active weights."""
         change = self.change
         return change.weights if change else self.pushed
 

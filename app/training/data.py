@@ -33,17 +33,17 @@ class DataSet:
 
     @property
     def sha256(self) -> str:
-        """SHA-256 of values and classes, independent of the file format."""
+        """Return the SHA-256 of values and classes, independent of the file format."""
         return sha256(self.rows.astype("<f4").tobytes() + self.labels.astype("<i8").tobytes())
 
     @property
     def training_rows(self) -> Matrix:
-        """The rows for fitting, shape (rows, features)."""
+        """Return the rows for fitting, shape (rows, features)."""
         return self.rows[self.training]
 
     @property
     def training_labels(self) -> Labels:
-        """Class index of each training row."""
+        """Return the class index of each training row."""
         return self.labels[self.training]
 
 

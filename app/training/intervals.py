@@ -15,7 +15,7 @@ DRAWS = 2000
 
 
 def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
-    """Interval of a share by Wilson's score (Wilson 1927): within 0..1, and not empty when every trial succeeds."""
+    """Return a share's interval by Wilson's score (1927): within 0..1, and not empty when every trial succeeds."""
     share = successes / trials
     denominator = 1 + Z**2 / trials
     centre = (share + Z**2 / (2 * trials)) / denominator
@@ -26,7 +26,7 @@ def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
 def stratified_mean_interval(
     values: NDArray[np.float64], labels: NDArray[np.int64], *, seed: int
 ) -> tuple[float, float]:
-    """Percentile bootstrap interval of a mean (Efron 1979), drawn with replacement within each class.
+    """Return the percentile bootstrap interval of a mean (Efron 1979), drawn with replacement within each class.
 
     Classes keep their sizes, as the split kept them (Davison and Hinkley 1997, section 3.2). The same seed gives the
     same interval.
@@ -42,7 +42,7 @@ def stratified_mean_interval(
 
 
 def likely_tables(table: NDArray[np.int64], *, seed: int) -> NDArray[np.float64]:
-    """DRAWS tables of class by answer, as shares of each class, that could have given this one of counts.
+    """Return DRAWS tables of class by answer, as shares of each class, that could have given this one of counts.
 
     Each class is a Dirichlet posterior under a prior of one row spread over all answers (Perks 1947); figures made of
     such tables have intervals as Goutte and Gaussier (2005) give them for F1. A bootstrap would give none at all for a

@@ -32,7 +32,7 @@ class Prediction(msgspec.Struct, frozen=True):
     prediction_id: str
     reason: str
     """Why this version answered: `split` at random, `sticky` by the user's name, `forced` by the request, or `fallback`
-    because the assigned version is off."""
+    because the assigned version is unavailable."""
 
 
 class Predictions(msgspec.Struct, frozen=True):
@@ -74,7 +74,7 @@ class ModelView(msgspec.Struct, frozen=True):
     params: Params
     metrics: dict[str, Estimate]
     reason: str | None
-    """Why the version is off; null while it is up."""
+    """Why the version is unavailable; null while it is available."""
 
 
 class FeatureView(msgspec.Struct, frozen=True):
@@ -138,4 +138,4 @@ class ReadyView(msgspec.Struct, frozen=True):
     status: str
     """`ready`: both models score their canary row. `degraded`: one does, and it serves. `unavailable`: none serves."""
     models: dict[str, str]
-    """Version -> `up`, or why it is off."""
+    """Version -> `up`, or why it is unavailable."""

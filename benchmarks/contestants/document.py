@@ -1,4 +1,4 @@
-"""The document's design: Flask's development server, scikit-learn on each request, prometheus_client. PORT"""
+"""The baseline: Flask's development server, scikit-learn on each request, prometheus_client. PORT"""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ BODY = (
 
 
 def application(environ: dict[str, object], start_response: StartResponse) -> Iterable[bytes]:
-    """The WSGI application."""
+    """Return the WSGI application."""
     environ["wsgi.input"].read(int(str(environ.get("CONTENT_LENGTH") or 0)))  # type: ignore[attr-defined]
     start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(BODY)))])
     return [BODY]
@@ -40,7 +40,7 @@ class Constant:
 
 
 async def serve(port: int) -> None:
-    """One worker, until it is killed."""
+    """Run one worker until it is killed."""
     from app.http.connections import ConnectionTable
     from app.http.protocol import Connection
 

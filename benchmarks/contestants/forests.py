@@ -28,7 +28,7 @@ class Forests:
         }
 
     def predict(self, features: list[float]) -> dict[str, Any]:
-        """Class, probabilities and version for one row."""
+        """Return class, probabilities and version for one row."""
         version = "v1" if random.random() < 0.5 else "v2"  # noqa: S311 - a traffic split
         session = self._sessions[version]
         row = np.array([features], dtype=np.float32)

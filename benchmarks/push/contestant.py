@@ -19,31 +19,31 @@ class Contestant(Protocol):
 
     @property
     def project(self) -> str:
-        """Its compose project, under which its images are named too."""
+        """Return its compose project, which its image names begin with."""
         ...
 
     @property
     def tree(self) -> Path:
-        """Its working copy of the release's files."""
+        """Return its working copy of the release's files."""
         ...
 
     @property
     def shift(self) -> int:
-        """How far its published ports are from the usual ones."""
+        """Return the offset of its published ports from the usual ones."""
         ...
 
     def prepare(self) -> None:
         """Install it and lay out its working copy. Not measured."""
 
     def push(self) -> None:
-        """The one command. Raises RunFailed."""
+        """Run its one push command. Raises RunFailed."""
 
     def reset(self) -> None:
-        """Nothing of it is left on the host."""
+        """Remove everything of it from the host."""
 
 
 def make_venv(name: str, place: Path) -> Path:
-    """The `bin` of a venv that holds exactly `with_<name>/requirements.txt`."""
+    """Return the `bin` of a venv that has exactly the packages of `with_<name>/requirements.txt`."""
     python = place / "bin" / "python"
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(place)], check=True)

@@ -15,7 +15,7 @@ _RULE = "summary: The prediction API cannot be scraped"
 
 
 def copy_release(project_root: Path, place: Path) -> int:
-    """The files of the tree's release, and nothing else, below `place`; how many there are."""
+    """Copy the files of the tree's release, and nothing else, below `place`; return their number."""
     shutil.rmtree(place, ignore_errors=True)
     release = read_release(project_root, {})
     for file in release.files:
@@ -39,23 +39,23 @@ def move_aside(place: Path, project: str, shift: int) -> None:
 
 
 def change_code(place: Path, mark: str) -> None:
-    """Another line in one file of the API, which shows in what it says of itself."""
+    """Change a line in one file of the API, which the API reports."""
     _change(place / "app" / "api" / "openapi.py", rf'"{_TITLE}[^"]*"', f'"{_TITLE} ({mark})"')
 
 
 def change_page(place: Path, mark: str) -> None:
-    """Another line in one file of the UI."""
+    """Change a line in one file of the UI."""
     file = place / "ui" / "api" / "client.py"
     file.write_text(f"{file.read_text()}\n# {mark}\n")
 
 
 def pages_digest(place: Path) -> str:
-    """What a UI that runs this tree's pages says of itself."""
+    """Return the digest that a UI with this tree's pages reports."""
     return read_release(place, {}).data[UI_CODE.variable].digest
 
 
 def change_rule(place: Path, mark: str) -> None:
-    """Other words in one alert rule."""
+    """Change the text of one alert rule."""
     _change(place / "monitoring" / "rules" / "alerts.yml", rf"{re.escape(_RULE)}.*", f"{_RULE} ({mark})")
 
 

@@ -26,7 +26,7 @@ class Onebox:
     shift: int = 0
 
     def prepare(self) -> None:
-        """A copy, so that the files that are changed are not those of the checkout."""
+        """Copy the release, so that the changed files are not those of the checkout."""
         root = self.host.project_root
         copy_release(root, self.tree)
         for name in _PROGRAM:
@@ -36,12 +36,12 @@ class Onebox:
             (self.tree / name).symlink_to(root / name)
 
     def push(self) -> None:
-        """As a user types it."""
+        """Run the command as a user types it."""
         argv = [str(self.tree / "tools" / "bin" / "onebox"), "push", "--stack", self.host.stack]
         # In front of the checkout's own, which `. tools/env.sh` put there.
         path = f"{self.tree}:{os.environ.get('PYTHONPATH', '')}"
         call(argv, self.tree, {**os.environ, "PYTHONPATH": path})
 
     def reset(self) -> None:
-        """As on a host that was never pushed to."""
+        """Reset to a host that was never pushed to."""
         self.host.remove(self.project, DEFAULT_REMOTE_ROOT)

@@ -34,7 +34,7 @@ class Scenario:
 
 
 def scenarios() -> tuple[Scenario, ...]:
-    """In the order in which they are run; each finds what the one before left."""
+    """Return the scenarios in their order; each one starts from the state that the previous one left."""
     return (
         Scenario("first push", 2, lambda one, _: one.reset(), _nothing_more),
         Scenario("nothing changed", 7, lambda *_: None, _nothing_more),
@@ -73,7 +73,7 @@ def _has_page(host: Rehearsal, one: Contestant, _mark: str) -> bool:
 
 
 def run_all(host: Rehearsal, contestants: Sequence[Contestant], tell: Callable[[str], None]) -> list[Sample]:
-    """Every scenario, turn by turn. Raises RunFailed when a contestant fails or did not do what it said."""
+    """Run every scenario, turn by turn. Raises RunFailed when a contestant fails or its check does."""
     samples = []
     for one in contestants:
         tell(f"prepare {one.name}")

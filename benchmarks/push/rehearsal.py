@@ -40,7 +40,7 @@ class Rehearsal:
 
     @classmethod
     def of(cls, project_root: Path, stack: str) -> Rehearsal:
-        """The host of a stack that is up. Raises NoHost."""
+        """Return the host of a stack that is up. Raises NoHost."""
         try:
             outputs = read_outputs(project_root, stack)
         except ProvisioningError as error:
@@ -60,7 +60,7 @@ class Rehearsal:
         )
 
     def wire_bytes(self) -> int:
-        """Bytes that crossed the host's interface until now, headers included, in both directions."""
+        """Return the bytes that crossed the host's interface until now, headers included, in both directions."""
         folder = "/sys/class/net/eth0/statistics"
         counted = self.run("cat", f"{folder}/rx_bytes", f"{folder}/tx_bytes")
         return sum(map(int, counted.split()))
@@ -70,7 +70,7 @@ class Rehearsal:
         return _output(["docker", "exec", "--user", "root" if root else self.user, self.container, *argv])
 
     def remove(self, project: str, *places: str) -> None:
-        """Nothing of a compose project is left: containers, volumes, images; and nothing at these places."""
+        """Remove containers, volumes and images of a compose project, and these paths."""
         self.run("docker", "compose", "--project-name", project, "down", "--volumes", "--remove-orphans")
         names = self.run("docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}").split()
         own = [name for name in names if name.startswith(f"{project}/")]
@@ -82,22 +82,22 @@ class Rehearsal:
             self.run("find", place, "-mindepth", "1", "-delete", root=True)
 
     def healthy(self, project: str) -> bool:
-        """Whether every container of a project runs and is healthy."""
+        """Return whether every container of a project runs and is healthy."""
         label = f"label=com.docker.compose.project={project}"
         found = self.run("docker", "ps", "--all", "--filter", label, "--format", "{{.Status}}").splitlines()
         return bool(found) and all("(healthy)" in line for line in found)
 
     def has_code(self, port: int, mark: str) -> bool:
-        """Whether the API that answers at this port runs the marked file."""
+        """Return whether the API that answers at this port runs the marked file."""
         return mark in self.run("curl", "-sf", f"http://127.0.0.1:{port}/openapi.json")
 
     def has_pages(self, port: int, digest: str) -> bool:
-        """Whether the UI that answers at this port serves these pages, and has opened each of them once."""
+        """Return whether the UI that answers at this port serves these pages, and has opened each of them once."""
         found = json.loads(self.run("curl", "-s", f"http://127.0.0.1:{port}/code"))
         return (found["serving"], found["tried"]) == (digest, True)
 
     def has_rule(self, port: int, mark: str) -> bool:
-        """Whether the Prometheus behind this port has the marked rule in force."""
+        """Return whether the Prometheus behind this port has loaded the marked rule."""
         return mark in self.run("curl", "-sf", f"http://127.0.0.1:{port}/api/v1/rules")
 
 
@@ -110,7 +110,7 @@ class Measured:
 
 
 def measure(host: Rehearsal, run: Callable[[], None]) -> Measured:
-    """What one run takes."""
+    """Measure one run."""
     before, began = host.wire_bytes(), time.perf_counter()
     run()
     seconds = time.perf_counter() - began
@@ -144,7 +144,7 @@ def call(argv: Sequence[str], place: Path, environment: dict[str, str]) -> str:
 
 
 def clean_environment(**more: str) -> dict[str, str]:
-    """This process's environment without what our own tools put there."""
+    """Return this process's environment without the variables of this repository's tools."""
     ours = ("PYTHON", "ONEBOX_", "PULUMI_", "VIRTUAL_ENV", "ANSIBLE_")
     return {**{name: value for name, value in os.environ.items() if not name.startswith(ours)}, **more}
 

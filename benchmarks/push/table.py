@@ -33,7 +33,7 @@ class Row:
 
 
 def rows(samples: Iterable[Sample]) -> tuple[Row, ...]:
-    """One row for each scenario, in the order in which they were measured."""
+    """Return one row for each scenario, in the order in which they were measured."""
     taken = tuple(samples)
     return tuple(_row(name, taken) for name in dict.fromkeys(sample.scenario for sample in taken))
 
@@ -61,7 +61,7 @@ def _row(scenario: str, samples: Sequence[Sample]) -> Row:
 
 
 def markdown(found: Sequence[Row]) -> str:
-    """The rows as a table: seconds and, behind a slash, KiB on the wire; the others against ours."""
+    """Return the rows as a table: seconds and, behind a slash, KiB on the wire; the others against ours."""
     names = sorted({name for row in found for name in row.seconds}, key=lambda name: (name != OURS, name))
     head = ["scenario", *names, "turns", "the faster of the others / ours"]
     lines = [head, ["---"] * len(head)]

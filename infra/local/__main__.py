@@ -33,25 +33,33 @@ NOT_RUNNING: Final = 3
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m infra.local", description="A cloud on this machine.")
+    parser = argparse.ArgumentParser(
+        prog="python -m infra.local", description="Run a local cloud on this machine."
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--name", default=DEFAULT_NAME, help="which cloud (default: %(default)s)")
+    common.add_argument("--name", default=DEFAULT_NAME, help="name of the cloud (default: %(default)s)")
     common.add_argument("--state-dir", type=Path, help="state directory (default: .onebox/cloud/NAME)")
     common.add_argument(
         "--cache-dir", type=Path, help="directory shared by several clouds (default: .onebox/cache)"
     )
-    common.add_argument("--port", type=int, help=f"of the EC2 API on 127.0.0.1 (default: {DEFAULT_PORT})")
-    common.add_argument("--subnet", help=f"of its network (default: {DEFAULT_SUBNET})")
-    common.add_argument("--registry-port", type=int, help=f"of the mirror (default: {DEFAULT_REGISTRY_PORT})")
-    commands.add_parser("start", parents=[common], help="have it running")
+    common.add_argument(
+        "--port", type=int, help=f"port of the EC2 API on 127.0.0.1 (default: {DEFAULT_PORT})"
+    )
+    common.add_argument("--subnet", help=f"subnet of its network (default: {DEFAULT_SUBNET})")
+    common.add_argument(
+        "--registry-port", type=int, help=f"port of the registry mirror (default: {DEFAULT_REGISTRY_PORT})"
+    )
+    commands.add_parser("start", parents=[common], help="start the daemon unless it runs")
     stop = commands.add_parser("stop", parents=[common], help="stop the daemon; instances keep running")
     stop.add_argument("--all", action="store_true", help="also remove instances, their disks and the network")
-    status = commands.add_parser("status", parents=[common], help="endpoint, process, instances")
-    status.add_argument("--json", action="store_true", help="for programs")
+    status = commands.add_parser("status", parents=[common], help="show endpoint, process and instances")
+    status.add_argument("--json", action="store_true", help="print JSON")
     commands.add_parser("prepare", parents=[common], help="fetch and build the images")
-    commands.add_parser("config", parents=[common], help="what a stack's configuration needs, as JSON")
-    serve = commands.add_parser("serve", help="be the daemon (start does this in the background)")
+    commands.add_parser("config", parents=[common], help="print what a stack's configuration needs, as JSON")
+    serve = commands.add_parser(
+        "serve", help="run the daemon in the foreground (start runs it in the background)"
+    )
     serve.add_argument("--state-dir", type=Path, required=True)
     serve.add_argument("host_image")
     return parser
@@ -173,7 +181,7 @@ _COMMANDS: Final = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; the answer is the exit code."""
+    """Run one command; return the exit code."""
     options = _parser().parse_args(argv)
     try:
         _COMMANDS[options.command](options)

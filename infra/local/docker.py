@@ -19,14 +19,14 @@ class Docker(Protocol):
     """Runs Docker commands: `argv` without the leading `docker`, answer is standard output."""
 
     def run(self, argv: Sequence[str], *, stdin: str | None = None, timeout: float = TIMEOUT_SECONDS) -> str:
-        """Standard output of the command. Raises DockerFailedError."""
+        """Run the command; return its standard output. Raises DockerFailedError."""
 
 
 class DockerCommand:
     """The `docker` program on PATH."""
 
     def run(self, argv: Sequence[str], *, stdin: str | None = None, timeout: float = TIMEOUT_SECONDS) -> str:
-        """Standard output of the command. Raises DockerFailedError; DockerUnavailableError without `docker`."""
+        """Return the command's standard output. Raises DockerFailedError; DockerUnavailableError without `docker`."""
         try:
             done = subprocess.run(
                 ["docker", *argv],
@@ -55,11 +55,11 @@ class DockerCommand:
             raise DockerFailedError(argv, done.returncode, "see its output above")
 
     def save(self, image: str, path: Path) -> None:
-        """`docker save` of the image into the file."""
+        """Write the image to the file with `docker save`."""
         self.run(["save", "--output", str(path), image], timeout=600)
 
     def events(self, label: str) -> Iterator[str]:
-        """Names of container events (start, die, destroy) of containers with the label, as they happen."""
+        """Yield the names of container events (start, die, destroy) of containers with the label, as they happen."""
         argv = ["docker", "events", "--filter", f"label={label}", "--filter", "type=container"]
         for event in ("start", "die", "destroy"):
             argv += ["--filter", f"event={event}"]

@@ -1,15 +1,15 @@
-"""What can go wrong in the local cloud.
+"""Errors of the local cloud.
 
 LocalCloudError
 ├── DockerUnavailableError   no Docker engine answers, or not one that can hold instances
 ├── DockerFailedError        one Docker command failed
-├── ImageUnavailableError    the base image can neither be pulled nor made
-├── PortTakenError           something else listens where the cloud should
+├── ImageUnavailableError    the base image can neither be pulled nor built
+├── PortTakenError           another program listens on the port
 ├── NetworkConflictError     the cloud's network cannot have the configured subnet
-├── StateUnreadableError     the saved state cannot be loaded, or is gone while instances remain
-├── NotStartedError          the daemon did not come up, or did not end
+├── StateUnreadableError     the saved state cannot be loaded, or is missing while instances remain
+├── NotStartedError          the daemon did not start, or did not end
 ├── NotRunningError          the cloud is not running
-└── BadSettingError          a setting is wrong
+└── BadSettingError          a setting is invalid
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class LocalCloudError(Exception):
-    """One clear sentence, and `hint`: what to do next."""
+    """Root of the tree: one sentence in `str()`, the next step in `hint`."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -43,7 +43,7 @@ class DockerFailedError(LocalCloudError):
 
 
 class ImageUnavailableError(LocalCloudError):
-    """An image can neither be pulled nor made on this machine."""
+    """An image can neither be pulled nor built on this machine."""
 
 
 class PortTakenError(LocalCloudError):
@@ -82,4 +82,4 @@ class NotRunningError(LocalCloudError):
 
 
 class BadSettingError(LocalCloudError):
-    """A setting has a value that cannot work."""
+    """A setting has an invalid value."""

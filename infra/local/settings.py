@@ -43,50 +43,50 @@ class CloudSettings:
 
     @property
     def endpoint(self) -> str:
-        """URL of the EC2 API."""
+        """Return the URL of the EC2 API."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
     def network(self) -> str:
-        """Name of the Docker network."""
+        """Return the name of the Docker network."""
         return f"onebox-{self.name}"
 
     @property
     def gateway(self) -> ipaddress.IPv4Address:
-        """The machine's own address on the network: what instances see when the machine talks to them."""
+        """Return the machine's own address on the network, which instances see as its source address."""
         return self.subnet[1]
 
     @property
     def instance_range(self) -> ipaddress.IPv4Network:
-        """Addresses of instances."""
+        """Return the lower half of the network: addresses of instances."""
         return halves(self.subnet)[0]
 
     @property
     def registry_url(self) -> str:
-        """Read-only registry mirror for Docker engines inside instances."""
+        """Return the URL of the read-only registry mirror for Docker engines inside instances."""
         return f"http://{self.gateway}:{self.registry_port}"
 
     @property
     def pid_file(self) -> Path:
-        """Process id of the daemon."""
+        """Return the file with the process id of the daemon."""
         return self.state_dir / "daemon.pid"
 
     @property
     def log_file(self) -> Path:
-        """The daemon's log."""
+        """Return the file of the daemon's log."""
         return self.state_dir / "daemon.log"
 
     @property
     def state_file(self) -> Path:
-        """The cloud's memory, see state.py."""
+        """Return the file with the cloud's state, see state.py."""
         return self.state_dir / "ec2.state"
 
     def instance_dir(self, instance_id: str) -> Path:
-        """Directory with the files of one instance."""
+        """Return the directory with the files of one instance."""
         return self.state_dir / "instances" / instance_id
 
     def to_json(self) -> str:
-        """Text that `from_json` reads back."""
+        """Return the text that `from_json` reads."""
         fields: dict[str, Any] = {
             "name": self.name,
             "port": self.port,
@@ -106,7 +106,7 @@ def cloud_settings(
     cache_dir: Path | None = None,
     registry_port: int = DEFAULT_REGISTRY_PORT,
 ) -> CloudSettings:
-    """Checked settings. Raises BadSettingError naming the setting that cannot work."""
+    """Return validated settings. Raises BadSettingError naming the invalid setting."""
     if not _NAME.fullmatch(name):
         raise BadSettingError(
             f"'{name}' cannot name a cloud.", "Use up to 20 of a-z, 0-9 and -, a letter first."
@@ -134,7 +134,7 @@ def cloud_settings(
 
 
 def settings_from_json(text: str) -> CloudSettings:
-    """Settings that `CloudSettings.to_json` wrote."""
+    """Return the settings that `CloudSettings.to_json` wrote."""
     fields = json.loads(text)
     return cloud_settings(
         fields["name"],

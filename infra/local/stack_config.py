@@ -23,7 +23,7 @@ HEADER: Final = """\
 
 
 def facts(cloud: dict[str, Any]) -> dict[str, Any]:
-    """What follows from the running cloud and nothing else, by config key."""
+    """Return the values that the running cloud alone determines, by config key."""
     return {
         "aws:region": cloud["region"],
         "aws:endpoints": [{"ec2": cloud["endpoint"]}],
@@ -32,7 +32,7 @@ def facts(cloud: dict[str, Any]) -> dict[str, Any]:
 
 
 def defaults(cloud: dict[str, Any]) -> dict[str, Any]:
-    """What a rehearsal starts from, by config key: all four ports open to this machine alone."""
+    """Return the initial values of a rehearsal, by config key: all four ports open to this machine alone."""
     here = [cloud["gateway_cidr"]]
     return {
         "aws:skipCredentialsValidation": True,
@@ -50,7 +50,7 @@ def defaults(cloud: dict[str, Any]) -> dict[str, Any]:
 
 
 def merge(existing: dict[str, Any], cloud: dict[str, Any]) -> dict[str, Any]:
-    """The file's content with facts renewed and, on a file without configuration, the defaults filled in."""
+    """Return the file's content with current facts and, on a file without configuration, the defaults."""
     config = dict(existing.get("config") or {})
     if not config:
         config = defaults(cloud)

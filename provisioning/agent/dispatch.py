@@ -1,4 +1,4 @@
-"""Which handler answers which request."""
+"""Map each request to its handler."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Read containers and images from Docker: at the engine's socket, or by the command line.
 
-The command line takes ten to fifty times as long to start as the engine takes to answer.
+The command line takes ten to fifty times as long to start as the engine takes to respond.
 """
 
 from __future__ import annotations

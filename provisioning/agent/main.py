@@ -1,4 +1,4 @@
-"""The entry point on the host, once the archive can be imported from."""
+"""The entry point of the agent on the host, after the archive has become importable."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What both ends of a connection agree on: exit codes, frames, and the base of all requests."""
+"""The protocol of client and agent: exit codes, frames, and the base of all requests."""
 
 from __future__ import annotations
 

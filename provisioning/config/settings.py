@@ -66,12 +66,12 @@ class Jump:
 
     @property
     def address(self) -> str:
-        """`host:port`, as messages show it."""
+        """Return `host:port`, as messages show it."""
         return _with_port(self.host, self.port)
 
     @property
     def text(self) -> str:
-        """`user@host[:port]`, as `parse` reads it."""
+        """Return `user@host[:port]`, as `parse` reads it."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.user}@{host}" if self.port == SSH_PORT else str(self)
 
@@ -107,7 +107,7 @@ class Target:
 
     @property
     def address(self) -> str:
-        """`host:port`, as messages show it."""
+        """Return `host:port`, as messages show it."""
         return _with_port(self.host, self.port)
 
 

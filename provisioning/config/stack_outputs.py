@@ -74,7 +74,7 @@ class StackOutputs:
 
     @property
     def login(self) -> Login:
-        """The login to the host. Raises SettingsError."""
+        """Return the login to the host. Raises SettingsError."""
         return Login.of(vars(self), "ssh_")
 
 

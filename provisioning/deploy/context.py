@@ -36,12 +36,12 @@ class Context:
 
     @property
     def connection(self) -> Connection:
-        """The connection to the host."""
+        """Return the connection to the host."""
         return self.store.connection
 
     @property
     def project(self) -> Project:
-        """The compose project, run from the release's directory on the host."""
+        """Return the compose project, run from the release's directory on the host."""
         return Project(self.store.project, self.store.root, self.release.digest)
 
     def warn(self, text: str) -> None:

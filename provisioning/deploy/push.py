@@ -117,7 +117,7 @@ def _observe(
 
 
 def _observe_early(context: Context, agreed: BoundPlan | None) -> tuple[HostState, Plan] | None:
-    """As `_observe`, of a host that may not be ready to be read yet: then None."""
+    """Read the host and plan the push as `_observe` does; return None for a host that is not ready to be read."""
     try:
         return _observe(context, agreed)
     except CommandFailed:

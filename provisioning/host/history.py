@@ -101,7 +101,7 @@ class Kept:
 
     @property
     def current(self) -> KeptRelease | None:
-        """The release that serves, if any."""
+        """Return the release that serves, if any."""
         return next((item for item in self.releases if item.current), None)
 
 
@@ -120,7 +120,7 @@ def kept_on(store: Store, deadline: Deadline) -> Kept:
 
 
 def kept_in(answer: Releases) -> Kept:
-    """Pure: the releases in the agent's answer."""
+    """Pure: return the releases in the agent's answer."""
     manifests: dict[str, Release] = {}
     unreadable: list[UnreadableRelease] = []
     for digest, item in answer.kept.items():

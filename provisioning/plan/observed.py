@@ -26,7 +26,7 @@ class Container:
 
     @property
     def healthy(self) -> bool:
-        """Whether it runs and its health check, if it has one, passes."""
+        """Return whether it runs and its health check, if it has one, passes."""
         return self.state == "running" and self.health in ("", "healthy")
 
 

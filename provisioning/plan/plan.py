@@ -62,12 +62,12 @@ class Plan:
 
     @property
     def container_actions(self) -> tuple[ServiceAction, ...]:
-        """The actions that touch a container."""
+        """Return the actions that touch a container."""
         return tuple(action for action in self.actions if action.container is not ContainerWork.NOTHING)
 
     @property
     def summary(self) -> str:
-        """The actions in one line."""
+        """Return the actions in one line."""
         if self.nothing_to_do:
             return "up to date"
         if self.container_actions:
@@ -76,7 +76,7 @@ class Plan:
 
     @property
     def nothing_to_do(self) -> bool:
-        """Whether the observed state is the desired state."""
+        """Return whether the observed state is the desired state."""
         return not (self.container_actions or self.uploads or self.publish or self.switch or self.clean)
 
 

@@ -77,12 +77,12 @@ class Forecast:
 
     @property
     def split_changed(self) -> bool:
-        """Whether the pushed traffic split would change."""
+        """Return whether the pushed traffic split would change."""
         return any(weight.before != weight.after for weight in self.split)
 
     @property
     def ends_split_in_force(self) -> bool:
-        """Whether the pushed split would replace the one that was set at run time."""
+        """Return whether the pushed split would replace the one that was set at run time."""
         pushed = "/".join(str(weight.after) for weight in self.split)
         return self.split_in_force is not None and self.split_in_force.pushed != pushed
 

@@ -49,7 +49,7 @@ class Service:
 
     @property
     def contexts(self) -> tuple[str, ...]:
-        """Directories of the project that its image is built from."""
+        """Return the directories of the project that its image is built from."""
         return tuple(filter(None, (self.context, *self.additional_contexts.values())))
 
     @property
@@ -84,7 +84,7 @@ class ComposeFile:
 
     @property
     def own_variables(self) -> frozenset[str]:
-        """Variables that the push sets itself."""
+        """Return the variables that the push sets itself."""
         return frozenset(
             name for service in self.services for name in (service.digest_variable, *service.data)
         ) | frozenset(secret.variable for secret in self.secrets.values())

@@ -114,12 +114,12 @@ class Release:
 
     @property
     def short(self) -> str:
-        """The digest as people see it."""
+        """Return the first 12 digits of the digest, as messages show it."""
         return self.digest[:12]
 
     @property
     def tree_files(self) -> tuple[ReleaseFile, ...]:
-        """The files that come from the tree: all but the environment file, which differs whenever anything does."""
+        """Return the files of the tree: all but the environment file, which differs whenever anything does."""
         return tuple(file for file in self.files if file.path != ENV_FILE)
 
     def service_data(self, service: str) -> dict[str, DataDirectory]:

@@ -32,12 +32,12 @@ class Response:
 
     @property
     def ok(self) -> bool:
-        """Whether the status is 200."""
+        """Return whether the status is 200."""
         return self.status == http.client.OK
 
     @property
     def excerpt(self) -> str:
-        """The first 200 bytes of the body as text."""
+        """Return the first 200 bytes of the body as text."""
         return self.body[:200].decode("utf-8", "replace")
 
     def decoded(self) -> object:

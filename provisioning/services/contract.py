@@ -40,12 +40,12 @@ class ServiceContract(Protocol):
 
     @property
     def facts(self) -> ServiceFacts:
-        """What is declared of the service."""
+        """Return the declared facts of the service."""
         ...
 
     @property
     def smoke_timeout(self) -> float:
-        """Seconds for which a healthy service may still respond wrongly: users see that, too."""
+        """Return the seconds for which a healthy service may still respond wrongly."""
         ...
 
     def smoke_test(self, service: RunningService) -> None:

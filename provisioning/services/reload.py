@@ -58,7 +58,7 @@ def reload_service(
 
 
 def read_texts(store: Store, directory: str, paths: Iterable[str], deadline: Deadline) -> dict[str, str]:
-    """Path -> content of those files below a directory of the host that are text. Changes nothing."""
+    """Return path -> content of the text files below a directory of the host. Changes nothing."""
     request = ReadFiles(store.root, directory, tuple(paths), READ_LIMIT)
     found: dict[str, str] = {}
     for path, content in store.call(request, deadline).files.items():

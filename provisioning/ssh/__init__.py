@@ -1,7 +1,7 @@
-"""The only use of paramiko: a connection that trusts pinned keys, and commands that always end.
+"""The SSH connection: pinned host keys, and a deadline for every command. The only package that imports paramiko.
 
-paramiko alone never notices a dead peer and hangs when one of a command's two streams fills up, so
-every wait here has a deadline of ours, both streams are drained together, and a probe runs beside.
+paramiko alone never detects a dead peer, and hangs when one of a command's two streams fills up. So every wait
+here has a deadline, both streams are drained together, and a probe checks that the host responds.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""Import paramiko without the task runner that it imports for `Match exec` lines of ssh_config files.
+"""Import paramiko without `invoke`, the task runner that it imports for `Match exec` lines of ssh_config files.
 
-Those files are not read here, the task runner takes 40 % of the time of the import, and paramiko does without
-it where it is not installed.
+These files are not read here, `invoke` takes 40 % of the time of the import, and paramiko works without it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""From an address to a logged-in connection, straight or through a jump host, with every key pinned."""
+"""Connect and log in to a host, directly or through a jump host, with every host key pinned."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ _UNACKNOWLEDGED_MS = 15_000
 
 
 def connect(target: Target, timeouts: Timeouts | None = None) -> Connection:
-    """A logged-in connection to a host whose key is one of `target.host_keys`.
+    """Return a logged-in connection to a host whose key is one of `target.host_keys`.
 
-    With `target.jump` it leads through that host, whose own key is pinned too; the same login key is used
-    for both. Raises UnknownHost, Unreachable, NoBanner, AlgorithmsTooWeak, HostKeyMismatch (before anything
-    about us is sent), AuthFailed, and SettingsError for a login key that cannot be used.
+    With `target.jump` the connection passes through that host, whose key is pinned too; both use the same login
+    key. Raises UnknownHost, Unreachable, NoBanner, AlgorithmsTooWeak, HostKeyMismatch (before authentication),
+    AuthFailed, and SettingsError for a login key that cannot be used.
     """
     limits = timeouts or Timeouts()
     jump = target.jump
@@ -97,7 +97,7 @@ def _go_through(outer: paramiko.Transport, target: Target, jump: Jump, limits: T
             "direct-tcpip", (target.host, target.port), ("127.0.0.1", 0), timeout=limits.channel
         )
     except BROKEN as error:
-        reason = f"the jump host {jump.address} does not get there ({error})"
+        reason = f"the jump host {jump.address} cannot reach the host ({error})"
         hint = "Check that it may forward (AllowTcpForwarding) and that port 22 is open for its address."
         raise Unreachable(target.address, reason, hint=hint) from error
 
@@ -128,7 +128,9 @@ def _negotiate(
         if isinstance(error, IncompatiblePeer):
             raise AlgorithmsTooWeak(address, str(error).rpartition("(")[2].rstrip(")")) from error
         reason = (
-            "it said nothing yet" if "session" in str(error) else str(error) or "the connection was closed"
+            "no banner was received yet"
+            if "session" in str(error)
+            else str(error) or "the connection was closed"
         )
         raise NoBanner(address, reason) from error
     found = f"{shown.get_name()} {shown.get_base64()}"
@@ -159,5 +161,5 @@ def _authenticate(
             raise NoBanner(address, f"closed during login ({error})") from error
         else:
             if missing:
-                raise AuthFailed(address, user, named, f"it also wants {', '.join(missing)}")
+                raise AuthFailed(address, user, named, f"it also requires {', '.join(missing)}")
             return

@@ -31,14 +31,14 @@ _SHARED_BYTES = 256 * 1024
 
 
 class WriteRefused(RuntimeError):
-    """A restricted connection was about to change the host: a defect of this program."""
+    """A restricted connection was used for a change of the host: a defect of this program."""
 
     def __init__(self, what: str) -> None:
         super().__init__(f"{what} could change the host, and this connection may only read")
 
 
 class Connection:
-    """A logged-in connection. Use it as a context manager; it closes itself when the host goes silent."""
+    """A logged-in connection. Use it as a context manager; it closes itself when the host stops responding."""
 
     def __init__(self, transports: tuple[paramiko.Transport, ...], target: Target, limits: Timeouts) -> None:
         self.target = target
@@ -69,11 +69,11 @@ class Connection:
 
     @property
     def active(self) -> bool:
-        """Whether the host still answered at the last probe."""
+        """Return whether the host responded to the last probe."""
         return self._transport.is_active() and not self.lost
 
     def restrict_to(self, *requests: type[Request[Any]]) -> None:
-        """Refuse with WriteRefused everything but these requests from now on: commands, uploads, tunnels."""
+        """Reject everything but these requests from now on: commands, uploads and tunnels raise WriteRefused."""
         self._allowed = frozenset(requests)
 
     def start(self, command: Sequence[str] | str, step: str) -> Process:
@@ -142,7 +142,7 @@ class Connection:
         try:
             return decode(answer_type(request), done.stdout)
         except Malformed as error:
-            raise HostError(f"the host's answer makes no sense: {done.stdout[-200:]!r}") from error
+            raise HostError(f"the host's response cannot be parsed: {done.stdout[-200:]!r}") from error
 
     def _complete(self, request: Request[Any], step: str, deadline: float, *, sudo: bool) -> Completed:
         seconds = deadline + _GRACE_SECONDS
@@ -165,10 +165,10 @@ class Connection:
         on_output: Callable[[bytes], None] | None = None,
         hold_input: bool = False,
     ) -> Completed:
-        """Run a command to its end and return what it said.
+        """Run a command to its end and return its status and output.
 
-        `deadline` is in seconds. `on_output` gets standard output as it comes instead of it being kept.
-        `hold_input` keeps the command's input open, so that it can tell that we are gone. Raises
+        `deadline` is in seconds. `on_output` gets standard output while the command runs; it is then not returned.
+        `hold_input` keeps the command's input open, so that the command detects the end of the client. Raises
         DeadlinePassed, ConnectionLost, and CommandFailed when `check` is set and the status is not 0.
         """
         name = step or (command if isinstance(command, str) else command[0])
@@ -179,11 +179,11 @@ class Connection:
         return done
 
     def put_file(self, source: Path | bytes, remote: str, *, deadline: float, mode: int = 0o600) -> str:
-        """Bring a file or bytes to `remote` and return its SHA-256 (hex), as the host computed it.
+        """Upload a file or bytes to `remote`; return the SHA-256 (hex) that the host computed.
 
-        It is written beside its name as `.part-<hash>` and renamed only after the host found the same
-        hash, so a reader sees the old file or the whole new one. What an earlier try left of the same
-        content is continued. Raises UploadFailed, and DiskFull before a byte is sent.
+        Atomic: the content is written beside its name as `.part-<hash>` and renamed after the host found the same
+        hash. A part that an earlier attempt left of the same content is resumed. Raises UploadFailed, and DiskFull
+        before a byte is sent.
         """
         return self.send(Upload.of(source), remote, deadline=deadline, mode=mode).sha256
 
@@ -197,7 +197,7 @@ class Connection:
         root: str = "",
         journal: JournalStep | None = None,
     ) -> Upload:
-        """As `put_file`, for an upload that tells afterwards how much was sent; the step is journalled below root."""
+        """Upload as `put_file` does; return the upload with the number of bytes sent. Journal the step below `root`."""
         step, request = f"upload of {remote}", upload.request(remote, mode, root, journal)
         if len(upload.content) > _SHARED_BYTES:
             # No other request waits behind a long one.
@@ -212,7 +212,7 @@ class Connection:
         return upload
 
     def open_tunnel(self, port: int, timeout: float) -> paramiko.Channel:
-        """A stream to a port on the host's own loopback address. Raises Unreachable."""
+        """Return a stream to a port of the host's loopback address. Raises Unreachable."""
         if self._allowed is not None:
             raise WriteRefused(f"a tunnel to port {port}")
         where = f"127.0.0.1:{port} on {self.target.host}"
@@ -226,7 +226,7 @@ class Connection:
         return channel
 
     def _probe(self) -> None:
-        """Ask the host for an answer every few seconds; close everything when none comes in time."""
+        """Probe the host every few seconds; close the connection when no response comes in time."""
         while not self._closing.wait(self._limits.probe_every) and self._transport.is_active():
             giving_up = threading.Timer(self._limits.probe_limit, self._give_up)
             giving_up.daemon = True
@@ -250,5 +250,5 @@ class Connection:
 
 
 def step_name(request: Request[Any]) -> str:
-    """Return the name of a request as words: `read facts`."""
+    """Return the name of a request as text: `read facts`."""
     return re.sub("(?<!^)(?=[A-Z])", " ", type(request).__name__).lower()

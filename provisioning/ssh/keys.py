@@ -1,4 +1,4 @@
-"""The key that logs in: from a file, with or without a passphrase, or from the ssh-agent."""
+"""The login key: from a file, with or without a passphrase, or from the ssh-agent."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _MOST_AGENT_KEYS = 5
 
 @contextmanager
 def login_keys(target: Target) -> Iterator[tuple[Sequence[paramiko.PKey], str]]:
-    """The keys to try, and what to call them in a message; the agent stays open meanwhile.
+    """Yield the keys to try, and their name in messages; the ssh-agent stays open while the block runs.
 
-    The file's key when a file is given; else the agent's key that is `target.login_key`, or without one the
-    agent's first five. Raises SettingsError when there is none that can be used.
+    These are the file's key if a file is configured; else the agent's key that is `target.login_key`, or without
+    one the agent's first five. Raises SettingsError when no key can be used.
     """
     if target.private_key_file is not None:
         yield (load_private_key(target.private_key_file, target.passphrase),), str(target.private_key_file)
@@ -38,7 +38,7 @@ def login_keys(target: Target) -> Iterator[tuple[Sequence[paramiko.PKey], str]]:
 
 
 def load_private_key(path: Path, passphrase: str | None = None) -> paramiko.PKey:
-    """The private key in a file: Ed25519, ECDSA, or RSA of 3072 bits and more.
+    """Return the private key in a file: Ed25519, ECDSA, or RSA of 3072 bits and more.
 
     Raises SettingsError when it is none of these, or is encrypted and the passphrase does not open it.
     """
@@ -58,8 +58,8 @@ def load_private_key(path: Path, passphrase: str | None = None) -> paramiko.PKey
     except paramiko.pkey.UnknownKeyType as error:
         raise SettingsError(
             name,
-            f"{path} is a key of a kind that is not used any more",
-            hint="Make an Ed25519 key: ssh-keygen -t ed25519",
+            f"{path} is a key of a type that is no longer supported",
+            hint="Create an Ed25519 key: ssh-keygen -t ed25519",
         ) from error
     except (paramiko.SSHException, ValueError, OSError) as error:
         if encrypted:
@@ -68,8 +68,8 @@ def load_private_key(path: Path, passphrase: str | None = None) -> paramiko.PKey
     if _is_weak(key):
         raise SettingsError(
             name,
-            f"{path} is an RSA key of {key.get_bits()} bits; {SMALLEST_RSA} are the least",
-            hint="Make an Ed25519 key: ssh-keygen -t ed25519",
+            f"{path} is an RSA key of {key.get_bits()} bits; at least {SMALLEST_RSA} are required",
+            hint="Create an Ed25519 key: ssh-keygen -t ed25519",
         )
     return key
 

@@ -1,4 +1,4 @@
-"""A command that runs on the host: its streams, drained together, and its end, never later than a deadline."""
+"""A command that runs on the host: feed and drain its streams, and wait for its end within a deadline."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Broken = tuple[type[Exception], ...]
 
 
 class Channel(Protocol):
-    """What is used of paramiko's channel."""
+    """The part of paramiko's channel that is used here."""
 
     closed: bool
     status_event: Event
@@ -55,9 +55,9 @@ class Completed:
 
 
 class Process:
-    """A command that runs on the host. What it prints before the line `marker` is not its own.
+    """A command that runs on the host. Output before the line `marker` is that of the login shell.
 
-    `pause` waits for more on a channel that has no descriptor to wait for.
+    `pause` waits for output on a channel that has no descriptor to poll.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Process:
 
     @property
     def ended(self) -> bool:
-        """Whether the command has ended, or its connection has."""
+        """Return whether the command has ended, or its connection has."""
         return self._channel.exit_status_ready()
 
     def close(self) -> None:
@@ -99,7 +99,7 @@ class Process:
             raise ConnectionLost(self._address, self._step) from error
 
     def read_line(self, deadline: float) -> str | None:
-        """The next whole line of standard output; None when the command ended without one."""
+        """Return the next whole line of standard output; None when the command ended without one."""
         ends = time.monotonic() + deadline
         while b"\n" not in self._stdout:
             self._drain(None)
@@ -151,11 +151,11 @@ class Process:
 
     @property
     def channel(self) -> Channel:
-        """The command's streams, for another reader."""
+        """Return the command's streams, for another reader."""
         return self._channel
 
     def send_first(self, data: bytes) -> None:
-        """Write to the input of a command that may have ended already: then its status tells why."""
+        """Write to the input of a command; do nothing if it has ended already, since its status gives the reason."""
         with contextlib.suppress(*self._broken):
             self._channel.sendall(data)
 
@@ -201,7 +201,7 @@ class Process:
         return moved
 
     def _own(self, chunk: bytes) -> bytes:
-        """What of a chunk is the command's own: all that comes after the marker."""
+        """Return the command's own part of a chunk: the bytes after the marker."""
         if not self._marker:
             return chunk
         self._noise += chunk
@@ -237,7 +237,7 @@ class Process:
 
 
 def _keep(buffer: bytearray, chunk: bytes) -> None:
-    """Add to a buffer that keeps its end when it grows too large."""
+    """Append to a buffer, and keep only its end when it grows too large."""
     buffer += chunk
     if len(buffer) > _KEPT_OUTPUT:
         del buffer[: len(buffer) - _KEPT_OUTPUT]

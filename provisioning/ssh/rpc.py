@@ -1,4 +1,4 @@
-"""The near end of the agent: many requests over one channel, each with streams of its own."""
+"""The client of the agent: many requests over one channel, each with its own streams."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _CHUNK = 65536
 
 
 class AgentGone(EOFError):
-    """The agent has ended: no request can be started any more."""
+    """The agent has ended: no further request can be started."""
 
 
 class Stream:
-    """One request: its reader sees what a channel of SSH has."""
+    """One request, with the interface of an SSH channel."""
 
     def __init__(self, agent: Agent, number: int) -> None:
         self._agent = agent
@@ -99,7 +99,7 @@ class Stream:
 
 
 class Agent:
-    """The near end of a server that has reported ready."""
+    """The client of an agent that has reported ready."""
 
     def __init__(self, channel: Channel, broken: Broken) -> None:
         self._channel = channel
@@ -123,7 +123,7 @@ class Agent:
         return stream
 
     def send(self, kind: bytes, number: int, content: bytes = b"") -> None:
-        """Send a frame. After one that was not sent whole, no other can be sent."""
+        """Send a frame. After an incomplete frame, no other can be sent."""
         with self._sending:
             try:
                 self._channel.sendall(pack(kind, number, content))
@@ -133,7 +133,7 @@ class Agent:
                 raise
 
     def forget(self, number: int, *, ended: bool) -> None:
-        """Drop the frames to come of a request; one that still runs sees the end of its input."""
+        """Drop further frames of a request; a request that still runs sees the end of its input."""
         self._streams.pop(number, None)
         if not ended:
             with contextlib.suppress(*self._broken):

@@ -1,4 +1,4 @@
-"""How long each phase may take; none of them is longer than the time in which a silent host is noticed."""
+"""Timeouts of each phase; none is longer than the time in which a silent host is detected."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ BROKEN = (paramiko.SSHException, EOFError, OSError)
 
 @dataclass(frozen=True)
 class Timeouts:
-    """Seconds for each phase of connecting, and for noticing that the host is gone."""
+    """Seconds for each phase of a connection, and for the probes that detect a silent host."""
 
     tcp: float = 8.0
     banner: float = 12.0

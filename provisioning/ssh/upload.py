@@ -1,4 +1,4 @@
-"""Pure: one upload, from what the host already has of it to the proof that it arrived whole."""
+"""Pure: one upload, from the host's offer of what it has to the check of what arrived."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from provisioning.ssh.process import Completed
 
 @dataclass
 class Upload:
-    """Content on its way to a host. `sent` is how many bytes of it had to travel."""
+    """Content to upload. `sent` is the number of bytes that were sent."""
 
     content: bytes = field(repr=False)
     sha256: str
@@ -25,28 +25,28 @@ class Upload:
 
     @classmethod
     def of(cls, source: Path | bytes) -> Self:
-        """The upload of a file or of bytes."""
+        """Return the upload of a file or of bytes."""
         content = source if isinstance(source, bytes) else source.read_bytes()
         return cls(content, hashlib.sha256(content).hexdigest())
 
     def request(
         self, remote: str, mode: int, root: str = "", journal: JournalStep | None = None
     ) -> ReceiveFile:
-        """The request to receive it. The part is named by the content, so that a later attempt finds it."""
+        """Return the request to receive it. The part is named by the content, so that a later attempt finds it."""
         part = f"{remote}.part-{self.sha256[:16]}"
         return ReceiveFile(remote, part, self.sha256, len(self.content), mode, root, journal)
 
     def answer(self, offer: str | None, remote: str) -> bytes:
-        """What to send, from the host's offer of what it has: where to go on, and the bytes from there.
+        """Return the offset at which to resume, and the bytes from there, for the host's offer.
 
-        A part whose hash is not that of our own beginning counts for nothing. Raises DiskFull.
+        A part whose hash differs from that of the same prefix is not used. Raises DiskFull.
         """
         if offer is None:
             return b""
         try:
             found = decode(Offer, offer)
         except Malformed as error:
-            raise UploadFailed(remote, f"the host's answer makes no sense: {offer[-200:]!r}") from error
+            raise UploadFailed(remote, f"the host's response cannot be parsed: {offer[-200:]!r}") from error
         offset = found.offset
         if offset > len(self.content) or hashlib.sha256(self.content[:offset]).hexdigest() != found.sha256:
             offset = 0
@@ -56,9 +56,9 @@ class Upload:
         return f"{offset}\n".encode() + self.content[offset:]
 
     def check(self, done: Completed, remote: str) -> None:
-        """Raises UploadFailed when the host did not find the whole of it."""
+        """Raise UploadFailed unless the host received the whole content."""
         if done.status == Exit.DISK_FULL:
             raise UploadFailed(remote, "the disk of the host is full", hint="Free space on the host.")
         if done.status != 0:
-            reason = "it was cut" if done.status == Exit.INCOMPLETE else done.stderr.strip()
+            reason = "it is incomplete" if done.status == Exit.INCOMPLETE else done.stderr.strip()
             raise UploadFailed(remote, reason or f"status {done.status}")

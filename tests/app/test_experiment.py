@@ -143,7 +143,7 @@ def test_a_broken_split_makes_the_experiment_invalid_whatever_the_labels_say() -
     )
     assert report.verdict == "invalid"
     assert report.sample_ratio.broken
-    assert "do not fall to the arms as the split says (1000 drawn by chance)" in report.reason
+    assert "the 1000 random assignments do not follow the split" in report.reason
 
 
 def test_each_split_is_held_against_its_own_shares() -> None:

@@ -53,7 +53,7 @@ BROKEN: dict[str, tuple[Callable[[Path], None], str]] = {
     ),
     "never answers": (
         lambda code: append(code / "runtime" / "server.py", "Server._send_prediction = lambda *_: None"),
-        "it does not answer as it should: TimeoutError",
+        "it does not respond as expected: TimeoutError",
     ),
     "has workers that fail": (
         lambda code: append(
@@ -132,7 +132,7 @@ def test_code_that_would_make_a_model_unavailable_is_refused(service: Service) -
         service.put(line("# new"))
         service.hang_up()
         wait_for(lambda: service.refused is not None, "the refusal is told")
-        assert "model v2 would be off" in service.refused["why"]
+        assert "model v2 would be unavailable" in service.refused["why"]
         assert (service.serving, get(service.port, "/ready")[0]) == (before, 200)
 
 

@@ -167,4 +167,4 @@ def test_the_script_says_why_and_writes_nothing(tmp_path: Path, capsys: pytest.C
 def test_a_label_without_a_table_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--label", "species"])
-    assert "--label names a column of a table; say which with --data" in capsys.readouterr().err
+    assert "--label names a column of a table; name the table with --data" in capsys.readouterr().err

@@ -251,5 +251,5 @@ def test_an_answer_of_another_shape_is_an_error_that_shows_it(connection: Connec
 
     Shapeless.__name__ = "RunText"
 
-    with pytest.raises(HostError, match="makes no sense: 'nonsense"):
+    with pytest.raises(HostError, match="cannot be parsed: 'nonsense"):
         connection.call(Shapeless("print('nonsense')"), deadline=10)

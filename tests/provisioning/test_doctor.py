@@ -64,7 +64,7 @@ def test_the_doctor_changes_nothing(host: Any) -> None:
     [
         (UnknownHost("h:22", "h"), "address"),
         (Unreachable("h:22", "connection refused"), "TCP"),
-        (NoBanner("h:22", "it said nothing yet"), "SSH banner"),
+        (NoBanner("h:22", "no banner was received yet"), "SSH banner"),
         (AlgorithmsTooWeak("h:22", "ciphers"), "SSH algorithms"),
         (HostKeyMismatch("h:22", "SHA256:a", ("SHA256:b",)), "host key"),
         (AuthFailed("h:22", "admin", "key"), "login"),

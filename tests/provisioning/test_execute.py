@@ -82,7 +82,7 @@ def test_a_service_that_there_is_not_is_refused_and_the_others_are_named(pushed:
     with pytest.raises(SettingsError, match="no container of 'apy'") as caught:
         execute(pushed.settings(), "apy", ["true"], lambda _chunk: None)
 
-    assert caught.value.hint == "There are: api, web."
+    assert caught.value.hint == "The host has: api, web."
     assert read_audit(pushed.settings()).lines == 1
 
 

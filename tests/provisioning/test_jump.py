@@ -136,7 +136,7 @@ def test_another_key_of_the_host_behind_it_is_refused_before_login(host: Any, ju
 @pytest.mark.process
 def test_a_jump_host_that_does_not_get_there_or_does_not_know_us_is_named(host: Any, jump: Any) -> None:
     jump.tunnels.clear()
-    with pytest.raises(Unreachable, match=f"the jump host 127.0.0.1:{jump.port} does not get there"):
+    with pytest.raises(Unreachable, match=f"the jump host 127.0.0.1:{jump.port} cannot reach the host"):
         connect(through(host, jump))
 
     jump.login_key = jump.host_key

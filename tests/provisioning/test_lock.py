@@ -106,7 +106,7 @@ def test_a_step_whose_client_is_gone_still_keeps_others_out(start: Any, tmp_path
 
     late = start(HoldLock(str(tmp_path), HOLDER))
 
-    assert "a step of it is still running" in late.stdout.readline()
+    assert "one of its steps is still running" in late.stdout.readline()
     assert late.wait(10) == Exit.LOCKED
 
 

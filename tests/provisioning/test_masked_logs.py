@@ -46,7 +46,7 @@ def test_logs_that_could_hold_a_secret_nobody_can_read_are_not_shown(secret_host
     sudo = secret_host.home / "bin" / "sudo"
     sudo.write_text("#!/bin/sh\necho 'sudo: a password is required' >&2\nexit 1\n")
 
-    with pytest.raises(CommandFailed, match="the secret api_token cannot be read, so it could not be hidden"):
+    with pytest.raises(CommandFailed, match="the secret api_token cannot be read, so it cannot be redacted"):
         logged(secret_host)
 
 

@@ -25,7 +25,7 @@ from provisioning.host.readiness import (
 from provisioning.host_errors import AuthFailed, HostKeyMismatch, NoBanner, Unreachable
 
 REFUSED = Unreachable("h:22", "connection refused")
-SILENT = NoBanner("h:22", "it said nothing yet")
+SILENT = NoBanner("h:22", "no banner was received yet")
 DENIED = AuthFailed("h:22", "admin", "key")
 WRONG = HostKeyMismatch("h:22", "SHA256:a", ("SHA256:b",))
 READY = Readiness(
@@ -90,7 +90,7 @@ def test_a_host_that_is_still_booting_is_waited_for_rung_by_rung(clock: Clock, e
     assert _climb(clock, connector, events) == "connection"
     assert 50 <= clock.now < 60
     assert "TCP: connection refused" in events.text()
-    assert "SSH banner: it said nothing yet" in events.text()
+    assert "SSH banner: no banner was received yet" in events.text()
     assert connector.calls < 30
 
 

@@ -189,11 +189,11 @@ def test_code_that_is_refused_fails_the_reload_with_the_launchers_words() -> Non
 
 def test_code_that_was_refused_before_may_be_tried_again() -> None:
     api = Api(("m", None), codes=("old",))
-    api.refused = {"code": "new", "why": "model v2 would be off", "at": 1.0}
+    api.refused = {"code": "new", "why": "model v2 would be unavailable", "at": 1.0}
     proof = ApiReload(api, "m", "new")
     with pytest.raises(NotYet):
         proof.check()
-    api.refused = {"code": "new", "why": "model v2 would be off", "at": 2.0}
+    api.refused = {"code": "new", "why": "model v2 would be unavailable", "at": 2.0}
     with pytest.raises(ServiceFailure):
         proof.check()
 

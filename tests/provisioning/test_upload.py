@@ -61,12 +61,12 @@ def test_what_does_not_fit_on_the_disk_is_refused_before_a_byte_is_sent() -> Non
 
 @pytest.mark.parametrize("said", ["hello", "{}", "[]", '{"offset": "x", "sha256": "", "free": 1}'])
 def test_an_offer_that_makes_no_sense_is_refused(said: str) -> None:
-    with pytest.raises(UploadFailed, match="makes no sense"):
+    with pytest.raises(UploadFailed, match="cannot be parsed"):
         Upload.of(CONTENT).answer(said, "f")
 
 
 @pytest.mark.parametrize(
-    ("status", "sentence"), [(28, "disk of the host is full"), (74, "was cut"), (1, "why")]
+    ("status", "sentence"), [(28, "disk of the host is full"), (74, "is incomplete"), (1, "why")]
 )
 def test_each_end_on_the_host_has_its_sentence(status: int, sentence: str) -> None:
     with pytest.raises(UploadFailed, match=sentence):

@@ -80,7 +80,7 @@ def test_every_other_page_works_too(page: AppTest, name: str) -> None:
     opened = switch(page, name)
     assert not opened.exception
     assert not opened.error
-    assert "needs a key" not in shown(opened)
+    assert "key is required" not in shown(opened)
 
 
 @pytest.mark.process

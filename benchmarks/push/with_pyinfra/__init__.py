@@ -24,7 +24,7 @@ class Pyinfra:
 
     @property
     def tree(self) -> Path:
-        """The working copy."""
+        """Return the working copy."""
         return self.place / "tree"
 
     @property
@@ -32,7 +32,7 @@ class Pyinfra:
         return f"/home/{self.host.user}/{self.project}"
 
     def prepare(self) -> None:
-        """Venv, working copy, inventory, known_hosts."""
+        """Create venv, working copy, inventory and known_hosts."""
         self._bin = make_venv("pyinfra", self.place / "venv")
         copy_release(self.host.project_root, self.tree)
         move_aside(self.tree, self.project, self.shift)
@@ -53,12 +53,12 @@ class Pyinfra:
         (self.place / "inventory.py").write_text(f"hosts = [({self.host.address!r}, {values!r})]\n")
 
     def push(self) -> None:
-        """As a user types it."""
+        """Run the command as a user types it."""
         argv = [str(self._bin / "pyinfra"), "--yes", "inventory.py", "deploy.py"]
         kept = {"PYTHONPYCACHEPREFIX": str(self.place / "pycache"), "LC_ALL": "C.UTF-8"}
         path = f"{self._bin}:{clean_environment()['PATH']}"
         call(argv, self.place, clean_environment(**kept, PATH=path))
 
     def reset(self) -> None:
-        """As on a host that it never saw."""
+        """Reset to a host that was never pushed to."""
         self.host.remove(self.project, self._remote)

@@ -89,7 +89,7 @@ class Generation:
 
     @property
     def serves(self) -> bool:
-        """Whether all of its workers have reported that they are ready."""
+        """Return whether all of its workers have reported that they are ready."""
         return 0 < self.workers <= self.up
 
     def receive(self) -> None:
@@ -138,7 +138,7 @@ def start(
 
 
 def _become(code: Code, link: Link, foreign: Sequence[int]) -> NoReturn:
-    """In the child: run the service to its end."""
+    """Run the service to its end, in the child."""
     status = 1
     try:
         signal.set_wakeup_fd(-1)

@@ -56,7 +56,7 @@ class Cloud:
             self._reconciler.run(power_back=power_back)
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        """WSGI."""
+        """Answer one request as PEP 3333 defines."""
         return self._answer(Request(environ))(environ, start_response)
 
     def _answer(self, request: Request) -> Response:
@@ -161,7 +161,7 @@ class Cloud:
 
 
 def _as_moto_reads(action: str, fields: dict[str, list[str]], body: bytes) -> bytes:
-    """The request's body, with new user-data encoded once more: moto decodes it twice, EC2 once."""
+    """Return the request's body, with new user-data encoded once more: moto decodes it twice, EC2 once."""
     if action != "ModifyInstanceAttribute" or "UserData.Value" not in fields:
         return body
     encoded = base64.b64encode(fields["UserData.Value"][0].encode()).decode()

@@ -39,7 +39,7 @@ class CloudBackend(EC2Backend):
             self.amis[facts["ami_id"]] = Ami(self, **facts, owner_alias="amazon")
 
     def create_default_vpc(self) -> Any:
-        """The default VPC, with one subnet in the region's first zone."""
+        """Create the default VPC, with one subnet in the region's first zone."""
         lower, _ = halves(self.cloud_subnet)
         vpc = self.create_vpc(str(self.cloud_subnet), is_default=True)
         self.create_subnet(vpc.id, str(lower), availability_zone=f"{REGION}a")
@@ -48,7 +48,7 @@ class CloudBackend(EC2Backend):
     def run_instances(
         self, image_id: str, count: int, user_data: Any, security_group_names: list[str], **kwargs: Any
     ) -> Any:
-        """A reservation whose instances have addresses of this cloud. EC2's errors for what does not exist."""
+        """Return a reservation whose instances have addresses of this cloud. Raises EC2's errors for unknown ids."""
         if image_id not in self.amis:
             raise InvalidAMIIdError([image_id or ""])
         if kwargs.get("key_name"):
@@ -78,7 +78,7 @@ class CloudBackend(EC2Backend):
         return reservation
 
     def reboot_instances(self, instance_ids: list[str]) -> Any:
-        """Instances that the next reconciliation restarts."""
+        """Mark instances that the next reconciliation restarts."""
         instances = super().reboot_instances(instance_ids)
         self.rebooting |= {instance.id for instance in instances}
         return instances
@@ -86,7 +86,7 @@ class CloudBackend(EC2Backend):
     def allocate_address(
         self, domain: str, address: str | None = None, tags: dict[str, str] | None = None
     ) -> Any:
-        """An elastic address from the upper half of the network."""
+        """Allocate an elastic address from the upper half of the network."""
         _, upper = halves(self.cloud_subnet)
         taken = {str(held.public_ip) for held in self.addresses}
         chosen = next_free(upper, taken, wish=address)
@@ -106,7 +106,7 @@ class CloudBackend(EC2Backend):
         allocation_id: str | None = None,
         reassociate: bool = False,
     ) -> Any:
-        """The address, now with its new holder; an address that the holder had before is free again."""
+        """Associate the address with its new holder; an address that the holder had before is released."""
         holder = instance or (eni.instance if eni else None)
         if holder is None:
             raise EC2ClientError("InvalidNetworkInterfaceID.NotFound", "The interface belongs to no instance")
@@ -119,7 +119,7 @@ class CloudBackend(EC2Backend):
     def modify_network_interface_attribute(
         self, eni_id: str, group_ids: list[str], *args: Any, **kwargs: Any
     ) -> None:
-        """Groups set on an instance's interface are the instance's groups."""
+        """Set the groups of an instance's interface: they are the instance's groups."""
         super().modify_network_interface_attribute(eni_id, group_ids, *args, **kwargs)
         eni = self.get_network_interface(eni_id)
         if eni.instance and group_ids:
@@ -143,23 +143,23 @@ def install(backend: CloudBackend) -> None:
 
 
 def user_data(instance: Any) -> bytes:
-    """The instance's user-data as the guest sees it."""
+    """Return the instance's user-data as the guest sees it."""
     return base64.b64decode(str(instance.user_data)) if instance.user_data else b""
 
 
 def public_keys(backend: CloudBackend, instance: Any) -> tuple[tuple[str, str], ...]:
-    """(name, OpenSSH line) of the key pair the instance was launched with."""
+    """Return (name, OpenSSH line) of the key pair the instance was launched with."""
     pair = backend.key_pairs.get(instance.key_name) if instance.key_name else None
     return ((pair.key_name, pair.public_key.strip()),) if pair else ()
 
 
 def elastic_addresses(backend: CloudBackend, instance: Any) -> tuple[str, ...]:
-    """Elastic addresses associated with the instance."""
+    """Return the elastic addresses associated with the instance."""
     return tuple(sorted(eip.public_ip for eip in backend.addresses if eip.instance is instance))
 
 
 def permissions(backend: CloudBackend, instance: Any) -> list[Permission]:
-    """What the instance's security groups let in; a group as source means the private addresses of its members."""
+    """Return what the instance's security groups permit; a group as source means its members' private addresses."""
     members: dict[str, list[str]] = {}
     for other in backend.all_instances():
         if other.state != "terminated":

@@ -25,7 +25,7 @@ _HINT: Final = (
 
 @dataclass
 class CloudState:
-    """All that a restarted daemon needs.
+    """The state that a restarted daemon needs.
 
     `settled`: for each instance id the last state its container was seen to reach (running or stopped).
     `ended`: for each terminated instance id when it ended, in seconds since 1970.

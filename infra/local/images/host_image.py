@@ -41,7 +41,7 @@ _DPKG: Final = "force-unsafe-io\n"
 
 
 def host_image_tag(context: Path = HOST_CONTEXT) -> str:
-    """Name of the host image: changes with any byte, name or mode of its build context."""
+    """Return the name of the host image; it changes with any byte, name or mode of its build context."""
     digest = hashlib.sha256()
     for path in sorted(context.rglob("*")):
         if path.is_file():
@@ -52,7 +52,7 @@ def host_image_tag(context: Path = HOST_CONTEXT) -> str:
 
 
 def image_id(docker: DockerCommand, image: str) -> str | None:
-    """The image's id, None when this machine does not have it."""
+    """Return the image's id; None when this machine does not have it."""
     try:
         return docker.run(["image", "inspect", "--format", "{{.Id}}", image]).strip()
     except DockerFailedError:
@@ -60,7 +60,7 @@ def image_id(docker: DockerCommand, image: str) -> str | None:
 
 
 def prepare(docker: DockerCommand, progress: Callable[[str], None]) -> str:
-    """Have both images on this machine; the answer is the host image's name. Raises ImageUnavailableError."""
+    """Fetch or build both images; return the host image's name. Raises ImageUnavailableError."""
     if image_id(docker, BASE_IMAGE) is None:
         _fetch_base(docker, progress)
     tag = host_image_tag()
@@ -101,10 +101,10 @@ def _fetch_base(docker: DockerCommand, progress: Callable[[str], None]) -> None:
         return
     if os.geteuid() != 0 or shutil.which("debootstrap") is None:
         raise ImageUnavailableError(
-            f"{BASE_IMAGE} can be neither pulled nor made: making it needs root and debootstrap.",
+            f"{BASE_IMAGE} can neither be pulled nor built: building it needs root and debootstrap.",
             "Give this machine access to an image registry, or run as root after: apt-get install debootstrap",
         )
-    with _announced(progress, f"making {BASE_IMAGE} with debootstrap (about a minute, once)"):
+    with _announced(progress, f"building {BASE_IMAGE} with debootstrap (about a minute, once)"):
         _bootstrap_base(docker)
 
 

@@ -52,18 +52,18 @@ class ServedImage:
 
     @property
     def digest(self) -> str:
-        """The manifest's digest."""
+        """Return the manifest's digest."""
         return "sha256:" + hashlib.sha256(self.manifest).hexdigest()
 
 
 def hub_name(image: str) -> tuple[str, str]:
-    """(name, tag) under which Docker Hub serves an image: official ones live in `library/`."""
+    """Return (name, tag) under which Docker Hub serves an image: official ones are in `library/`."""
     name, _, tag = image.partition(":")
     return (name if "/" in name else f"library/{name}", tag or "latest")
 
 
 def _member(archive: tarfile.TarFile, name: str) -> IO[bytes]:
-    """The content of a member; links inside of the archive are followed, and nothing is laid out on the disk."""
+    """Return the content of a member, following links inside of the archive; nothing is written to the disk."""
     content = archive.extractfile(name)
     if content is None:
         raise ImageUnavailableError(f"the export has no file {name}")
@@ -71,7 +71,7 @@ def _member(archive: tarfile.TarFile, name: str) -> IO[bytes]:
 
 
 def _keep(content: IO[bytes], blobs: Path) -> tuple[str, int]:
-    """Put content into a directory under its digest; that, and its size."""
+    """Put content into a directory under its digest; return digest and size."""
     digest, size = hashlib.sha256(), 0
     with tempfile.NamedTemporaryFile(dir=blobs.parent, delete=False) as out:
         while chunk := content.read(_CHUNK):
@@ -82,7 +82,7 @@ def _keep(content: IO[bytes], blobs: Path) -> tuple[str, int]:
 
 
 def unpack_export(export: Path, blobs: Path) -> bytes:
-    """Put config and layers of a `docker save` archive into `blobs`, named by digest; the answer is the manifest."""
+    """Put config and layers of a `docker save` archive into `blobs`, named by digest; return the manifest."""
     with tarfile.open(export) as archive:
         content = json.loads(_member(archive, "manifest.json").read())[0]
 
@@ -104,7 +104,7 @@ def unpack_export(export: Path, blobs: Path) -> bytes:
 
 
 def exported(docker: DockerCommand, image: str, cache_dir: Path) -> ServedImage:
-    """The image from this machine's Docker, exported once per image id into the cache. Raises ImageUnavailableError."""
+    """Return this machine's image, exported once per image id into the cache. Raises ImageUnavailableError."""
     identity = image_id(docker, image)
     if identity is None:
         raise ImageUnavailableError(
@@ -136,7 +136,7 @@ class PullHandler(BaseHTTPRequestHandler):
     image: ServedImage
 
     def handle(self) -> None:
-        """One connection. BuildKit tries TLS first and falls back to HTTP only when the answer is HTTP."""
+        """Serve one connection. BuildKit tries TLS first and falls back to HTTP only when the response is HTTP."""
         with contextlib.suppress(ConnectionError):
             if self.connection.recv(1, socket.MSG_PEEK) == _TLS_HANDSHAKE:
                 self.wfile.write(
@@ -201,11 +201,11 @@ class PullHandler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *_: Any) -> None:
-        """Pulls are no news."""
+        """Log nothing: pulls are frequent and of no interest."""
 
 
 def handler_for(image: ServedImage) -> type[PullHandler]:
-    """A request handler that serves exactly this image, pull requests only."""
+    """Return a request handler that serves exactly this image, for pulls only."""
     return type("ImageHandler", (PullHandler,), {"image": image})
 
 

@@ -46,7 +46,7 @@ RESOLVERS: Final = (Path("/etc/resolv.conf"), Path("/run/systemd/resolve/resolv.
 
 @dataclass(frozen=True)
 class Boot:
-    """What an instance is born with. `user_data` is raw bytes, `public_keys` OpenSSH lines by key pair name."""
+    """The launch data of an instance. `user_data` is raw bytes, `public_keys` OpenSSH lines by key pair name."""
 
     instance_id: str
     address: str
@@ -77,7 +77,7 @@ class Machine(Protocol):
     """What the reconciler may do to containers. Every method raises DockerFailedError."""
 
     def survey(self) -> dict[str, Container]:
-        """All containers of this cloud, by instance id."""
+        """Return all containers of this cloud, by instance id."""
 
     def create(self, boot: Boot, network: Network) -> None:
         """Boot a new instance; its filter is active before its first process listens."""
@@ -98,11 +98,11 @@ class Machine(Protocol):
         """Activate filter and addresses on a running instance."""
 
     def console(self, instance_id: str) -> str:
-        """The latest boot log, at most 64 KiB of it."""
+        """Return the latest boot log, at most 64 KiB of it."""
 
 
 def hostname(address: str) -> str:
-    """EC2's private host name of an address, without the domain."""
+    """Return EC2's private host name of an address, without the domain."""
     return "ip-" + address.replace(".", "-")
 
 
@@ -112,7 +112,7 @@ def container_name(cloud: CloudSettings, instance_id: str) -> str:
 
 
 def run_argv(cloud: CloudSettings, boot: Boot, image: str) -> list[str]:
-    """`docker run` for an instance."""
+    """Return the argv of `docker run` for an instance."""
     name = container_name(cloud, boot.instance_id)
     home = cloud.instance_dir(boot.instance_id)
     argv = ["run", "--detach", "--name", name, "--hostname", hostname(boot.address)]
@@ -132,25 +132,25 @@ def run_argv(cloud: CloudSettings, boot: Boot, image: str) -> list[str]:
 
 
 def survey_argv(cloud: CloudSettings) -> list[str]:
-    """`docker ps` for the ids of all containers of this cloud."""
+    """Return the argv of `docker ps` for the ids of all containers of this cloud."""
     return ["ps", "--all", "--quiet", "--no-trunc", "--filter", f"label={CLOUD_LABEL}={cloud.name}"]
 
 
 def inspect_argv(ids: Iterable[str]) -> list[str]:
-    """`docker inspect`: one JSON line for each container id, see `read_survey`."""
+    """Return the argv of `docker inspect`: one JSON line for each container id, see `read_survey`."""
     label = f'{{{{json (index .Config.Labels "{INSTANCE_LABEL}")}}}}'
     state = "{{.State.Running}},{{.State.ExitCode}},{{json .State.StartedAt}}"
     return ["inspect", "--type", "container", "--format", f"[{label},{state}]", *ids]
 
 
 def read_survey(text: str) -> dict[str, Container]:
-    """Containers by instance id, from the output of `inspect_argv`."""
+    """Return the containers by instance id, from the output of `inspect_argv`."""
     found = (Container(*json.loads(line)) for line in text.splitlines() if line.strip())
     return {container.instance_id: container for container in found}
 
 
 def meta_data(boot: Boot) -> str:
-    """NoCloud meta-data (JSON is YAML)."""
+    """Return the NoCloud meta-data (JSON is YAML)."""
     facts = {
         "instance-id": boot.instance_id,
         "local-hostname": f"{hostname(boot.address)}.{REGION}.compute.internal",
@@ -160,7 +160,7 @@ def meta_data(boot: Boot) -> str:
 
 
 def reachable_nameservers(resolver: str) -> str:
-    """The lines of a resolv.conf that make sense inside an instance: no loopback name server."""
+    """Return the lines of a resolv.conf that work inside an instance: no loopback name server."""
     kept = []
     for line in resolver.splitlines():
         server = re.match(r"nameserver\s+(\S+)", line)
@@ -174,7 +174,7 @@ def reachable_nameservers(resolver: str) -> str:
 
 
 def instance_resolver(sources: Iterable[Path] = RESOLVERS) -> str:
-    """The resolv.conf of an instance: from the machine's first one that names a server an instance can reach."""
+    """Return an instance's resolv.conf: the machine's first one that names a server an instance can reach."""
     texts = [reachable_nameservers(source.read_text()) for source in sources if source.exists()]
     return next((text for text in texts if "nameserver" in text), "")
 
@@ -218,7 +218,7 @@ class DockerMachine:
         self._docker.run(["rm", "--force", "--volumes", name])
         self._docker.run(["volume", "rm", "--force", name])
         shutil.rmtree(self._cloud.instance_dir(instance_id), ignore_errors=True)
-        self._log(f"{instance_id}: nothing of it is left")
+        self._log(f"{instance_id}: removed")
 
     def refresh(self, instance_id: str, network: Network) -> None:
         self._write_network(instance_id, network)

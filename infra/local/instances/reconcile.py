@@ -26,7 +26,7 @@ FORGET_AFTER_SECONDS: Final = 3600.0
 
 
 class Step(enum.Enum):
-    """What is to be done about one instance."""
+    """The action that an instance needs."""
 
     NOTHING = enum.auto()
     CREATE = enum.auto()
@@ -49,7 +49,7 @@ def decide(
     reboot: bool = False,
     power_back: bool = False,
 ) -> Step:
-    """The step for one instance.
+    """Return the step for one instance.
 
     `wanted` is EC2's state of the instance (None: unknown to EC2), `settled` the last state its container was seen
     to reach (None: never booted), `reboot` whether a reboot was requested, `power_back` whether the daemon has
@@ -71,7 +71,7 @@ def decide(
 
 
 class Reconciler:
-    """Bring containers to the state of EC2's objects, and EC2's objects to what containers have become."""
+    """Reconciles containers with the state of EC2's objects, and EC2's objects with observed changes of containers."""
 
     def __init__(
         self, state: CloudState, machine: Machine, save: Callable[[], None], log: Callable[[str], None]
@@ -110,11 +110,11 @@ class Reconciler:
             raise failures[0]
 
     def console(self, instance_id: str) -> str:
-        """The instance's latest boot log."""
+        """Return the instance's latest boot log."""
         return self._machine.console(instance_id)
 
     def _take(self, step: Step, instance_id: str, instance: Any, container: Container | None) -> bool:
-        """Take the step; True when there is something new to remember."""
+        """Take the step; return whether the state changed."""
         if step in (Step.CREATE, Step.START):
             act = self._machine.create if step is Step.CREATE else self._machine.start
             network = self._network(instance)
@@ -168,7 +168,7 @@ class Reconciler:
         self._log(f"{instance.id}: {step.name.lower()}, now {instance.state}")
 
     def _give_up(self, step: Step, instance: Any) -> bool:
-        """An instance that cannot boot ends as it does on EC2; everything else is tried again."""
+        """Terminate an instance that cannot boot, as EC2 does; every other failure is retried."""
         if step is not Step.CREATE:
             return False
         ec2.mark(instance, "terminated", "Server.InternalError", "The instance could not boot")
@@ -179,7 +179,7 @@ class Reconciler:
         return True
 
     def _settle(self, instances: dict[str, Any]) -> bool:
-        """Addresses as they are now; terminated instances give back what they held and are forgotten in time."""
+        """Publish the current addresses; release what terminated instances held, and remove them after a while."""
         backend, now, changed = self._state.backend, time.time(), False
         for instance in instances.values():
             if instance.state != "terminated":

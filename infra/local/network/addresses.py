@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def next_free(pool: ipaddress.IPv4Network, taken: Collection[str], wish: str | None = None) -> str | None:
-    """The lowest address of the pool that is not taken, or the one wished for; None when it cannot be had.
+    """Return the lowest free address of the pool, or the requested one; None when it is not free.
 
     The pool's last address is the network's broadcast address and never handed out.
     """

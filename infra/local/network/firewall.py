@@ -53,12 +53,12 @@ def _table(lines: Iterable[str]) -> str:
 
 
 def filter_v4(permissions: Iterable[Permission]) -> str:
-    """Text for `iptables-restore --noflush`: what the permissions allow passes, all else that is new is dropped."""
+    """Return text for `iptables-restore --noflush`: new connections that no permission allows are dropped."""
     accepts = [f"-A {CHAIN} -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT"]
     accepts += [f"-A {CHAIN}{_match(permission)} -j ACCEPT" for permission in sorted(set(permissions))]
     return _table(accepts)
 
 
 def filter_v6() -> str:
-    """Text for `ip6tables-restore --noflush`: nothing passes, instances have no IPv6."""
+    """Return text for `ip6tables-restore --noflush`: nothing passes, instances have no IPv6."""
     return _table(())

@@ -23,13 +23,13 @@ _QUIET_SECONDS: Final = 1.0
 
 
 def log(message: str) -> None:
-    """One line in the daemon's log."""
+    """Write one line to the daemon's log."""
     sys.stderr.write(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f} {message}\n")
     sys.stderr.flush()
 
 
 def remembered(settings: CloudSettings, docker: DockerCommand) -> CloudState:
-    """The saved state, or a new one. Raises StateUnreadableError when it is gone while instances remain."""
+    """Return the saved state, or a new one. Raises StateUnreadableError when it is lost while instances remain."""
     # moto takes seconds to import; only the daemon does.
     from infra.local.ec2 import state as memory
     from infra.local.ec2.backend import CloudBackend
@@ -55,7 +55,7 @@ def serve(settings: CloudSettings, docker: DockerCommand, host_image: str) -> No
 
     class QuietHandler(MotoRequestHandler):
         def log_request(self, *_: Any, **__: Any) -> None:
-            """Requests that change something are logged by the cloud."""
+            """Log nothing: the cloud logs the requests that change something."""
 
     machine = DockerMachine(settings, docker, host_image, log)
     cloud = Cloud(settings, remembered(settings, docker), machine, log)

@@ -56,7 +56,7 @@ def status(settings: CloudSettings, timeout: float = 30.0) -> dict[str, Any] | N
 
 
 def daemon_pid(settings: CloudSettings) -> int | None:
-    """The daemon's process id, None when its pid file is missing or stale (process gone, or not ours)."""
+    """Return the daemon's process id; None when its pid file is missing or stale (process gone, or not ours)."""
     try:
         pid = int(settings.pid_file.read_text())
         command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
@@ -67,7 +67,7 @@ def daemon_pid(settings: CloudSettings) -> int | None:
 
 
 def daemon_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment of the daemon: the caller's, without what would steer moto or look for AWS accounts."""
+    """Return the daemon's environment: the caller's, without variables that configure moto or AWS accounts."""
     return {name: value for name, value in environment.items() if not name.startswith(("AWS_", "MOTO_"))}
 
 
@@ -77,7 +77,7 @@ def start(
     progress: Callable[[str], None],
     environment: Mapping[str, str],
 ) -> dict[str, Any]:
-    """Have the cloud running; the answer is its status. Raises LocalCloudError."""
+    """Start the cloud unless it runs; return its status. Raises LocalCloudError."""
     settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (settings.state_dir / _LOCK_FILE).open("w") as lock:
         # Two starts at once: the second one waits, and finds the cloud running.
@@ -130,7 +130,7 @@ def _await_answer(settings: CloudSettings, process: subprocess.Popen[bytes] | No
         time.sleep(_POLL_SECONDS)
     tail = settings.log_file.read_text(errors="replace").splitlines()[-_LOG_TAIL:]
     raise NotStartedError(
-        f"The local cloud '{settings.name}' did not come up: {' | '.join(tail)}",
+        f"The local cloud '{settings.name}' did not start: {' | '.join(tail)}",
         f"Its log: {settings.log_file}",
     )
 
@@ -169,7 +169,7 @@ def remove_everything(settings: CloudSettings, docker: DockerCommand) -> None:
 
 
 def ca_files(directory: Path = _CA_DIR) -> list[str]:
-    """The certificate authorities that this machine's administrator has added."""
+    """Return the certificate authorities that this machine's administrator has added."""
     return sorted(str(path) for path in directory.rglob("*.crt")) if directory.is_dir() else []
 
 
@@ -201,12 +201,12 @@ def _ensure_network(settings: CloudSettings, docker: DockerCommand) -> None:
         docker.run(network_argv(settings))
     except DockerFailedError as error:
         raise NetworkConflictError(
-            f"Network {settings.network} cannot be made: {error.detail}", hint
+            f"Network {settings.network} cannot be created: {error.detail}", hint
         ) from error
 
 
 def network_argv(settings: CloudSettings) -> list[str]:
-    """`docker network create` for the cloud."""
+    """Return the argv of `docker network create` for the cloud."""
     argv = ["network", "create", "--driver", "bridge", "--label", f"{CLOUD_LABEL}={settings.name}"]
     argv += ["--subnet", str(settings.subnet), "--ip-range", str(settings.instance_range)]
     return [*argv, "--gateway", str(settings.gateway), settings.network]

@@ -1,4 +1,4 @@
-"""The rehearsal's stand-in for pulumi-resource-aws: the types that the program uses, on a local cloud.
+"""An emulator of pulumi-resource-aws: the types that the program uses, on a local cloud.
 
 The engine finds it as `$PULUMI_HOME/plugins/resource-aws-v7.51.2-rehearsal.1/pulumi-resource-aws`: a real directory
 with a link to the script of that name here. A resource or an invoke gets it by the option

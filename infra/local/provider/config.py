@@ -37,7 +37,7 @@ class ProviderConfig:
 
     @classmethod
     def from_args(cls, args: Mapping[str, Any]) -> Self:
-        """The configuration as the engine passes it: plain values, nested ones also as JSON text.
+        """Return the configuration as the engine passes it: plain values, nested ones also as JSON text.
 
         Raises ConfigurationError for a key it does not know or a value it cannot use, NotLocalError where
         the EC2 endpoint is missing or is not a loopback address.

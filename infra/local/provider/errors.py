@@ -1,4 +1,4 @@
-"""What can go wrong in the provider.
+"""Errors of the provider.
 
 ProviderError
 ├── ConfigurationError   the provider's configuration (`aws:` keys) cannot be used
@@ -8,7 +8,7 @@ ProviderError
 ├── CloudRefusedError           EC2 answered with an error; carries its code
 ├── WaitTimeoutError           a state was not reached in time
 ├── CancelledError              the engine cancelled during a wait
-└── NotReadyError     the resource exists, but its creation did not come to its end
+└── NotReadyError     the resource exists, but its creation did not finish
 
 Every error is one sentence; `hint` is the next step, empty where the sentence contains it.
 """
@@ -30,7 +30,7 @@ class ProviderError(Exception):
     hint = ""
 
     def sentence(self) -> str:
-        """The message and, where there is one, the hint: what the engine shows to the user."""
+        """Return the message and, where there is one, the hint: what the engine shows to the user."""
         return f"{self}; {self.hint}" if self.hint else str(self)
 
 
@@ -125,7 +125,7 @@ class NotReadyError(ProviderError):
 
 
 def nearest(name: str, known: Sequence[str]) -> str:
-    """`; the nearest it knows is X` or, where nothing is near, `; it knows: …`, to end a sentence."""
+    """Return `; the nearest it knows is X` or, where nothing is near, `; it knows: …`, to end a sentence."""
     by_lower = {candidate.lower(): candidate for candidate in known}
     close = get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
     if close:

@@ -61,7 +61,7 @@ class Decoded:
 
 
 def decode(struct: struct_pb2.Struct) -> Decoded:
-    """What the engine sent: nulls left out, unknowns as `UNKNOWN`, whole numbers as int, secrets opened."""
+    """Return what the engine sent: without nulls, unknowns as `UNKNOWN`, whole numbers as int, secrets opened."""
     values: Properties = {}
     secrets: set[str] = set()
     for name, value in struct.fields.items():
@@ -75,7 +75,7 @@ def decode(struct: struct_pb2.Struct) -> Decoded:
 
 
 def encode(values: Mapping[str, Any], secrets: Collection[str] = ()) -> struct_pb2.Struct:
-    """What goes back to the engine: None left out, unknowns as a sentinel, `secrets` sealed."""
+    """Return what the engine gets: without None, unknowns as a sentinel, `secrets` marked as secret."""
     struct = struct_pb2.Struct()
     for name, plain in values.items():
         if plain is None:
@@ -88,7 +88,7 @@ def encode(values: Mapping[str, Any], secrets: Collection[str] = ()) -> struct_p
 
 
 def holds_unknown(value: object) -> bool:
-    """True if the value is unknown or holds an unknown at any depth."""
+    """Return whether the value is unknown or holds an unknown at any depth."""
     if isinstance(value, Mapping):
         return any(holds_unknown(item) for item in value.values())
     if isinstance(value, list):

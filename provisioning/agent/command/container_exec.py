@@ -12,7 +12,7 @@ from provisioning.agent.protocol import Exit
 
 
 class ContainerExec:
-    """What `docker exec CONTAINER COMMAND` does. Raises OSError when it cannot be started; then nothing runs."""
+    """Does what `docker exec CONTAINER COMMAND` does. Raises OSError when it cannot be started; then nothing runs."""
 
     def __init__(self, container: str, argv: Sequence[str], deadline: float) -> None:
         self._deadline = deadline
@@ -29,7 +29,7 @@ class ContainerExec:
         return self._stream.fileno()
 
     def read(self) -> Optional[bytes]:
-        """Return what it printed of both kinds; None when nothing is whole yet, empty when it has ended."""
+        """Return its output on both streams; None when no frame is complete yet, empty when it has ended."""
         try:
             chunk = self._stream.recv(65536)
         except OSError:
@@ -53,11 +53,11 @@ class ContainerExec:
         return printed or None
 
     def end(self) -> None:
-        """Stop waiting for it. As with the command line, it cannot be ended from here."""
+        """Stop waiting for it. As with the command line, the command itself cannot be ended from here."""
         self._stream.close()
 
     def status(self) -> int:
-        """Return its exit status once its output has ended; FAILED when the engine does not tell it."""
+        """Return its exit status once its output has ended; FAILED when the engine does not report it."""
         self._stream.close()
         try:
             while self._began:

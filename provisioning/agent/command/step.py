@@ -37,11 +37,11 @@ class Command:
         return self._output.fileno()
 
     def read(self) -> Optional[bytes]:
-        """Return what it printed of both kinds; empty when it has closed both."""
+        """Return its output on both streams; empty when it has closed both."""
         return os.read(self.fileno(), 65536)
 
     def end(self) -> None:
-        """End it and all that it started."""
+        """End the command and its process group."""
         for sign, seconds in ((signal.SIGTERM, 10), (signal.SIGKILL, 5)):
             try:
                 os.killpg(self._process.pid, sign)

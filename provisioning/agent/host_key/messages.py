@@ -30,7 +30,7 @@ class Changed:
 
 @dataclass(frozen=True)
 class SwitchHostKey(Request[Changed]):
-    """Make the host's own key the only one that sshd shows, and keep cloud-init from creating others."""
+    """Make the host's own key the only one that sshd presents, and keep cloud-init from creating others."""
 
     root: str
 
@@ -48,4 +48,4 @@ class ScrubInjectedHostKey(Request[Scrubbed]):
 
     root: str
     seconds: float
-    """How long to wait for the end of the first boot."""
+    """Timeout of the first boot."""

@@ -1,4 +1,4 @@
-"""Where the host's own key is."""
+"""The path of the host's own key."""
 
 from __future__ import annotations
 

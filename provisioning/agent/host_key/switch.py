@@ -1,4 +1,4 @@
-"""Make the host's own key the only one that sshd shows. Running sessions stay."""
+"""Make the host's own key the only one that sshd presents. Running sessions stay."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def handle(request: SwitchHostKey) -> Changed:
     key = key_path(request.root)
     own = os.path.join(etc, "ssh/sshd_config.d/10-onebox-host-key.conf")
     if not os.path.exists(key):
-        raise Refused("the host's own key is not there")
+        raise Refused("the host's own key does not exist")
     changed = False
     if os.path.isdir(os.path.join(etc, "cloud")):
         cloud = os.path.join(etc, "cloud/cloud.cfg.d/99-onebox-host-key.cfg")
@@ -40,7 +40,7 @@ def handle(request: SwitchHostKey) -> Changed:
 
 
 def _verify(key: str, own: str) -> None:
-    """Raise Refused, and remove the configuration, unless sshd shows this key and no other."""
+    """Raise Refused, and remove the configuration, unless sshd presents this key and no other."""
     check = subprocess.run(
         ["sshd", "-T"],
         capture_output=True,

@@ -35,7 +35,9 @@ def handle(request: HoldLock) -> Exit:
     try:
         fcntl.flock(steps, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        print(f"{_named(read_holder(request.root))} (it is gone, but a step of it is still running)")
+        print(
+            f"{_named(read_holder(request.root))} (its client is gone, but one of its steps is still running)"
+        )
         return Exit.LOCKED
     os.close(steps)
     held = _Held(request.root, replace(request.holder, pid=os.getpid()))

@@ -19,7 +19,7 @@ from provisioning.agent.protocol import Refused
 HOLDER_SECONDS = 10.0
 STEP_SECONDS = 25.0
 CLIENT_SECONDS = 2.0
-"""How long the client of a broken lock may take to hear of it and close its connection."""
+"""Seconds for the client of a broken lock to detect it and close its connection."""
 _LOCK, _STEPS = "push.lock", "steps.lock"
 
 
@@ -41,7 +41,7 @@ def _break(root: str, holder: Optional[Holder], steps: list[int], by: str) -> No
         _terminate(holder.pid)
         if not _wait_until(lambda: holder.pid not in _users_of(root, _LOCK), HOLDER_SECONDS):
             raise Refused("its holder does not end")
-        # A client that hears of it closes its connection; one that does not hear is disconnected.
+        # A client that detects it closes its connection; any other is disconnected.
         if session is not None and not _wait_until(lambda: not _runs(session), CLIENT_SECONDS):
             _terminate(session)
     for pid in _users_of(root, _STEPS):

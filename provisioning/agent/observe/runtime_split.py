@@ -1,4 +1,4 @@
-"""The traffic split that was set at run time, read from the running service."""
+"""Read the runtime traffic split from the running service."""
 
 from __future__ import annotations
 

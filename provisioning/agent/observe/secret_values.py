@@ -33,6 +33,6 @@ def _read(path: str) -> str:
     if done.returncode != 0:
         reason = done.stderr.decode("utf-8", "replace").strip()
         raise Refused(
-            f"the secret {os.path.basename(path)} cannot be read, so it could not be hidden: {reason}"
+            f"the secret {os.path.basename(path)} cannot be read, so it cannot be redacted: {reason}"
         )
     return done.stdout.decode("utf-8", "replace")

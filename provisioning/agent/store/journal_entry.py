@@ -44,7 +44,7 @@ class JournalEntry:
     restored: Optional[str] = None
     """Digest of the release that was restored after a failure."""
     outcome: str = ""
-    """What was restored or stopped after a failure, in words."""
+    """What was restored or stopped after a failure, as text."""
     seconds: Optional[float] = None
     took: dict[str, float] = field(default_factory=dict)
     """Service -> seconds that its recreation took."""

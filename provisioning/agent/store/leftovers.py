@@ -8,7 +8,7 @@ from provisioning.agent.files import current_release
 
 
 def leftovers(root: str) -> list[str]:
-    """Return paths below the root that are half made; never the release that `current` points to."""
+    """Return the paths of partial files below the root; never the release that `current` points to."""
     current = current_release(root)
     found = [name for name in ("current.new",) if os.path.lexists(os.path.join(root, name))]
     for folder in ("incoming", "releases", "data", "secrets"):

@@ -12,12 +12,12 @@ from provisioning.agent.store.manifest import FileEntry
 
 @dataclass(frozen=True)
 class Done:
-    """The request was carried out."""
+    """The request succeeded."""
 
 
 @dataclass(frozen=True)
 class Removed:
-    """What was removed, in words."""
+    """What was removed, as text."""
 
     removed: tuple[str, ...]
 

@@ -33,7 +33,7 @@ class PropertyChange:
 
     @property
     def top(self) -> str:
-        """The name of the resource's own property that holds the change."""
+        """Return the name of the resource's own property that holds the change."""
         return re.split(r"[.\[]", self.path, maxsplit=1)[0]
 
 
@@ -51,7 +51,7 @@ class Comparison:
 
     @property
     def changed(self) -> frozenset[str]:
-        """Names of the top-level properties that changed."""
+        """Return the names of the top-level properties that changed."""
         return frozenset(change.top for change in self.changes)
 
 

@@ -70,12 +70,12 @@ class ResourceType:
 
     @property
     def stable(self) -> tuple[str, ...]:
-        """The outputs that no update changes."""
+        """Return the outputs that no update changes."""
         moving = {name for names in self.recomputed.values() for name in names} | {"tagsAll"}
         return tuple(name for name in self.outputs if name not in moving)
 
     def computed_names(self) -> Iterator[str]:
-        """Every property that only creation makes known: the outputs, and inputs left to the cloud."""
+        """Return every property that only creation makes known: the outputs, and inputs left to the cloud."""
         yield from self.outputs
         yield from (name for name, prop in self.inputs.items() if prop.computed)
 

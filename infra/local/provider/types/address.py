@@ -138,7 +138,7 @@ class EipAssociation:
     def update(
         self, cloud: Cloud, id_: str, olds: Mapping[str, Any], news: Mapping[str, Any], seconds: float
     ) -> None:
-        """Nothing: every change of an association makes a new one."""
+        """Do nothing: every change of an association creates a new one."""
 
     def delete(self, cloud: Cloud, id_: str, seconds: float) -> None:
         # An association that moved has a new id: only one that still has ours is removed.

@@ -17,7 +17,7 @@ class Family(Protocol):
 
     @property
     def kind(self) -> ResourceType:
-        """The schema of the type."""
+        """Return the schema of the type."""
 
     def create(self, cloud: Cloud, inputs: Mapping[str, Any], seconds: float) -> str:
         """Create it, wait up to `seconds` until it is ready, and return its id.

@@ -185,7 +185,7 @@ def _change_metadata(cloud: Cloud, id_: str, wanted: Mapping[str, Any]) -> None:
 def _change_stopped(
     cloud: Cloud, id_: str, olds: Mapping[str, Any], news: Mapping[str, Any], seconds: float
 ) -> None:
-    """What EC2 only changes on a stopped instance: its type and its user data."""
+    """Change what EC2 only changes on a stopped instance: its type and its user data."""
     new_type = _differs("instanceType", olds, news)
     new_data = user_data_bytes(olds) != user_data_bytes(news)
     if new_type or new_data:
