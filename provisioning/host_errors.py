@@ -116,7 +116,11 @@ class CommandFailed(HostError):
 
     def __init__(self, command: str, status: int, output: str, *, hint: str = "") -> None:
         last = output.strip().splitlines()[-1:] or ["it said nothing"]
-        super().__init__(f"{command} failed on the host with status {status}: {last[0]}", hint=hint)
+        super().__init__(
+            f"{command} failed on the host with status {status}: {last[0]}",
+            hint=hint
+            or "Run `onebox doctor` for the first failed check, or `onebox ssh` for a shell on the host.",
+        )
         self.command = command
         self.status = status
         self.output = output

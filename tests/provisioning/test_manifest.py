@@ -11,9 +11,10 @@ import pytest
 
 from provisioning.deploy.plan_push import preview_push
 from provisioning.deploy.rollback import plan_rollback, roll_back
+from provisioning.host.audit import read_audit
 from provisioning.host.drift import read_status
 from provisioning.host.history import read_releases
-from provisioning.host_errors import ManifestRefused
+from provisioning.host_errors import CommandFailed, ManifestRefused
 from provisioning.release.environment import environment_text, for_host
 from provisioning.release.manifest import Release
 from provisioning.release.release import read_release
@@ -268,3 +269,42 @@ def test_a_release_without_its_manifest_is_repaired_where_it_is(host: Any, curre
     assert _push(host, "one") == first
 
     assert read_status(host.settings()).drift == ()
+
+
+DAMAGED = [
+    "",
+    "{",
+    "[]",
+    "null",
+    "5",
+    "[" * 50_000,
+    '{"result": "ok", "what": "push", "release": 5, "took": 3}',
+]
+
+
+@pytest.mark.process
+def test_damaged_lines_of_the_logs_stop_no_command(host: Any) -> None:
+    first, second = (_push(host, text) for text in ("one", "two"))
+    for name in ("journal.jsonl", "audit.jsonl"):
+        with (host.root / name).open("a") as file:
+            file.write("\n".join(DAMAGED) + "\n")
+
+    assert [item.release for item in read_releases(host.settings()).releases] == [second, first]
+    assert read_status(host.settings()).drift == ()
+    assert read_audit(host.settings()).broken == tuple(range(3, 3 + len(DAMAGED)))
+    assert _push(host, "three") == read_status(host.settings()).release
+    assert read_audit(host.settings()).entries[-1].what == "push"
+
+
+@pytest.mark.process
+def test_a_newer_journal_is_refused_with_the_next_step(host: Any) -> None:
+    _push(host, "one")
+    with (host.root / "journal.jsonl").open("a") as file:
+        file.write('{"schema": 99}\n')
+
+    for act in (host.push, lambda: read_status(host.settings()), lambda: read_releases(host.settings())):
+        with pytest.raises(
+            CommandFailed, match="schema 99, this version reads up to 1; use a newer"
+        ) as caught:
+            act()
+        assert caught.value.hint
