@@ -49,7 +49,7 @@ def make_images(context: Context, actions: Iterable[ServiceAction]) -> None:
 
 
 def build_error(log: str) -> tuple[str, ...]:
-    """Pure: return the last lines that the failed command of an image build printed, oldest first.
+    """Return the last lines that the failed command of an image build printed, oldest first.
 
     BuildKit repeats them at the end of its plain log between two lines of dashes, below a line that names the
     command. Without that frame, the last lines of the whole log.
@@ -105,7 +105,7 @@ def _change_container(context: Context, action: ServiceAction, state: HostState)
 
 
 def failure_reason(state: HostState, service: str, output: str) -> str:
-    """Pure: return why a service is not up, from its container and the output of compose."""
+    """Return why a service is not up, from its container and the output of compose."""
     container = state.container(service)
     last = (output.strip().splitlines() or ["compose printed nothing"])[-1].strip()
     if container is None:

@@ -50,7 +50,7 @@ def read_status(
 
 
 def status_of(state: HostState) -> HostStatus:
-    """Pure: return the status in the observed state of a host."""
+    """Return the status in the observed state of a host."""
     wanted = tuple(state.current_release.services) if state.current_release else ()
     names = [*wanted, *sorted({item.service for item in state.containers} - set(wanted))]
     return HostStatus(
@@ -63,7 +63,7 @@ def status_of(state: HostState) -> HostStatus:
 
 
 def drift_of(state: HostState) -> tuple[str, ...]:
-    """Pure: return one line for each difference from what the last push left."""
+    """Return one line for each difference from what the last push left."""
     release = state.current_release
     left = state.journal.release if state.journal else None
     found: list[str] = []

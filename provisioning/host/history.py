@@ -120,7 +120,7 @@ def kept_on(store: Store, deadline: Deadline) -> Kept:
 
 
 def kept_in(answer: Releases) -> Kept:
-    """Pure: return the releases in the agent's answer."""
+    """Return the releases in the agent's answer."""
     manifests: dict[str, Release] = {}
     unreadable: list[UnreadableRelease] = []
     for digest, item in answer.kept.items():
@@ -163,7 +163,7 @@ def kept_in(answer: Releases) -> Kept:
 
 
 def difference(old: Release, new: Release) -> Differences:
-    """Pure: return the diff of two releases."""
+    """Return the diff of two releases."""
     data = {**old.data, **new.data}
     shares = split_of(old.environment), split_of(new.environment)
     return Differences(
@@ -176,12 +176,12 @@ def difference(old: Release, new: Release) -> Differences:
 
 
 def split_of(environment: Mapping[str, str]) -> str:
-    """Pure: return the traffic split as weights `v1/v2`."""
+    """Return the traffic split as weights `v1/v2`."""
     return "/".join(environment.get(name, DEFAULT_WEIGHT) for name in SPLIT)
 
 
 def choose(kept: Kept, wanted: str | None) -> KeptRelease:
-    """Pure: return the release whose digest begins with `wanted`, or the previous one.
+    """Return the release whose digest begins with `wanted`, or the previous one.
 
     Raises SettingsError with the reason for a release that is unknown, ambiguous, unreadable, current or pruned.
     """

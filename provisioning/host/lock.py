@@ -163,7 +163,7 @@ def break_lock(
 
 
 def lock_state(found: LockHolders) -> LockState:
-    """Pure: return the state in the agent's answer."""
+    """Return the state in the agent's answer."""
     holder = found.holder or Holder("", "", "")
     return LockState(found.free, holder.who, holder.doing, holder.since, holder.pid, found.steps)
 

@@ -188,7 +188,7 @@ def _read(connection: Connection, settings: PushSettings, deadline: Deadline, ru
 
 
 def readiness_checks(facts: Readiness, min_free_bytes: int) -> tuple[ReadinessCheck, ...]:
-    """Pure: return the checks after the login, in order, evaluated on the facts of the host."""
+    """Return the checks after the login, in order, evaluated on the facts of the host."""
     cloud = facts.cloud_init
     denied = "permission denied" in facts.daemon_error.lower()
     booted = cloud == "done"

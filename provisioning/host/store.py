@@ -166,7 +166,7 @@ class Store:
 
 
 def state_of(facts: Facts) -> HostState:
-    """Pure: return the observed state in the agent's facts."""
+    """Return the observed state in the agent's facts."""
     values = dict(vars(facts))
     manifest, split = values.pop("current_manifest"), facts.split_in_force
     return HostState(

@@ -132,7 +132,7 @@ def examine(
 
 
 def diagnosis_without_stack(error: ProvisioningError) -> Diagnosis:
-    """Pure: return the diagnosis of a stack whose outputs or settings cannot be used."""
+    """Return the diagnosis of a stack whose outputs or settings cannot be used."""
     broken = Check(STACK, Condition.BROKEN, str(error), error.hint)
     return Diagnosis((broken, *(Check(name, Condition.UNKNOWN) for name in LADDER[1:])))
 

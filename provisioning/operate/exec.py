@@ -86,7 +86,7 @@ def execute(
 
 
 def running_container(state: HostState, service: str) -> str:
-    """Pure: return the id of the running container of a service. Raises SettingsError or HostError without one."""
+    """Return the id of the running container of a service. Raises SettingsError or HostError without one."""
     container = state.container(service)
     if container is None:
         names = ", ".join(sorted({item.service for item in state.containers})) or "none"

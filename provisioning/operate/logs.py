@@ -22,7 +22,7 @@ _FOLLOW_SECONDS = 7 * 24 * 3600.0
 
 
 def logs_argv(project_name: str, service: str | None, *, follow: bool, tail: int) -> list[str]:
-    """Pure: return the argv on the host. Compose finds the containers by their labels; no release is needed."""
+    """Return the argv on the host. Compose finds the containers by their labels; no release is needed."""
     options = ["--no-color", f"--tail={tail}", *(["--follow"] if follow else [])]
     services = [service] if service else []
     return [
@@ -85,7 +85,7 @@ class WholeLines:
 
 
 def of_container(line: str) -> tuple[str, str]:
-    """Pure: return the container that compose names before a line (empty for none), and the line itself."""
+    """Return the container that compose names before a line (empty for none), and the line itself."""
     # Compose writes control codes before the line, even with `--ansi never`.
     container, found, said = plain(line).partition("|")
     return (container.strip(), said.removeprefix(" ")) if found else ("", container)

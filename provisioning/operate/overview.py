@@ -85,7 +85,7 @@ def read_overview(
 
 
 def overview_of(status: HostStatus, state: HostState, usage: Usage) -> Overview:
-    """Pure: return the overview from a host's status, observed state and usage."""
+    """Return the overview from a host's status, observed state and usage."""
     values = [item.environment for item in usage.containers.values() if item.environment]
     return Overview(
         release=status.release,

@@ -69,7 +69,7 @@ class BoundPlan:
 
 
 def state_of(state: HostState) -> str:
-    """Pure: return the SHA-256 hex of the observed state on which a push depends.
+    """Return the SHA-256 hex of the observed state on which a push depends.
 
     Free space, sizes, the lock holder and the output of health checks are no part of it.
     """
@@ -93,7 +93,7 @@ def state_of(state: HostState) -> str:
 
 
 def host_of(settings: PushSettings) -> PlanHost:
-    """Pure: return the host of these settings as a plan names it."""
+    """Return the host of these settings as a plan names it."""
     return PlanHost(
         address=settings.target.address,
         keys=tuple(sorted(fingerprint(key) for key in settings.target.host_keys)),
@@ -103,7 +103,7 @@ def host_of(settings: PushSettings) -> PlanHost:
 
 
 def plan_document(settings: PushSettings, forecast: Forecast, state: HostState) -> dict[str, object]:
-    """Pure: return the plan as docs/plan.schema.json describes it."""
+    """Return the plan as docs/plan.schema.json describes it."""
     return {
         **_head(settings, NOTHING if forecast.nothing_to_do else CHANGES, "", state_of(state)),
         **document_of(forecast),
@@ -111,7 +111,7 @@ def plan_document(settings: PushSettings, forecast: Forecast, state: HostState) 
 
 
 def unknown_document(settings: PushSettings, digest: str, reason: str) -> dict[str, object]:
-    """Pure: return the document of a plan that was not made because the host could not be read."""
+    """Return the document of a plan that was not made because the host could not be read."""
     return {
         **_head(settings, UNKNOWN, reason, None),
         "release": {"digest": digest, "current": None},
