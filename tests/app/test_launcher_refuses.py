@@ -36,9 +36,10 @@ BROKEN: dict[str, tuple[Callable[[Path], None], str]] = {
     "answers nonsense": (
         lambda code: append(
             code / "runtime" / "server.py",
+            "_send = Server._send\n"
             "def _wrong(self, client, answer):\n"
-            "    self._send(*client, 200, 'application/json', b'{}')\n"
-            "Server._send_prediction = _wrong",
+            "    _send(self, client, (200, b'{}', 'application/json', None))\n"
+            "Server._send = _wrong",
         ),
         "POST /predict of the canary row of v1 answers 200: b'{}'",
     ),
@@ -52,7 +53,7 @@ BROKEN: dict[str, tuple[Callable[[Path], None], str]] = {
         "POST /predict of the canary row of v1 answers 200",
     ),
     "never answers": (
-        lambda code: append(code / "runtime" / "server.py", "Server._send_prediction = lambda *_: None"),
+        lambda code: append(code / "runtime" / "server.py", "Server._send = lambda *_: None"),
         "it does not respond as expected: TimeoutError",
     ),
     "has workers that fail": (

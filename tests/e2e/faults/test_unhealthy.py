@@ -49,9 +49,10 @@ CODE = {
     "hang": ("runtime/worker.py", "import threading\n\nthreading.Event().wait()"),
     "wrong answer": (
         "runtime/server.py",
+        "_send = Server._send\n\n\n"
         "def _wrong(self, client, answer):\n"
-        '    self._send(*client, 200, "application/json", b"{}")\n\n\n'
-        "Server._send_prediction = _wrong",
+        '    _send(self, client, (200, b"{}", "application/json", None))\n\n\n'
+        "Server._send = _wrong",
     ),
     "slow start": ("runtime/main.py", "import time\n\ntime.sleep(120)"),
 }
