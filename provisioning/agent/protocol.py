@@ -50,7 +50,12 @@ class Frame:
     """Kinds of frames. To the host: START to CLOSE, from it: OUTPUT to EXIT."""
 
     START = b"S"
-    """JSON: {"name", "fields", "seconds"}. After `seconds`, unless null, the run is killed with its process group."""
+    """JSON: {"name", "fields", "shared", "seconds"}; `shared` has further fields, each the number of a VALUE.
+
+    After `seconds`, unless null, the run is killed with its process group.
+    """
+    VALUE = b"V"
+    """JSON of a field that several requests have; its number is one of the connection's values, not of a run."""
     INPUT = b"I"
     END_OF_INPUT = b"E"
     CLOSE = b"C"
@@ -72,9 +77,13 @@ def pack(kind: bytes, run: int, content: bytes = b"") -> bytes:
     return _HEAD.pack(kind, run, len(content)) + content
 
 
-def start_text(request: Request[Any], seconds: Optional[float] = None) -> bytes:
-    """Return the content of a START frame."""
-    content = {"name": type(request).__name__, "fields": request, "seconds": seconds}
+def start_text(
+    request: Request[Any], seconds: Optional[float] = None, shared: Optional[dict[str, int]] = None
+) -> bytes:
+    """Return the content of a START frame. shared: field -> number of the VALUE that has it."""
+    shared = shared or {}
+    fields = {name: value for name, value in vars(request).items() if name not in shared}
+    content = {"name": type(request).__name__, "fields": fields, "shared": shared, "seconds": seconds}
     return json.dumps(content, default=vars).encode()
 
 

@@ -85,6 +85,7 @@ class Server:
     def __init__(self, archive: int) -> None:
         self._archive = archive
         self._runs: dict[int, Run] = {}
+        self._values: dict[int, Any] = {}
         self._connected = True
         self._answered = False
         self._to_load = list(HANDLERS)
@@ -143,6 +144,8 @@ class Server:
             run = self._runs.get(number)
             if kind == Frame.START:
                 self._start(number, content)
+            elif kind == Frame.VALUE:
+                self._values[number] = json.loads(content)
             elif run:
                 if kind == Frame.INPUT:
                     run.waiting += content
@@ -154,6 +157,7 @@ class Server:
 
     def _start(self, number: int, content: bytes) -> None:
         request = json.loads(content)
+        request["fields"].update((field, self._values[value]) for field, value in request["shared"].items())
         # Imported here, it is compiled once and not in every child; the child reports what is wrong with it.
         with contextlib.suppress(Exception):
             load(request["name"])

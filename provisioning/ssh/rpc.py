@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 import threading
 from typing import Any
 
@@ -107,7 +108,9 @@ class Agent:
         self._frames = Unpacker()
         self._numbers = itertools.count(1)
         self._streams: dict[int, Stream] = {}
+        self._values: dict[str, int] = {}
         self._sending = threading.Lock()
+        self._sharing = threading.Lock()
         self._starting = threading.Lock()
         self.over = False
         threading.Thread(target=self._pump, name="onebox-agent", daemon=True).start()
@@ -119,8 +122,24 @@ class Agent:
                 raise AgentGone
             number = next(self._numbers)
             stream = self._streams[number] = Stream(self, number)
-        self.send(Frame.START, number, start_text(request, seconds))
+        self.send(Frame.START, number, start_text(request, seconds, self._share(request)))
         return stream
+
+    def _share(self, request: Request[Any]) -> dict[str, int]:
+        """Send the documents of a request that this agent lacks; return field -> number of each.
+
+        A manifest belongs to most requests of a push, and travels once.
+        """
+        shared: dict[str, int] = {}
+        for field, value in vars(request).items():
+            if isinstance(value, dict):
+                text = json.dumps(value, default=vars)
+                with self._sharing:
+                    if text not in self._values:
+                        self._values[text] = len(self._values) + 1
+                        self.send(Frame.VALUE, self._values[text], text.encode())
+                    shared[field] = self._values[text]
+        return shared
 
     def send(self, kind: bytes, number: int, content: bytes = b"") -> None:
         """Send a frame. After an incomplete frame, no other can be sent."""

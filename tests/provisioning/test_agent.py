@@ -7,7 +7,7 @@ import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,30 +15,32 @@ import pytest
 
 from provisioning.agent.codec import decode
 from provisioning.agent.observe.messages import FileContents, ReadFacts, ReadFiles
-from provisioning.agent.protocol import Request
+from provisioning.agent.protocol import Frame, Request
 from provisioning.errors import DeadlinePassed
 from provisioning.host_errors import CommandFailed, ConnectionLost, HostError
 from provisioning.ssh import Connection, connect
 from provisioning.ssh.archive import pack, sources
 from provisioning.ssh.process import Completed
+from provisioning.ssh.rpc import Agent
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.process
 
 MESSAGES = """\
 from dataclasses import dataclass
-from typing import Tuple
+from typing import Dict, Optional, Tuple
 from provisioning.agent.protocol import Request
 @dataclass(frozen=True)
 class RunText(Request[None]):
     text: str
     arguments: Tuple[str, ...] = ()
+    document: Optional[Dict[str, str]] = None
 """
 HANDLER = """\
 import sys
 def handle(request):
     sys.argv = ["text", *request.arguments]
-    exec(request.text, {})
+    exec(request.text, {"document": request.document})
 """
 
 
@@ -48,6 +50,7 @@ class RunText(Request[None]):
 
     text: str
     arguments: tuple[str, ...] = ()
+    document: dict[str, str] | None = None
 
 
 @pytest.fixture(autouse=True)
@@ -91,6 +94,33 @@ def test_many_requests_take_one_command_on_the_host(host: Any, connection: Conne
 
     assert answers == [f"{n + 110}\n" for n in range(5)]
     assert len(host.sshd.commands) == 1
+
+
+def test_a_document_that_several_requests_have_travels_once(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[tuple[bytes, int]] = []
+    send = Agent.send
+
+    def record(self: Agent, kind: bytes, number: int, content: bytes = b"") -> None:
+        sent.append((kind, len(content)))
+        send(self, kind, number, content)
+
+    monkeypatch.setattr(Agent, "send", record)
+    first, second = ({name: name * 5000} for name in "ab")
+
+    for document in (first, second, first, second):
+        request = RunText(
+            "print(len(document), *{key: value[:2] for key, value in document.items()}.items())"
+        )
+        with closing(
+            connection.start_request(replace(request, document=document), step="the text")
+        ) as process:
+            [(name, _)] = document.items()
+            assert process.wait(10).stdout == f"1 ({name!r}, {name * 2!r})\n"
+
+    assert [kind for kind, size in sent if size > 5000] == [Frame.VALUE] * 2
+    assert [kind for kind, _ in sent].count(Frame.START) == 4
 
 
 @pytest.mark.parametrize(
