@@ -61,9 +61,7 @@ def _parsed(body: bytes) -> Json:
         document: Json = json.loads(text, object_pairs_hook=_object, parse_int=float)
     except _DuplicateKeyError as twice:
         key = _shown(twice.key)
-        raise InvalidRequestError(
-            400, "duplicate_key", f"the key '{key}' is there twice", field=key
-        ) from None
+        raise InvalidRequestError(400, "duplicate_key", f"the key '{key}' occurs twice", field=key) from None
     except RecursionError:
         raise InvalidRequestError(400, "too_deep", "the body is nested too deeply") from None
     except ValueError as error:

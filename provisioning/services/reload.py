@@ -51,8 +51,8 @@ def reload_service(
     check = _reload_check(store, service, release, deadline)
     done = store.run_step(reload_argv(container, signal), f"reload {service}", deadline, finish=True)
     if done.status != 0:
-        said = (done.stdout.strip().splitlines() or ["it said nothing"])[-1]
-        raise ServiceFailure(service, f"it did not take {signal}: {said}")
+        said = (done.stdout.strip().splitlines() or ["no output"])[-1]
+        raise ServiceFailure(service, f"{signal} could not be sent: {said}")
     if check is not None:
         poll(check.check, service, deadline, RELOAD_TIMEOUT, _BACKOFF)
 

@@ -138,7 +138,7 @@ def test_a_service_that_does_not_take_the_signal_gets_its_earlier_data_back(host
     (host.project / "rules" / "alerts.yml").write_text("groups: [1]\n")
     (host.docker / "deaf").write_text("rules")
 
-    with pytest.raises(UnhealthyRelease, match="not healthy: it did not take SIGHUP") as caught:
+    with pytest.raises(UnhealthyRelease, match="not healthy: SIGHUP could not be sent") as caught:
         host.push()
 
     assert (live(host) / "alerts.yml").read_text() == "groups: []\n"

@@ -248,7 +248,7 @@ def _outputs(
     except ProviderError as error:
         raise NotReadyError(id_, error) from error
     if live is None:
-        raise CloudRefusedError("the look at a new resource", "NotFound", f"{kind.token} {id_} is gone again")
+        raise CloudRefusedError("reading a new resource", "NotFound", f"{kind.token} {id_} no longer exists")
     return stored(kind, inputs, live)
 
 
