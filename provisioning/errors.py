@@ -159,7 +159,7 @@ class UnhealthyRelease(ProvisioningError):
         outcome: str,
         is_undone: bool = True,
     ) -> None:
-        log = f"Read the log lines below, or run `onebox logs {service}`."
+        log = f"Read its log lines, or run `onebox logs {service}`."
         super().__init__(
             f"{service} of the new release is not healthy: {reason}; {outcome}",
             hint=log if is_undone else f"{log} {_AFTER_A_FAILED_UNDO}",
